@@ -1,0 +1,85 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Every target of ours is built in Swift 6 mode with strict memory safety: each use of an unsafe construct
+// is spelled `unsafe` and stands in few files. `make` turns warnings into errors.
+var settings: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .enableExperimentalFeature("Lifetimes"),
+    .enableExperimentalFeature("SafeInteropWrappers"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+if Context.environment["WARNINGS_AS_ERRORS"] == "1" {
+    settings.append(.treatAllWarnings(as: .error))
+}
+
+let cSettings: [CSetting] = [.unsafeFlags(["-O2", "-Wall", "-Wextra"])]
+
+let package = Package(
+    name: "gateway",
+    products: [
+        .executable(name: "gateway", targets: ["Gateway"]),
+        .executable(name: "gatewayctl", targets: ["gatewayctl"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    ],
+    targets: [
+        // The C edges: a thin shim each, annotated so that Swift sees spans.
+        .target(name: "CTun", cSettings: cSettings),
+        .target(name: "CSodium", cSettings: cSettings, linkerSettings: [.linkedLibrary("sodium")]),
+        .target(name: "CBlake2", cSettings: cSettings, linkerSettings: [.linkedLibrary("b2")]),
+        .target(name: "CZlib", cSettings: cSettings, linkerSettings: [.linkedLibrary("z")]),
+
+        // The values that every layer speaks of.
+        .target(name: "Addresses", swiftSettings: settings),
+        .target(name: "Keys", dependencies: ["CSodium"], swiftSettings: settings),
+
+        // The core: no sockets, no clock, no randomness of its own.
+        .target(
+            name: "TunnelCore",
+            dependencies: [
+                "Addresses", "Keys", "CSodium", "CBlake2", "CZlib",
+                .product(name: "BasicContainers", package: "swift-collections"),
+                .product(name: "HeapModule", package: "swift-collections"),
+            ],
+            swiftSettings: settings),
+
+        // Linux: devices, sockets, netlink, epoll. Knows nothing of the protocol.
+        .target(name: "LinuxIO", dependencies: ["Addresses", "CTun"], swiftSettings: settings),
+
+        // What a person and a tool see: config file, JSON models, the client of the control socket.
+        .target(name: "Control", dependencies: ["Addresses", "Keys"], swiftSettings: settings),
+
+        .executableTarget(
+            name: "Gateway",
+            dependencies: [
+                "Addresses", "Keys", "TunnelCore", "LinuxIO", "Control", "CTun",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "gatewayctl",
+            dependencies: [
+                "Addresses", "Keys", "Control",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings),
+
+        .testTarget(name: "AddressesTests", dependencies: ["Addresses"], swiftSettings: settings),
+        .testTarget(name: "KeysTests", dependencies: ["Keys"], swiftSettings: settings),
+        .testTarget(
+            name: "TunnelCoreTests",
+            dependencies: ["Addresses", "Keys", "TunnelCore", "CSodium", "CBlake2"], swiftSettings: settings),
+        .testTarget(name: "LinuxIOTests", dependencies: ["Addresses", "LinuxIO"], swiftSettings: settings),
+        .testTarget(name: "ControlTests", dependencies: ["Addresses", "Keys", "Control"], swiftSettings: settings),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,3 @@
+#ifndef CTUN_H
+#define CTUN_H
+#endif

@@ -1,0 +1,58 @@
+#include "czlib.h"
+
+#include <stdlib.h>
+#include <zlib.h>
+
+void *czlib_deflater(int level) {
+    z_stream *stream = calloc(1, sizeof *stream);
+    if (stream == NULL) return NULL;
+    if (deflateInit2(stream, level, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+        free(stream);
+        return NULL;
+    }
+    return stream;
+}
+
+void czlib_deflater_free(void *deflater) {
+    if (deflater == NULL) return;
+    deflateEnd(deflater);
+    free(deflater);
+}
+
+size_t czlib_deflate(void *deflater, uint8_t *out, size_t n, const uint8_t *plain, size_t m) {
+    z_stream *stream = deflater;
+    if (deflateReset(stream) != Z_OK) return 0;
+    stream->next_in = (Bytef *)plain;
+    stream->avail_in = (uInt)m;
+    stream->next_out = out;
+    stream->avail_out = (uInt)n;
+    // One call: Z_OK means that the output is full before the stream is, which is "not smaller".
+    return deflate(stream, Z_FINISH) == Z_STREAM_END ? n - stream->avail_out : 0;
+}
+
+void *czlib_inflater(void) {
+    z_stream *stream = calloc(1, sizeof *stream);
+    if (stream == NULL) return NULL;
+    if (inflateInit2(stream, -15) != Z_OK) {
+        free(stream);
+        return NULL;
+    }
+    return stream;
+}
+
+void czlib_inflater_free(void *inflater) {
+    if (inflater == NULL) return;
+    inflateEnd(inflater);
+    free(inflater);
+}
+
+long czlib_inflate(void *inflater, uint8_t *out, size_t n, const uint8_t *coded, size_t m) {
+    z_stream *stream = inflater;
+    if (inflateReset(stream) != Z_OK) return -1;
+    stream->next_in = (Bytef *)coded;
+    stream->avail_in = (uInt)m;
+    stream->next_out = out;
+    stream->avail_out = (uInt)n;
+    if (inflate(stream, Z_FINISH) != Z_STREAM_END || stream->avail_in != 0) return -1;
+    return (long)(n - stream->avail_out);
+}
