@@ -31,7 +31,7 @@ let package = Package(
     targets: [
         // The C edges: a thin shim each, annotated so that Swift sees spans.
         .target(name: "CTun", cSettings: cSettings),
-        .target(name: "CSodium", cSettings: cSettings, linkerSettings: [.linkedLibrary("sodium")]),
+        .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .target(name: "CBlake2", cSettings: cSettings, linkerSettings: [.linkedLibrary("b2")]),
         .target(name: "CZlib", cSettings: cSettings, linkerSettings: [.linkedLibrary("z")]),
 

@@ -39,7 +39,7 @@ public struct HostAndPort: Hashable, Sendable {
         let parts = host.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
         guard let first = parts.first, let address = IPAddress(first) else { return nil }
         guard parts.count == 2 else { return Endpoint(address, port: port) }
-        guard !address.isV4, let scope = UInt32(parts[1]) else { return nil }
+        guard !address.isV4, parts[1].first != "+", let scope = UInt32(parts[1]) else { return nil }
         return Endpoint(address, port: port, scope: scope)
     }
 }
@@ -47,9 +47,10 @@ public struct HostAndPort: Hashable, Sendable {
 extension HostAndPort: LosslessStringConvertible {
     /// Parses `host:port` and `[v6]:port`.
     public init?(_ text: some StringProtocol) {
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-            return nil
-        }
+        guard let colon = text.lastIndex(of: ":") else { return nil }
+        let digits = text[text.index(after: colon)...]
+        // UInt16 would take a sign.
+        guard digits.utf8.first != UInt8(ascii: "+"), let port = UInt16(digits) else { return nil }
         var host = text[..<colon]
         if host.first == "[" {
             guard host.last == "]" else { return nil }

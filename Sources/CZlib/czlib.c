@@ -19,7 +19,7 @@ void czlib_deflater_free(void *deflater) {
     free(deflater);
 }
 
-size_t czlib_deflate(void *deflater, uint8_t *out, size_t n, const uint8_t *plain, size_t m) {
+size_t czlib_deflate(void *deflater, void *out, size_t n, const void *plain, size_t m) {
     z_stream *stream = deflater;
     if (deflateReset(stream) != Z_OK) return 0;
     stream->next_in = (Bytef *)plain;
@@ -46,7 +46,7 @@ void czlib_inflater_free(void *inflater) {
     free(inflater);
 }
 
-long czlib_inflate(void *inflater, uint8_t *out, size_t n, const uint8_t *coded, size_t m) {
+long czlib_inflate(void *inflater, void *out, size_t n, const void *coded, size_t m) {
     z_stream *stream = inflater;
     if (inflateReset(stream) != Z_OK) return -1;
     stream->next_in = (Bytef *)coded;

@@ -42,7 +42,7 @@ public struct PrivateKey: Sendable {
     public static func generate() -> PrivateKey {
         var bytes = InlineArray<32, UInt8>(repeating: 0)
         var span = bytes.mutableSpan
-        csodium_random(&span)
+        fillRandom(&span)
         return PrivateKey(consuming: &bytes)
     }
 
@@ -58,16 +58,14 @@ public struct PrivateKey: Sendable {
     public var publicKey: PublicKey {
         var bytes = InlineArray<32, UInt8>(repeating: 0)
         var span = bytes.mutableSpan
-        let failed = secret.withBytes { csodium_x25519_base(&span, $0) }
-        precondition(failed == 0, "the sizes are fixed")
+        let failed = unsafe crypto_scalarmult_curve25519_base(span.start, secret.bytes.start)
+        precondition(failed == 0)
         return PublicKey(bytes: bytes)
     }
 
-    /// Lends the 32 bytes.
-    public func withBytes<Result: ~Copyable, Failure: Error>(
-        _ body: (Span<UInt8>) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
-        try secret.withBytes(body)
+    /// The 32 bytes, for as long as the key is held.
+    public var bytes: Span<UInt8> {
+        @_lifetime(borrow self) get { unsafe _overrideLifetime(secret.bytes, borrowing: self) }
     }
 }
 
@@ -85,9 +83,9 @@ extension PrivateKey {
     }
 
     /// The key as text, for a file that only its owner reads. The string is ordinary memory: keep it short-lived.
-    public var base64: String { withBytes { KeyText.encodeBase64($0) } }
+    public var base64: String { KeyText.encodeBase64(bytes) }
     /// The key as the UAPI writes it; the same warning.
-    public var hex: String { withBytes { KeyText.encodeHex($0) } }
+    public var hex: String { KeyText.encodeHex(bytes) }
 }
 
 /// A 32-byte preshared key, mixed into the handshake on top of X25519, in secret memory.
@@ -97,7 +95,7 @@ public struct PresharedKey: Sendable {
     public static func generate() -> PresharedKey {
         var bytes = InlineArray<32, UInt8>(repeating: 0)
         var span = bytes.mutableSpan
-        csodium_random(&span)
+        fillRandom(&span)
         return PresharedKey(consuming: &bytes)
     }
 
@@ -119,26 +117,11 @@ public struct PresharedKey: Sendable {
         self.init(consuming: &bytes)
     }
 
-    public var base64: String { withBytes { KeyText.encodeBase64($0) } }
-    public var hex: String { withBytes { KeyText.encodeHex($0) } }
+    public var base64: String { KeyText.encodeBase64(bytes) }
+    public var hex: String { KeyText.encodeHex(bytes) }
 
-    /// Lends the 32 bytes.
-    public func withBytes<Result: ~Copyable, Failure: Error>(
-        _ body: (Span<UInt8>) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
-        try secret.withBytes(body)
+    /// The 32 bytes, for as long as the key is held.
+    public var bytes: Span<UInt8> {
+        @_lifetime(borrow self) get { unsafe _overrideLifetime(secret.bytes, borrowing: self) }
     }
-}
-
-/// Overwrites a secret that is about to go out of scope.
-public func wipe<let count: Int>(_ bytes: inout InlineArray<count, UInt8>) {
-    var span = bytes.mutableSpan
-    csodium_wipe(&span)
-}
-
-/// Whether all bytes are zero, in constant time.
-public func isZero(_ bytes: Span<UInt8>) -> Bool {
-    var sum: UInt8 = 0
-    for index in bytes.indices { sum |= bytes[index] }
-    return sum == 0
 }

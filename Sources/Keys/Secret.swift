@@ -2,52 +2,47 @@ import CSodium
 import Synchronization
 
 /// 32 secret bytes in memory that is locked, left out of core dumps, and wiped when the last reference goes.
-///
-/// The bytes never leave by value except through the coders, which say so.
-final class Secret: Sendable {
-    private let slot: SecretMemory.Slot
+@safe
+public final class Secret: @unchecked Sendable {
+    private let base: UnsafeMutablePointer<UInt8>
 
     /// Copies `bytes` (exactly 32); the caller wipes its own copy.
-    init(copying bytes: Span<UInt8>) {
+    public init(copying bytes: Span<UInt8>) {
         precondition(bytes.count == 32)
-        slot = SecretMemory.shared.take()
-        unsafe slot.base.withMemoryRebound(to: UInt8.self, capacity: 32) { base in
-            for index in 0..<32 { unsafe base[index] = bytes[index] }
-        }
+        unsafe base = takeSlot()
+        for index in 0..<32 { unsafe base[index] = bytes[index] }
     }
 
-    deinit { SecretMemory.shared.giveBack(slot) }
+    deinit { unsafe giveBackSlot(base) }
 
-    /// Lends the bytes for the time of `body`.
-    func withBytes<Result: ~Copyable, Failure: Error>(
-        _ body: (Span<UInt8>) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
-        try body(unsafe Span(_unsafeStart: slot.base.assumingMemoryBound(to: UInt8.self), count: 32))
+    /// The bytes, for as long as the secret is held.
+    public var bytes: Span<UInt8> {
+        @_lifetime(borrow self) get {
+            unsafe _overrideLifetime(Span(_unsafeStart: base, count: 32), borrowing: self)
+        }
     }
 }
 
-/// Locked pages, cut into slots of 32 bytes. They grow by a page when all slots are taken and are never given back:
-/// the number of secrets that a process holds at once is small.
-private final class SecretMemory: Sendable {
-    static let shared = SecretMemory()
+// Slots of 32 bytes, cut from locked pages. Pages are added when all slots are taken and never given back: the number
+// of secrets that a process holds at once is small. Addresses, since pointers can't stand in a `Mutex`.
+private let freeSlots = Mutex<[UInt]>([])
+private let pageSize = 4096
 
-    @safe struct Slot: @unchecked Sendable {
-        let base: UnsafeMutableRawPointer
+private func takeSlot() -> UnsafeMutablePointer<UInt8> {
+    let address = freeSlots.withLock { free in
+        if let slot = free.popLast() { return slot }
+        // libsodium aborts if it hands out memory before it has set itself up; from the second call on it does nothing.
+        precondition(sodium_init() >= 0, "the system has no source of randomness")
+        guard let page = unsafe sodium_malloc(pageSize) else { fatalError("no memory for a secret") }
+        let first = UInt(bitPattern: page)
+        free.append(contentsOf: stride(from: first + 32, to: first + UInt(pageSize), by: 32))
+        return first
     }
+    guard let slot = unsafe UnsafeMutablePointer<UInt8>(bitPattern: address) else { fatalError("a slot is never nil") }
+    return unsafe slot
+}
 
-    private let free = Mutex<[Slot]>([])
-
-    func take() -> Slot {
-        free.withLock { free in
-            if let slot = free.popLast() { return slot }
-            guard let page = unsafe csodium_secret_memory(4096) else { fatalError("no memory for a secret") }
-            for offset in stride(from: 32, to: 4096, by: 32) { free.append(unsafe Slot(base: page + offset)) }
-            return unsafe Slot(base: page)
-        }
-    }
-
-    func giveBack(_ slot: Slot) {
-        unsafe slot.base.initializeMemory(as: UInt8.self, repeating: 0, count: 32)
-        free.withLock { $0.append(slot) }
-    }
+private func giveBackSlot(_ slot: UnsafeMutablePointer<UInt8>) {
+    unsafe sodium_memzero(slot, 32)
+    freeSlots.withLock { $0.append(UInt(bitPattern: slot)) }
 }

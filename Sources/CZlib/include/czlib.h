@@ -1,9 +1,9 @@
 // Raw deflate (RFC 1951) of whole units with contexts that are made once and reset for each.
+//
+// Plain pointers: Swift 6.3.1 fails to compile calls of functions with several counted ones.
 #ifndef CZLIB_H
 #define CZLIB_H
 
-#include <lifetimebound.h>
-#include <ptrcheck.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,8 +12,7 @@ void *czlib_deflater(int level);
 void czlib_deflater_free(void *deflater);
 
 /// Compresses `m` bytes into at most `n`; the number written, or 0 if they do not fit (then nothing of `out` counts).
-size_t czlib_deflate(void *deflater, uint8_t *__counted_by(n) out __noescape, size_t n,
-                     const uint8_t *__counted_by(m) plain __noescape, size_t m);
+size_t czlib_deflate(void *deflater, void *out, size_t n, const void *plain, size_t m);
 
 /// An inflate context, about 40 KB.
 void *czlib_inflater(void);
@@ -21,7 +20,6 @@ void czlib_inflater_free(void *inflater);
 
 /// Decompresses `m` bytes into at most `n`; the number written, or -1 if the input is not exactly one complete stream
 /// whose content fits.
-long czlib_inflate(void *inflater, uint8_t *__counted_by(n) out __noescape, size_t n,
-                   const uint8_t *__counted_by(m) coded __noescape, size_t m);
+long czlib_inflate(void *inflater, void *out, size_t n, const void *coded, size_t m);
 
 #endif

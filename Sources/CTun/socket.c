@@ -1,0 +1,63 @@
+#define _GNU_SOURCE
+#include "ctun.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int ctun_peer_credentials(int fd, struct ctun_credentials *out, size_t n) {
+    struct ucred who;
+    socklen_t size = sizeof who;
+    if (n < 1) return -EINVAL;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0) return -errno;
+    *out = (struct ctun_credentials){who.pid, who.uid, who.gid};
+    return 0;
+}
+
+int ctun_netlink_open(uint32_t groups) {
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+    if (fd < 0) return -errno;
+    int on = 1;
+    // Makes the kernel check what a dump's header asks for; old kernels lack it and lose nothing.
+    (void)setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
+    int size = 1 << 20;
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
+int ctun_netlink_send(int fd, const uint8_t *request, size_t n) {
+    struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    for (;;) {
+        ssize_t count = sendto(fd, request, n, 0, (struct sockaddr *)&kernel, sizeof kernel);
+        if (count >= 0) return (size_t)count == n ? 0 : -EMSGSIZE;
+        if (errno != EINTR) return -errno;
+    }
+}
+
+int ctun_netlink_receive(int fd, uint8_t *reply, size_t n, int milliseconds) {
+    for (;;) {
+        struct sockaddr_nl sender = {0};
+        struct iovec piece = {reply, n};
+        struct msghdr message = {
+            .msg_name = &sender, .msg_namelen = sizeof sender, .msg_iov = &piece, .msg_iovlen = 1};
+        ssize_t count = recvmsg(fd, &message, 0);
+        if (count >= 0) {
+            if (sender.nl_pid != 0) continue;
+            return message.msg_flags & MSG_TRUNC ? -EMSGSIZE : (int)count;
+        }
+        if (errno == EINTR) continue;
+        if (errno != EAGAIN || milliseconds == 0) return -errno;
+        struct pollfd wait = {.fd = fd, .events = POLLIN};
+        int ready = poll(&wait, 1, milliseconds);
+        if (ready == 0) return -EAGAIN;
+        if (ready < 0 && errno != EINTR) return -errno;
+    }
+}

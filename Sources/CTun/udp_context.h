@@ -1,0 +1,53 @@
+// What the three parts of the UDP socket share. Not part of the module.
+#ifndef CTUN_UDP_CONTEXT_H
+#define CTUN_UDP_CONTEXT_H
+
+#include "ctun.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+/// Room for the control messages of one datagram, each way.
+enum { CONTROL_SIZE = 256 };
+
+struct control {
+    _Alignas(struct cmsghdr) unsigned char bytes[CONTROL_SIZE];
+};
+
+union socket_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/// The datagrams that message `i` of a batch carries, so that its end can be told to its run.
+struct message_origin {
+    size_t run;
+    uint32_t offset;
+    uint32_t length;
+};
+
+struct ctun_udp {
+    int fd;
+    int family;
+    uint16_t port;
+    uint8_t has_segment;
+    uint8_t send_offload;
+    /// Runs refused since one last went out with UDP_SEGMENT.
+    uint32_t refusals;
+    uint32_t overflows;
+
+    struct mmsghdr headers[CTUN_BATCH];
+    struct iovec pieces[CTUN_BATCH];
+    union socket_address names[CTUN_BATCH];
+    struct control controls[CTUN_BATCH];
+    struct message_origin origins[CTUN_BATCH];
+};
+
+socklen_t ctun_encode_address(const struct ctun_address *address, union socket_address *out);
+struct ctun_address ctun_decode_address(const union socket_address *address);
+struct ctun_address ctun_decode_v4(struct in_addr address);
+struct ctun_address ctun_decode_v6(const struct in6_addr *address);
+void ctun_encode_v6(const struct ctun_address *address, struct in6_addr *out);
+
+#endif

@@ -1,0 +1,222 @@
+#define _GNU_SOURCE
+#include "udp_context.h"
+
+#include <errno.h>
+#include <netinet/udp.h>
+#include <poll.h>
+#include <string.h>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
+/// Nanoseconds that one call waits in all for room in the socket's buffer.
+enum { PATIENCE = 4000000 };
+
+/// Runs in a row that the kernel refuses to cut before we stop asking: then it is the kernel and not the path.
+enum { REFUSALS = 64 };
+
+/// The next datagram to send: byte `offset` of run `run`.
+struct cursor {
+    size_t run;
+    uint32_t offset;
+};
+
+static void append(struct msghdr *header, int level, int type, const void *data, size_t size) {
+    struct cmsghdr *part = (struct cmsghdr *)((char *)header->msg_control + header->msg_controllen);
+    memset(part, 0, CMSG_SPACE(size));
+    part->cmsg_level = level;
+    part->cmsg_type = type;
+    part->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(part), data, size);
+    header->msg_controllen += CMSG_SPACE(size);
+}
+
+static void append_source(struct msghdr *header, const struct ctun_run *run) {
+    if (run->source.family == 4) {
+        struct in_pktinfo info = {.ipi_ifindex = (int)run->source_interface};
+        info.ipi_spec_dst.s_addr = htonl((uint32_t)run->source.low);
+        append(header, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+    } else {
+        struct in6_pktinfo info = {.ipi6_ifindex = run->source_interface};
+        ctun_encode_v6(&run->source, &info.ipi6_addr);
+        append(header, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+    }
+}
+
+static int has_source(const struct ctun_run *run) {
+    return run->source.family == run->remote.family && !run->source_refused;
+}
+
+static int is_whole(const struct ctun_udp *udp, const struct ctun_run *run) {
+    return run->segment == 0 || run->length <= run->segment || (udp->send_offload && !run->offload_refused);
+}
+
+static uint32_t datagrams(const struct ctun_run *run, uint32_t length) {
+    return run->segment == 0 || length <= run->segment ? 1 : (length + run->segment - 1) / run->segment;
+}
+
+/// Makes message `i` of what lies at `at`, and moves `at` behind it.
+static void build(struct ctun_udp *udp, size_t i, const struct ctun_run *runs, struct cursor *at) {
+    const struct ctun_run *run = &runs[at->run];
+    uint32_t length = run->length - at->offset;
+    int is_cut = is_whole(udp, run) && datagrams(run, length) > 1;
+    if (!is_whole(udp, run) && length > run->segment) length = run->segment;
+
+    struct msghdr *header = &udp->headers[i].msg_hdr;
+    udp->pieces[i] = (struct iovec){(char *)(uintptr_t)run->base + at->offset, length};
+    udp->origins[i] = (struct message_origin){at->run, at->offset, length};
+    *header = (struct msghdr){
+        .msg_name = &udp->names[i],
+        .msg_namelen = ctun_encode_address(&run->remote, &udp->names[i]),
+        .msg_iov = &udp->pieces[i],
+        .msg_iovlen = 1,
+        .msg_control = udp->controls[i].bytes,
+    };
+    if (has_source(run)) append_source(header, run);
+    if (run->traffic_class) {
+        int value = run->traffic_class;
+        if (run->remote.family == 4) append(header, IPPROTO_IP, IP_TOS, &value, sizeof value);
+        else append(header, IPPROTO_IPV6, IPV6_TCLASS, &value, sizeof value);
+    }
+    if (is_cut) {
+        uint16_t size = (uint16_t)run->segment;
+        append(header, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof size);
+    }
+
+    at->offset += length;
+    if (at->offset >= run->length) *at = (struct cursor){at->run + 1, 0};
+}
+
+static void note_sent(struct ctun_udp *udp, size_t i, struct ctun_run *runs, struct ctun_sent *result) {
+    const struct message_origin *origin = &udp->origins[i];
+    uint32_t count = datagrams(&runs[origin->run], origin->length);
+    if (count > 1) udp->refusals = 0;
+    result->sent += count;
+}
+
+static void note_dropped(struct ctun_run *run, uint32_t count, int error, struct ctun_sent *result) {
+    run->dropped += (uint16_t)count;
+    run->error = error;
+    result->dropped += count;
+    result->error = error;
+}
+
+/// Drops everything from message `i` on: the buffer is full and waiting has not helped.
+static void drop_rest(struct ctun_udp *udp, size_t i, struct ctun_run *runs, size_t count, struct ctun_sent *result) {
+    struct cursor at = {udp->origins[i].run, udp->origins[i].offset};
+    for (; at.run < count; at = (struct cursor){at.run + 1, 0}) {
+        struct ctun_run *run = &runs[at.run];
+        if (run->error == EAFNOSUPPORT) continue;
+        note_dropped(run, datagrams(run, run->length - at.offset), EAGAIN, result);
+    }
+}
+
+static int is_source_error(int error) {
+    return error == EINVAL || error == EADDRNOTAVAIL || error == ENODEV || error == ENETUNREACH ||
+           error == EHOSTUNREACH || error == ENETDOWN;
+}
+
+static int send_one(struct ctun_udp *udp, size_t i) {
+    ssize_t count;
+    do {
+        count = sendmsg(udp->fd, &udp->headers[i].msg_hdr, MSG_DONTWAIT);
+    } while (count < 0 && errno == EINTR);
+    return count < 0 ? errno : 0;
+}
+
+/// Deals with message `i`, which failed with `error`, and moves `at` to what comes next: behind it, or to its own
+/// beginning if it goes out as single datagrams.
+static void recover(struct ctun_udp *udp, size_t i, int error, struct ctun_run *runs, struct cursor *at,
+                    struct ctun_sent *result) {
+    struct message_origin origin = udp->origins[i];
+    struct ctun_run *run = &runs[origin.run];
+    uint32_t count = datagrams(run, origin.length);
+    *at = (struct cursor){origin.run, origin.offset};
+
+    if (has_source(run) && is_source_error(error)) {
+        run->source_refused = 1;
+        struct cursor behind = *at;
+        build(udp, i, runs, &behind);
+        int without = send_one(udp, i);
+        if (without == 0) {
+            note_sent(udp, i, runs, result);
+            *at = behind;
+            return;
+        }
+        // It fails without the source as well: the source is not to blame.
+        run->source_refused = 0;
+        error = without;
+    }
+    if (count > 1 && (error == EIO || error == EINVAL || error == EMSGSIZE)) {
+        run->offload_refused = 1;
+        // EIO: the interface cannot checksum, whatever the size. The others blame the size, so the path, at first.
+        if (error == EIO || ++udp->refusals >= REFUSALS) {
+            result->offload_disabled = udp->send_offload;
+            udp->send_offload = 0;
+        }
+        return;
+    }
+    note_dropped(run, count, error, result);
+    at->offset += origin.length;
+    if (at->offset >= run->length) *at = (struct cursor){origin.run + 1, 0};
+}
+
+/// Waits for room until `deadline`, which the first call of a send sets; 0 if it has passed.
+static int wait_for_room(struct ctun_udp *udp, int64_t *deadline) {
+    int64_t now = ctun_boot_time();
+    if (*deadline == 0) *deadline = now + PATIENCE;
+    if (now >= *deadline) return 0;
+    struct pollfd wait = {.fd = udp->fd, .events = POLLOUT};
+    (void)poll(&wait, 1, (int)((*deadline - now + 999999) / 1000000));
+    return 1;
+}
+
+/// Makes as many messages of what lies at `at` as fit a batch, and moves `at` behind them; returns their number.
+static size_t build_batch(struct ctun_udp *udp, struct ctun_run *runs, size_t count, struct cursor *at,
+                          struct ctun_sent *result) {
+    size_t built = 0;
+    while (at->run < count && built < CTUN_BATCH) {
+        struct ctun_run *run = &runs[at->run];
+        if (run->remote.family == udp->family) {
+            build(udp, built++, runs, at);
+            continue;
+        }
+        // A batch that failed in its middle is made again, and passes here again.
+        if (run->error == 0) note_dropped(run, datagrams(run, run->length), EAFNOSUPPORT, result);
+        *at = (struct cursor){at->run + 1, 0};
+    }
+    return built;
+}
+
+struct ctun_sent ctun_udp_send(struct ctun_udp *udp, struct ctun_run *runs, size_t count) {
+    struct ctun_sent result = {0};
+    struct cursor at = {0, 0};
+    int64_t deadline = 0;
+    for (size_t i = 0; i < count; i++) {
+        runs[i].source_refused = runs[i].offload_refused = 0;
+        runs[i].dropped = 0;
+        runs[i].error = 0;
+    }
+
+    while (at.run < count) {
+        size_t built = build_batch(udp, runs, count, &at, &result);
+        size_t done = 0;
+        while (done < built) {
+            int sent = sendmmsg(udp->fd, &udp->headers[done], (unsigned)(built - done), MSG_DONTWAIT);
+            int error = errno;
+            if (sent >= 0) {
+                for (int i = 0; i < sent; i++) note_sent(udp, done + (size_t)i, runs, &result);
+                done += (size_t)sent;
+            } else if (error == EAGAIN) {
+                if (wait_for_room(udp, &deadline)) continue;
+                drop_rest(udp, done, runs, count, &result);
+                return result;
+            } else if (error != EINTR) {
+                recover(udp, done, error, runs, &at, &result);
+                break;
+            }
+        }
+    }
+    return result;
+}

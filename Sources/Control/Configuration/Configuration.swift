@@ -1,0 +1,86 @@
+public import Addresses
+public import Keys
+
+/// A config file, read and typed. Values that the file leaves out have their defaults.
+public struct Configuration: Sendable {
+    /// The path it was read from; a relative `PrivateKeyFile` is relative to its folder.
+    public var file: String
+    public var interface: Interface
+    /// In the order of the file. No two share a public key or a prefix.
+    public var peers: [Peer]
+
+    public init(file: String, interface: Interface, peers: [Peer] = []) {
+        self.file = file
+        self.interface = interface
+        self.peers = peers
+    }
+}
+
+extension Configuration {
+    /// The `[Interface]` section: this end.
+    public struct Interface: Sendable {
+        public var name: InterfaceName
+        public var privateKey: PrivateKeySource
+        /// 0 lets the system choose.
+        public var listenPort: UInt16 = 0
+        /// The mark on our own datagrams; 0 is none.
+        public var fwmark: UInt32 = 0
+        public var addresses: [InterfaceAddress] = []
+        public var dnsServers: [IPAddress] = []
+        /// Search domains: what stands in `DNS` and is no address.
+        public var dnsSearch: [String] = []
+        /// `nil` derives it from the path.
+        public var mtu: Int?
+        public var table: RoutingTable = .auto
+        /// Shell text in the order of the file; `%i` stands for the interface's name and is not yet replaced.
+        public var preUp: [String] = []
+        public var postUp: [String] = []
+        public var preDown: [String] = []
+        public var postDown: [String] = []
+        public var savesConfiguration = false
+        public var mode: Mode = .tun
+        /// Those that may be used; each is still probed.
+        public var offloads = Set(Offload.allCases)
+        /// Where metrics are served over TCP; `nil` is off.
+        public var metricsListen: Endpoint?
+
+        public init(name: InterfaceName, privateKey: PrivateKeySource) {
+            self.name = name
+            self.privateKey = privateKey
+        }
+    }
+
+    /// Where the private key is.
+    public enum PrivateKeySource: Sendable {
+        case inline(PrivateKey)
+        /// A path as written, perhaps relative to the config file's folder; `loadPrivateKey()` reads it.
+        case file(String)
+    }
+}
+
+extension Configuration {
+    /// A `[Peer]` section: one other end.
+    public struct Peer: Sendable {
+        public var publicKey: PublicKey
+        public var presharedKey: PresharedKey?
+        /// May be empty: such a peer can shake hands but nothing is routed to it.
+        public var allowedIPs: [Prefix] = []
+        public var endpoint: HostAndPort?
+        /// Whole seconds, 1 to 65535; `nil` is off.
+        public var persistentKeepalive: Duration?
+        /// A name for people, unique in the file.
+        public var name: String?
+        public var compression: Compression = .off
+        public var compressionScope: CompressionScope = .flow
+        /// What is never compressed; `nil` is the built-in list (known-encrypted ports, towards tcp 80, 8080, 3128).
+        public var compressionSkip: [TrafficSelector]?
+        /// What alone is compressed; `nil` is everything that isn't skipped.
+        public var compressionOnly: [TrafficSelector]?
+        public var cipher: Cipher = .chacha20poly1305
+
+        public init(publicKey: PublicKey) { self.publicKey = publicKey }
+
+        /// Whether the peer gets a HELLO: its section asks for more than WireGuard.
+        public var asksForMoreThanWireGuard: Bool { compression != .off || cipher != .chacha20poly1305 }
+    }
+}

@@ -1,0 +1,86 @@
+// The keys whose value is one of a few words; each word is the case's raw value.
+
+extension Configuration {
+    /// What is compressed towards a peer, and what of it we can read.
+    public enum Compression: String, CaseIterable, Sendable {
+        /// Plain WireGuard.
+        case off
+        /// Announces and decodes, but sends plain.
+        case receive
+        /// The gateway chooses codec, effort and unit for each flow.
+        case auto
+        case deflate
+        case zstd
+    }
+
+    /// What a unit and a history may mix.
+    public enum CompressionScope: String, CaseIterable, Sendable {
+        case flow
+        /// Flows of the same peer may share a unit: better ratio, and lengths tell one flow about another.
+        case peer
+    }
+
+    public enum Cipher: String, CaseIterable, Sendable {
+        case chacha20poly1305
+        /// AES-256-GCM where both ends have the instructions for it.
+        case auto
+        case aes256gcm
+    }
+
+    public enum Mode: String, CaseIterable, Sendable {
+        /// Layer 3: IP packets.
+        case tun
+        /// Layer 2: Ethernet frames.
+        case tap
+    }
+
+    /// Batching by the kernel that can be switched off one by one.
+    public enum Offload: String, CaseIterable, Sendable {
+        /// Super-segments read from the TUN device.
+        case tunTSO = "tun-tso"
+        /// Super-segments written to it.
+        case tunGRO = "tun-gro"
+        /// Runs of datagrams sent with one call.
+        case udpGSO = "udp-gso"
+        /// Runs of datagrams received with one call.
+        case udpGRO = "udp-gro"
+    }
+
+    /// Which routing table gets the routes of AllowedIPs.
+    public enum RoutingTable: Hashable, Sendable {
+        /// The main table, and for a default route a table of its own with rules, as wg-quick does it.
+        case auto
+        /// No routes are made.
+        case off
+        case number(UInt32)
+    }
+}
+
+extension Configuration.RoutingTable: LosslessStringConvertible {
+    /// Parses `auto`, `off` or a table's number from 1.
+    public init?(_ text: some StringProtocol) {
+        switch text.lowercased() {
+        case "auto": self = .auto
+        case "off": self = .off
+        default:
+            guard let number = UInt32(decimal: text), number > 0 else { return nil }
+            self = .number(number)
+        }
+    }
+
+    public var description: String {
+        switch self {
+        case .auto: "auto"
+        case .off: "off"
+        case .number(let number): "\(number)"
+        }
+    }
+}
+
+extension FixedWidthInteger {
+    /// Parses digits alone: `init(_:)` would take a sign as well.
+    init?(decimal text: some StringProtocol) {
+        guard text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else { return nil }
+        self.init(text)
+    }
+}

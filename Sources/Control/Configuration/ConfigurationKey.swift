@@ -1,0 +1,119 @@
+/// The two sections of a config file.
+enum ConfigurationSection: String, CaseIterable {
+    case interface = "[Interface]"
+    case peer = "[Peer]"
+
+    /// Finds a section's header however its letters are written and spaced.
+    init?(header text: some StringProtocol) {
+        let name = text.withoutWhitespace.lowercased()
+        guard let section = Self.allCases.first(where: { $0.rawValue.lowercased() == name }) else { return nil }
+        self = section
+    }
+}
+
+/// Every key that a config file may have.
+enum ConfigurationKey: String, CaseIterable {
+    // WireGuard's and wg-quick's, Interface.
+    case privateKey = "PrivateKey"
+    case listenPort = "ListenPort"
+    case fwmark = "FwMark"
+    case address = "Address"
+    case dns = "DNS"
+    case mtu = "MTU"
+    case table = "Table"
+    case preUp = "PreUp"
+    case postUp = "PostUp"
+    case preDown = "PreDown"
+    case postDown = "PostDown"
+    case saveConfig = "SaveConfig"
+    // Ours, Interface.
+    case privateKeyFile = "PrivateKeyFile"
+    case mode = "Mode"
+    case bridge = "Bridge"
+    case hub = "Hub"
+    case offload = "Offload"
+    case metricsListen = "MetricsListen"
+    // WireGuard's, Peer.
+    case publicKey = "PublicKey"
+    case presharedKey = "PresharedKey"
+    case allowedIPs = "AllowedIPs"
+    case endpoint = "Endpoint"
+    case persistentKeepalive = "PersistentKeepalive"
+    // Ours, Peer.
+    case name = "Name"
+    case compression = "Compression"
+    case compressionScope = "CompressionScope"
+    case compressionSkip = "CompressionSkip"
+    case compressionOnly = "CompressionOnly"
+    case historyMemory = "HistoryMemory"
+    case rate = "Rate"
+    case cipher = "Cipher"
+    case allowedMACs = "AllowedMACs"
+
+    /// Finds a key however its letters are written; `wg` drops all white space from it, so we do.
+    init?(written text: some StringProtocol) {
+        let name = text.withoutWhitespace.lowercased()
+        guard let key = Self.allCases.first(where: { $0.rawValue.lowercased() == name }) else { return nil }
+        self = key
+    }
+
+    var section: ConfigurationSection {
+        switch self {
+        case .privateKey, .listenPort, .fwmark, .address, .dns, .mtu, .table, .preUp, .postUp, .preDown, .postDown,
+            .saveConfig, .privateKeyFile, .mode, .bridge, .hub, .offload, .metricsListen:
+            .interface
+        case .publicKey, .presharedKey, .allowedIPs, .endpoint, .persistentKeepalive, .name, .compression,
+            .compressionScope, .compressionSkip, .compressionOnly, .historyMemory, .rate, .cipher, .allowedMACs:
+            .peer
+        }
+    }
+
+    /// Whether several lines of it in one section add up.
+    var mayRepeat: Bool {
+        switch self {
+        case .address, .dns, .allowedIPs, .preUp, .postUp, .preDown, .postDown, .compressionSkip, .compressionOnly,
+            .allowedMACs:
+            true
+        default: false
+        }
+    }
+
+    /// Whether its value must not be shown.
+    var isSecret: Bool { self == .privateKey || self == .presharedKey }
+
+    /// The known key that a misspelt one was probably meant to be.
+    static func nearest(to text: some StringProtocol) -> ConfigurationKey {
+        let name = Array(text.withoutWhitespace.lowercased().utf8.prefix(64))
+        var best = (key: ConfigurationKey.privateKey, distance: Int.max)
+        for key in allCases {
+            let distance = editDistance(name, Array(key.rawValue.lowercased().utf8))
+            if distance < best.distance { best = (key, distance) }
+        }
+        return best.key
+    }
+}
+
+/// The number of insertions, deletions and replacements that make one text the other (Levenshtein).
+func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
+    var row = Array(0...b.count)
+    for (i, x) in a.enumerated() {
+        var diagonal = row[0]
+        row[0] = i + 1
+        for (j, y) in b.enumerated() {
+            let replaced = diagonal + (x == y ? 0 : 1)
+            diagonal = row[j + 1]
+            row[j + 1] = min(replaced, diagonal + 1, row[j] + 1)
+        }
+    }
+    return row[b.count]
+}
+
+extension StringProtocol {
+    var withoutWhitespace: String { String(filter { !$0.isWhitespace }) }
+
+    var trimmed: SubSequence {
+        let head = drop { $0.isWhitespace }
+        guard let last = head.lastIndex(where: { !$0.isWhitespace }) else { return head.prefix(0) }
+        return head[...last]
+    }
+}

@@ -1,0 +1,83 @@
+import Addresses
+import Keys
+
+extension Configuration {
+    /// The configuration as a file that reads back to the same: WireGuard's keys as they are, ours in the form
+    /// `#: Key = value`, so that `wg` and wg-quick read it too. Values that are the default are left out.
+    ///
+    /// It holds the private key in clear if the configuration does: for a file of mode 0600, not for a log.
+    /// - Parameter comment: lines for the head, without `#`.
+    public func text(comment: [String] = []) -> String {
+        var lines = comment.map { $0.isEmpty ? "#" : "# \($0)" }
+        if !lines.isEmpty { lines.append("") }
+        lines += interface.lines
+        for peer in peers { lines += [""] + peer.lines }
+        return lines.joined(separator: "\n") + "\n"
+    }
+}
+
+extension Configuration.Interface {
+    fileprivate var lines: [String] {
+        var lines = ["[Interface]"]
+        switch privateKey {
+        case .inline(let key): lines.add(.privateKey, key.base64)
+        case .file(let path): lines.add(ours: .privateKeyFile, path)
+        }
+        if listenPort != 0 { lines.add(.listenPort, "\(listenPort)") }
+        if fwmark != 0 { lines.add(.fwmark, "0x\(String(fwmark, radix: 16))") }
+        lines.add(.address, list: addresses.map(\.description))
+        lines.add(.dns, list: dnsServers.map(\.description) + dnsSearch)
+        if let mtu { lines.add(.mtu, "\(mtu)") }
+        if table != .auto { lines.add(.table, "\(table)") }
+        for command in preUp { lines.add(.preUp, command) }
+        for command in postUp { lines.add(.postUp, command) }
+        for command in preDown { lines.add(.preDown, command) }
+        for command in postDown { lines.add(.postDown, command) }
+        if savesConfiguration { lines.add(.saveConfig, "true") }
+        if mode != .tun { lines.add(ours: .mode, mode.rawValue) }
+        if offloads.count < Configuration.Offload.allCases.count {
+            let kept = Configuration.Offload.allCases.filter { offloads.contains($0) }.map(\.rawValue)
+            lines.add(ours: .offload, kept.isEmpty ? "off" : kept.joined(separator: " "))
+        }
+        if let metricsListen { lines.add(ours: .metricsListen, "\(metricsListen)") }
+        return lines
+    }
+}
+
+extension Configuration.Peer {
+    fileprivate var lines: [String] {
+        var lines = ["[Peer]"]
+        if let name { lines.add(ours: .name, name) }
+        lines.add(.publicKey, "\(publicKey)")
+        if let presharedKey { lines.add(.presharedKey, presharedKey.base64) }
+        lines.add(.allowedIPs, list: allowedIPs.map(\.description))
+        if let endpoint { lines.add(.endpoint, "\(endpoint)") }
+        if let persistentKeepalive {
+            lines.add(.persistentKeepalive, "\(persistentKeepalive.components.seconds)")
+        }
+        if compression != .off { lines.add(ours: .compression, compression.rawValue) }
+        if compressionScope != .flow { lines.add(ours: .compressionScope, compressionScope.rawValue) }
+        if let compressionSkip {
+            lines.add(ours: .compressionSkip, compressionSkip.map(\.description).joined(separator: ", "))
+        }
+        if let compressionOnly {
+            lines.add(ours: .compressionOnly, compressionOnly.map(\.description).joined(separator: ", "))
+        }
+        if cipher != .chacha20poly1305 { lines.add(ours: .cipher, cipher.rawValue) }
+        return lines
+    }
+}
+
+extension [String] {
+    fileprivate mutating func add(_ key: ConfigurationKey, _ value: String) {
+        append("\(key.rawValue) = \(value)")
+    }
+
+    fileprivate mutating func add(_ key: ConfigurationKey, list: [String]) {
+        if !list.isEmpty { add(key, list.joined(separator: ", ")) }
+    }
+
+    fileprivate mutating func add(ours key: ConfigurationKey, _ value: String) {
+        append("#: \(key.rawValue) = \(value)")
+    }
+}

@@ -1,0 +1,146 @@
+import Addresses
+import Keys
+
+/// Why a value is refused. `text` is the part that is wrong; `nil` where it may be a secret.
+struct Rejection: Error {
+    let text: String?
+    let message: String
+    let cure: String
+}
+
+/// The values of single keys, from text. Each function refuses with what is wrong and what to write instead.
+enum ConfigurationValue {
+    static func port(_ text: String) throws(Rejection) -> UInt16 {
+        guard let port = UInt16(decimal: text) else {
+            throw Rejection(
+                text: text, message: "ListenPort is no port", cure: "write 0 to 65535; 0 lets the system choose")
+        }
+        return port
+    }
+
+    static func fwmark(_ text: String) throws(Rejection) -> UInt32 {
+        let text = text.lowercased()
+        if text == "off" { return 0 }
+        let isHex = text.hasPrefix("0x") && text.utf8.dropFirst(2).first != UInt8(ascii: "+")
+        guard let mark = isHex ? UInt32(text.dropFirst(2), radix: 16) : UInt32(decimal: text) else {
+            throw Rejection(
+                text: text, message: "FwMark is no mark", cure: "write off, a number, or 0x and hexadecimal digits")
+        }
+        return mark
+    }
+
+    static func mtu(_ text: String) throws(Rejection) -> Int {
+        guard let mtu = Int(decimal: text) else {
+            throw Rejection(text: text, message: "MTU is no number", cure: "write 576 to 65535, or remove the line")
+        }
+        guard mtu >= 576 else {
+            throw Rejection(
+                text: text, message: "MTU is too small",
+                cure: "write at least 576, what every IPv4 host accepts (RFC 791); IPv6 needs 1280")
+        }
+        guard mtu <= 65535 else {
+            throw Rejection(
+                text: text, message: "MTU is too large", cure: "write at most 65535, the largest IP packet")
+        }
+        return mtu
+    }
+
+    static func table(_ text: String) throws(Rejection) -> Configuration.RoutingTable {
+        guard let table = Configuration.RoutingTable(text) else {
+            throw Rejection(text: text, message: "Table is no table", cure: "write auto, off or a number from 1")
+        }
+        return table
+    }
+
+    static func bool(_ text: String, of key: ConfigurationKey) throws(Rejection) -> Bool {
+        switch text.lowercased() {
+        case "true": return true
+        case "false": return false
+        default:
+            throw Rejection(text: text, message: "\(key.rawValue) is neither yes nor no", cure: "write true or false")
+        }
+    }
+
+    /// `nil` is off.
+    static func keepalive(_ text: String) throws(Rejection) -> Duration? {
+        if text.lowercased() == "off" { return nil }
+        guard let seconds = UInt16(decimal: text) else {
+            throw Rejection(
+                text: text, message: "PersistentKeepalive is no interval", cure: "write off or 1 to 65535 seconds")
+        }
+        return seconds == 0 ? nil : .seconds(Int(seconds))
+    }
+
+    static func endpoint(_ text: String) throws(Rejection) -> HostAndPort {
+        guard let endpoint = HostAndPort(text.withoutWhitespace) else {
+            throw Rejection(
+                text: text, message: "Endpoint is no host and port", cure: "write host:port or [IPv6 address]:port")
+        }
+        return endpoint
+    }
+
+    static func metricsListen(_ text: String) throws(Rejection) -> Endpoint? {
+        if text.lowercased() == "off" { return nil }
+        guard let endpoint = Endpoint(text) else {
+            throw Rejection(
+                text: text, message: "MetricsListen is no address and port", cure: "write off or 127.0.0.1:9586")
+        }
+        return endpoint
+    }
+
+    static func privateKey(_ text: String) throws(Rejection) -> PrivateKey {
+        guard let key = PrivateKey(base64: text.withoutWhitespace) else {
+            throw Rejection(
+                text: nil, message: "PrivateKey is no key",
+                cure: "write 44 characters of base64, as \"gatewayctl genkey\" prints them")
+        }
+        return key
+    }
+
+    static func publicKey(_ text: String) throws(Rejection) -> PublicKey {
+        guard let key = PublicKey(text.withoutWhitespace) else {
+            throw Rejection(
+                text: text, message: "PublicKey is no key",
+                cure: "write 44 characters of base64, as \"gatewayctl pubkey\" prints them")
+        }
+        return key
+    }
+
+    /// `nil` is none, which `wg` writes as a key of zeros.
+    static func presharedKey(_ text: String) throws(Rejection) -> PresharedKey? {
+        let text = text.withoutWhitespace
+        if let key = PresharedKey(base64: text) { return key }
+        guard PublicKey(text) != nil else {
+            throw Rejection(
+                text: nil, message: "PresharedKey is no key",
+                cure: "write 44 characters of base64, as \"gatewayctl genpsk\" prints them")
+        }
+        return nil
+    }
+
+    /// One of a few words, however its letters are written.
+    static func choice<Choice: RawRepresentable<String> & CaseIterable>(
+        _ text: String, of key: ConfigurationKey
+    ) throws(Rejection) -> Choice {
+        guard let choice = Choice(rawValue: text.lowercased()) else {
+            let words = Choice.allCases.filter { UnbuiltFeature.asked(by: key, value: $0.rawValue) == nil }
+            throw Rejection(
+                text: text, message: "\(key.rawValue) has no such value",
+                cure: "write \(Self.alternatives(words.map(\.rawValue)))")
+        }
+        return choice
+    }
+
+    static func name(_ text: String) throws(Rejection) -> String {
+        guard (1...64).contains(text.count), Diagnostic.printable(text) == text else {
+            throw Rejection(text: text, message: "Name is no name", cure: "write 1 to 64 printable characters")
+        }
+        return text
+    }
+
+    /// `a, b or c`.
+    static func alternatives(_ words: [String]) -> String {
+        guard let last = words.last, words.count > 1 else { return words.first ?? "" }
+        return words.dropLast().joined(separator: ", ") + " or " + last
+    }
+}

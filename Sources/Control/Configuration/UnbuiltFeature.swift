@@ -1,0 +1,39 @@
+/// A key or value that the design has and this version doesn't: known, so that the answer is plain.
+///
+/// Whoever builds a feature removes its entry here and gives the value a place in `Configuration`.
+struct UnbuiltFeature {
+    let key: ConfigurationKey
+    let condition: Condition
+    let cure: String
+
+    enum Condition {
+        /// These values ask for it (lowercase).
+        case values(Set<String>)
+        /// Every value but these does.
+        case allBut(Set<String>)
+    }
+
+    static let all: [UnbuiltFeature] = [
+        .init(key: .mode, condition: .values(["tap"]), cure: "use tun, or remove the line"),
+        .init(key: .bridge, condition: .allBut([]), cure: "remove the line; it belongs to Mode = tap"),
+        .init(key: .hub, condition: .allBut(["false", "off"]), cure: "remove the line; it belongs to Mode = tap"),
+        .init(key: .allowedMACs, condition: .allBut([]), cure: "remove the line; it belongs to Mode = tap"),
+        .init(key: .rate, condition: .allBut(["off"]), cure: "use off, or remove the line"),
+        .init(key: .historyMemory, condition: .allBut(["0"]), cure: "use 0, or remove the line"),
+        .init(key: .cipher, condition: .values(["aes256gcm"]), cure: "use auto or chacha20poly1305"),
+        .init(key: .compression, condition: .values(["zstd"]), cure: "use auto or deflate"),
+        .init(key: .metricsListen, condition: .allBut(["off"]), cure: "use off, or remove the line"),
+    ]
+
+    /// The entry that a line asks for, if any.
+    static func asked(by key: ConfigurationKey, value: String) -> UnbuiltFeature? {
+        let value = value.lowercased()
+        return all.first { feature in
+            guard feature.key == key else { return false }
+            return switch feature.condition {
+            case .values(let values): values.contains(value)
+            case .allBut(let values): !values.contains(value)
+            }
+        }
+    }
+}

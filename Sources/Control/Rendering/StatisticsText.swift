@@ -1,0 +1,88 @@
+/// `gatewayctl stats`: the statistics for people.
+public enum StatisticsText {
+    /// - Parameter now: seconds since 1970.
+    public static func render(_ interfaces: [InterfaceStatistics], now: Int64, ink: Ink = .none) -> String {
+        interfaces.map { render($0, now: now, ink: ink) }.joined(separator: "\n")
+    }
+
+    private static func render(_ interface: InterfaceStatistics, now: Int64, ink: Ink) -> String {
+        let name = "\(ink.paint("interface", .green, bold: true)): \(ink.paint(interface.interface, .green))"
+        var lines = ["\(name), port \(interface.listenPort), up \(Quantities.roughly(interface.uptimeSeconds))"]
+        let drops = interface.drops
+        lines += row(
+            "drops",
+            counts([("no peer", drops.noPeer), ("unknown index", drops.unknownIndex), ("mac1", drops.mac1)]))
+        for peer in ShowText.newestFirst(interface.peers) { lines += [""] + render(peer, now: now, ink: ink) }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func render(_ peer: PeerStatistics, now: Int64, ink: Ink) -> [String] {
+        let name = ink.paint(peer.name ?? peer.publicKey, .yellow)
+        let key = peer.name == nil ? "" : " (\(peer.publicKey))"
+        var lines = ["\(ink.paint("peer", .yellow, bold: true)): \(name)\(key)"]
+        lines += row("endpoint", peer.endpoint ?? "none yet")
+        let age =
+            peer.latestHandshake == 0
+            ? ink.paint("never", .red) : Quantities.ago(peer.latestHandshake, now: now, ink: ink)
+        lines += row("handshake", age)
+        lines += row("cipher", peer.cipher)
+        if peer.rttMicroseconds != 0 {
+            let loss = "\(peer.lossPermille / 10).\(peer.lossPermille % 10) %"
+            lines += row("path", "round trip \(Quantities.roundTrip(microseconds: peer.rttMicroseconds)), loss \(loss)")
+        }
+        lines += table(peer, ink: ink)
+        let compression = peer.compression
+        let state = compression.configured == "off" ? "" : compression.active ? ", active" : ", not active"
+        lines += row("compression", compression.configured + state)
+        let skipped = compression.skipped
+        lines += row(
+            "left plain",
+            counts([
+                ("encrypted", skipped.encrypted), ("exposed", skipped.exposed), ("small", skipped.small),
+                ("backoff", skipped.backoff), ("busy", skipped.busy),
+            ]))
+        let drops = peer.drops
+        lines += row(
+            "drops",
+            counts([("replay", drops.replay), ("allowed ips", drops.allowedIPs), ("malformed", drops.malformed)]))
+        return lines
+    }
+
+    /// Plain and wire bytes each way and for each codec, in aligned columns.
+    private static func table(_ peer: PeerStatistics, ink: Ink) -> [String] {
+        func cells(_ label: String, _ plain: UInt64, _ wire: UInt64, _ note: String = "") -> [String] {
+            let ratio = Quantities.ratio(plain: plain, wire: wire)
+            return [label, Quantities.bytes(plain), Quantities.bytes(wire), ratio, note]
+        }
+        let tx = peer.compression.tx
+        let rx = peer.compression.rx
+        var rows = [
+            ["", "plain", "wire", "ratio", ""],
+            cells("sent", tx.plainBytes, tx.wireBytes), cells("received", rx.plainBytes, rx.wireBytes),
+        ]
+        for (name, codec) in peer.compression.codecs.sorted(by: { $0.key < $1.key }) {
+            rows.append(cells(name, codec.plainBytes, codec.wireBytes, "\(codec.units) units"))
+        }
+        return rows.enumerated().map { index, cells in
+            var line = "  " + left(cells[0], 13) + right(cells[1], 12) + right(cells[2], 14) + right(cells[3], 10)
+            if !cells[4].isEmpty { line += "  " + cells[4] }
+            return index == 0 ? ink.bold(line) : line
+        }
+    }
+
+    private static func row(_ label: String, _ value: String) -> [String] { ["  " + left(label, 13) + value] }
+
+    /// `replay 3, malformed 1`; the reasons that didn't occur are left out.
+    private static func counts(_ reasons: [(String, UInt64)]) -> String {
+        let seen = reasons.filter { $0.1 > 0 }
+        return seen.isEmpty ? "none" : seen.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
+    }
+
+    private static func left(_ text: String, _ width: Int) -> String {
+        text + String(repeating: " ", count: max(1, width - text.count))
+    }
+
+    private static func right(_ text: String, _ width: Int) -> String {
+        String(repeating: " ", count: max(1, width - text.count)) + text
+    }
+}

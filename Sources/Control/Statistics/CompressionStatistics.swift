@@ -1,0 +1,73 @@
+/// What compression does for one peer.
+public struct CompressionStatistics: Codable, Hashable, Sendable {
+    /// The value of `Compression` in the config.
+    public var configured: String
+    /// Whether the peer can read it in this session, so that it is used.
+    public var active: Bool
+    public var tx: ByteCounts
+    public var rx: ByteCounts
+    /// By the codec's name.
+    public var codecs: [String: CodecStatistics]
+    public var skipped: SkipCounts
+
+    public init(
+        configured: String = "off", active: Bool = false, tx: ByteCounts = ByteCounts(),
+        rx: ByteCounts = ByteCounts(), codecs: [String: CodecStatistics] = [:], skipped: SkipCounts = SkipCounts()
+    ) {
+        self.configured = configured
+        self.active = active
+        self.tx = tx
+        self.rx = rx
+        self.codecs = codecs
+        self.skipped = skipped
+    }
+}
+
+/// Bytes of one direction inside and outside.
+public struct ByteCounts: Codable, Hashable, Sendable {
+    public var plainBytes: UInt64
+    public var wireBytes: UInt64
+    /// Plain over wire, rounded to thousandths; 1 while nothing went.
+    public var ratio: Double
+
+    /// Works out the ratio.
+    public init(plainBytes: UInt64 = 0, wireBytes: UInt64 = 0) {
+        self.plainBytes = plainBytes
+        self.wireBytes = wireBytes
+        ratio = wireBytes == 0 ? 1 : (Double(plainBytes) / Double(wireBytes) * 1000).rounded() / 1000
+    }
+}
+
+/// Units that one codec made, in both directions.
+public struct CodecStatistics: Codable, Hashable, Sendable {
+    public var units: UInt64
+    public var plainBytes: UInt64
+    public var wireBytes: UInt64
+
+    public init(units: UInt64 = 0, plainBytes: UInt64 = 0, wireBytes: UInt64 = 0) {
+        self.units = units
+        self.plainBytes = plainBytes
+        self.wireBytes = wireBytes
+    }
+}
+
+/// Packets that were left as they are, by reason.
+public struct SkipCounts: Codable, Hashable, Sendable {
+    /// Already encrypted or compressed.
+    public var encrypted: UInt64
+    /// Of a protocol where length would tell a secret.
+    public var exposed: UInt64
+    public var small: UInt64
+    /// Of a flow that didn't shrink before.
+    public var backoff: UInt64
+    /// The processor had no time for it.
+    public var busy: UInt64
+
+    public init(encrypted: UInt64 = 0, exposed: UInt64 = 0, small: UInt64 = 0, backoff: UInt64 = 0, busy: UInt64 = 0) {
+        self.encrypted = encrypted
+        self.exposed = exposed
+        self.small = small
+        self.backoff = backoff
+        self.busy = busy
+    }
+}

@@ -1,0 +1,110 @@
+// What `GET /v1/stats` and `gatewayctl stats --json` carry. The names are a contract: scripts rely on them.
+// Fields may be added; none is renamed or removed.
+
+/// One interface and its peers at one moment.
+///
+/// `rxBytes` and `txBytes` count as `wg` counts; `plainBytes` is what the inner network saw, `wireBytes` what that
+/// became as UDP payload.
+public struct InterfaceStatistics: Codable, Hashable, Sendable {
+    public var interface: String
+    /// Base64; absent while the interface has no key.
+    public var publicKey: String?
+    public var listenPort: UInt16
+    /// 0 is none.
+    public var fwmark: UInt32
+    public var uptimeSeconds: UInt64
+    public var peers: [PeerStatistics]
+    public var drops: InterfaceDrops
+
+    public init(
+        interface: String, publicKey: String?, listenPort: UInt16, fwmark: UInt32 = 0, uptimeSeconds: UInt64 = 0,
+        peers: [PeerStatistics] = [], drops: InterfaceDrops = InterfaceDrops()
+    ) {
+        self.interface = interface
+        self.publicKey = publicKey
+        self.listenPort = listenPort
+        self.fwmark = fwmark
+        self.uptimeSeconds = uptimeSeconds
+        self.peers = peers
+        self.drops = drops
+    }
+}
+
+/// One peer of an interface.
+public struct PeerStatistics: Codable, Hashable, Sendable {
+    /// Base64.
+    public var publicKey: String
+    public var name: String?
+    /// Where it was last heard from, or is configured to be; absent if neither is known.
+    public var endpoint: String?
+    public var allowedIPs: [String]
+    /// Whether there is one; never which.
+    public var presharedKey: Bool
+    /// Seconds; 0 is off.
+    public var persistentKeepalive: UInt16
+    /// Seconds since 1970; 0 is never.
+    public var latestHandshake: Int64
+    public var rxBytes: UInt64
+    public var txBytes: UInt64
+    /// What seals now: `chacha20poly1305` or `aes256gcm`.
+    public var cipher: String
+    /// 0 while unknown.
+    public var rttMicroseconds: UInt64
+    /// Of a thousand datagrams.
+    public var lossPermille: UInt32
+    public var compression: CompressionStatistics
+    public var drops: PeerDrops
+
+    public init(
+        publicKey: String, name: String? = nil, endpoint: String? = nil, allowedIPs: [String] = [],
+        presharedKey: Bool = false, persistentKeepalive: UInt16 = 0, latestHandshake: Int64 = 0, rxBytes: UInt64 = 0,
+        txBytes: UInt64 = 0, cipher: String = "chacha20poly1305", rttMicroseconds: UInt64 = 0,
+        lossPermille: UInt32 = 0, compression: CompressionStatistics = CompressionStatistics(),
+        drops: PeerDrops = PeerDrops()
+    ) {
+        self.publicKey = publicKey
+        self.name = name
+        self.endpoint = endpoint
+        self.allowedIPs = allowedIPs
+        self.presharedKey = presharedKey
+        self.persistentKeepalive = persistentKeepalive
+        self.latestHandshake = latestHandshake
+        self.rxBytes = rxBytes
+        self.txBytes = txBytes
+        self.cipher = cipher
+        self.rttMicroseconds = rttMicroseconds
+        self.lossPermille = lossPermille
+        self.compression = compression
+        self.drops = drops
+    }
+}
+
+/// Packets that a peer sent and that went no further, by reason.
+public struct PeerDrops: Codable, Hashable, Sendable {
+    public var replay: UInt64
+    /// The inner source address is not the peer's.
+    public var allowedIPs: UInt64
+    public var malformed: UInt64
+
+    public init(replay: UInt64 = 0, allowedIPs: UInt64 = 0, malformed: UInt64 = 0) {
+        self.replay = replay
+        self.allowedIPs = allowedIPs
+        self.malformed = malformed
+    }
+}
+
+/// Packets and datagrams that belong to no peer, by reason.
+public struct InterfaceDrops: Codable, Hashable, Sendable {
+    /// A packet from inside that no AllowedIPs has.
+    public var noPeer: UInt64
+    /// A datagram for a session that isn't.
+    public var unknownIndex: UInt64
+    /// A handshake message from somebody who doesn't know our public key.
+    public var mac1: UInt64
+
+    public init(noPeer: UInt64 = 0, unknownIndex: UInt64 = 0, mac1: UInt64 = 0) {
+        self.noPeer = noPeer
+        self.unknownIndex = unknownIndex
+        self.mac1 = mac1
+    }
+}

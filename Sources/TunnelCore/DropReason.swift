@@ -1,0 +1,55 @@
+/// Why a packet or datagram went no further. A drop is not an error: it is counted, and the loop goes on.
+public enum DropReason: Int, CaseIterable, Sendable {
+    // Datagrams that belong to no peer.
+    /// Not a WireGuard message: unknown type, or a length that its type does not have.
+    case malformed
+    /// A handshake message whose mac1 is not made with our public key.
+    case mac1
+    /// A receiver index that names no session and no handshake of ours.
+    case unknownIndex
+    /// A handshake message that did not prove its sender: wrong key, unknown peer, or a replay.
+    case handshake
+    /// An initiation over the limits: per address under load, or while the queue is full.
+    case rateLimited
+    /// A packet of the device that no peer's AllowedIPs hold.
+    case noPeer
+    /// A frame of the device that is not an IP packet.
+    case notIP
+    /// No room in a fixed buffer.
+    case overflow
+
+    // Packets and datagrams of a peer.
+    /// A counter that was seen, or is too old to tell.
+    case replay
+    /// The tag is wrong: forged or damaged.
+    case authentication
+    /// A message on a session that has reached its end.
+    case expired
+    /// A packet whose source is not among the sender's AllowedIPs.
+    case allowedIPs
+    /// A record that is not what it says it is, or that we did not announce.
+    case record
+    /// Decoded content that is no IP packet.
+    case content
+    /// Congestion experienced outside, on a packet that cannot carry the mark (RFC 6040 §4.2).
+    case congestion
+    /// A packet that waited for a session in vain.
+    case staged
+    /// A packet for a peer whose endpoint is unknown.
+    case noEndpoint
+}
+
+/// A count for each reason.
+public struct DropCounters: Sendable {
+    private var counts = InlineArray<17, UInt64>(repeating: 0)
+
+    public init() {
+        assert(DropReason.allCases.count == counts.count)
+    }
+
+    public subscript(reason: DropReason) -> UInt64 { counts[reason.rawValue] }
+
+    @inline(__always) mutating func count(_ reason: DropReason, _ number: Int = 1) {
+        counts[reason.rawValue] &+= UInt64(number)
+    }
+}

@@ -1,0 +1,69 @@
+/// The constants of the protocol: WireGuard's from the whitepaper §6 and the reference implementations, then ours.
+public enum Limits {
+    // MARK: WireGuard
+
+    /// After this many messages a sender asks for a new session.
+    public static let rekeyAfterMessages: UInt64 = 1 << 60
+    /// From this counter on nothing is sent or accepted.
+    public static let rejectAfterMessages: UInt64 = .max - (1 << 13)
+    /// The initiator of a session renews it when it sends after this time.
+    public static let rekeyAfterTime = Interval.seconds(120)
+    /// A session is not used after this time.
+    public static let rejectAfterTime = Interval.seconds(180)
+    /// An unanswered initiation is sent again after this time, and never sooner.
+    public static let rekeyTimeout = Interval.seconds(5)
+    /// Up to this much is added to `rekeyTimeout`, at random.
+    public static let rekeyJitter = Interval.milliseconds(333)
+    /// Initiations are given up after 90 s: 18 of them.
+    public static let handshakeAttempts = 18
+    /// Data that is not answered by data is answered by a keepalive after this time.
+    public static let keepaliveTimeout = Interval.seconds(10)
+    /// Data that nothing answers for this time starts a new handshake.
+    public static let newHandshakeTimeout = keepaliveTimeout + rekeyTimeout
+    /// An initiator that receives on a session older than this renews it, so that it doesn't run out in silence.
+    public static let rekeyOnReceiveAfter = Interval.seconds(180 - 10 - 5)
+    /// Keys are wiped this long after the last handshake.
+    public static let wipeAfter = rejectAfterTime * 3
+    /// A peer's initiations are not answered more often than this.
+    public static let initiationInterval = Interval.milliseconds(20)
+    /// A cookie, and the secret it is made from, is good for this time.
+    public static let cookieLifetime = Interval.seconds(120)
+    /// A cookie is not used in its last seconds, since its way takes time.
+    public static let cookieLatency = Interval.seconds(5)
+    /// Payloads are padded to a multiple of this.
+    public static let padding = 16
+    /// Packets that wait for a session, per peer.
+    public static let stagedPackets = 128
+    /// The type of service of handshake messages: AF41.
+    public static let handshakeTrafficClass: UInt8 = 0x88
+
+    // MARK: Bounds of this implementation
+
+    /// Bytes that wait for a session, per peer.
+    public static let stagedBytes = 256 * 1024
+    /// Handshake messages that wait for the handshake thread.
+    public static let handshakeQueue = 1024
+    /// From this many on, the sender of an initiation must prove its address with a cookie.
+    public static let handshakeLoad = handshakeQueue / 8
+    /// The load is taken to last this long.
+    public static let loadLatency = Interval.seconds(1)
+    /// Peers of one interface.
+    public static let peers = 1 << 16
+    /// The largest UDP payload.
+    public static let datagram = 65_507
+    /// The largest packet that a device hands over, and the largest unit that a peer may code.
+    public static let unit = 65_535
+
+    // MARK: Gateway records
+
+    /// When a HELLO that nothing confirms is sent again, counted from the one before.
+    public static let helloRepeats: [Interval] = [
+        .milliseconds(250), .milliseconds(500), .seconds(1), .seconds(2),
+    ]
+    /// After those, as long as there is traffic.
+    public static let helloInterval = Interval.seconds(15)
+    /// A peer that was silent for this many sessions is asked once a session.
+    public static let helloSilentSessions = 3
+    /// Packets in one record.
+    public static let recordPackets = 128
+}

@@ -1,0 +1,154 @@
+import Keys
+
+/// Noise_IKpsk2 as WireGuard uses it (whitepaper §5.4.2–5.4.5): one message each way, and then two keys.
+///
+/// Pure functions over keys and bytes; who may call them when is the business of `HandshakeEngine`. The messages come
+/// without mac1 and mac2, which depend on cookies and are the data thread's.
+enum Handshake {
+    /// What an initiator keeps until the response comes.
+    struct Initiated {
+        let message: Initiation.Bytes
+        let pending: Pending
+    }
+
+    /// The secrets of a handshake that waits for its response.
+    struct Pending {
+        let index: SessionIndex
+        let ephemeral: PrivateKey
+        let hash: Bytes32
+        let chainingKey: Secret
+    }
+
+    /// What a responder learns from an initiation before it answers.
+    struct Received {
+        let initiator: PublicKey
+        let ephemeral: PublicKey
+        let sender: SessionIndex
+        let timestamp: TAI64N
+        let hash: Bytes32
+        let chainingKey: Secret
+    }
+
+    /// Makes an initiation. `staticShared` is X25519 of both static keys, which is made once per peer. `nil` if the
+    /// responder's key is of low order.
+    static func initiate(
+        from identity: PrivateKey, _ publicKey: PublicKey, to responder: PublicKey, staticShared: Secret,
+        sender: SessionIndex, timestamp: TAI64N, ephemeral: PrivateKey
+    ) -> Initiated? {
+        var state = SymmetricState(responder: responder)
+        defer { state.wipe() }
+        var message = Initiation.Bytes(repeating: 0)
+        message.store(little: Initiation.type, at: 0)
+        message.store(little: sender, at: Initiation.sender)
+
+        let ephemeralPublic = ephemeral.publicKey
+        message.copy(ephemeralPublic.bytes, to: Initiation.ephemeral)
+        state.mixKey(ephemeralPublic.bytes.span)
+        state.mixHash(ephemeralPublic.bytes.span)
+
+        guard let staticKey = state.mixSharedSecretAndKey(ephemeral.bytes, responder) else { return nil }
+        let sealedStatic: InlineArray<48, UInt8> = state.seal(publicKey.bytes, key: staticKey)
+        message.copy(sealedStatic, to: Initiation.sealedStatic)
+
+        let timestampKey = state.mixKeyAndKey(staticShared.bytes)
+        let sealedTimestamp: InlineArray<28, UInt8> = state.seal(timestamp.bytes, key: timestampKey)
+        message.copy(sealedTimestamp, to: Initiation.sealedTimestamp)
+
+        let chainingKey = Secret(copying: state.chainingKey.span)
+        return Initiated(
+            message: message,
+            pending: Pending(index: sender, ephemeral: ephemeral, hash: state.hash, chainingKey: chainingKey))
+    }
+
+    /// Reads an initiation as far as the sender's public key, then asks `staticShared` for X25519 with that key (`nil`
+    /// if it is no peer), and opens the timestamp. `nil` if any of it is wrong.
+    static func receive(
+        _ message: Initiation.Bytes, identity: PrivateKey, _ publicKey: PublicKey,
+        staticShared: (PublicKey) -> Secret?
+    ) -> Received? {
+        var state = SymmetricState(responder: publicKey)
+        defer { state.wipe() }
+        let ephemeral = PublicKey(bytes: message.slice(at: Initiation.ephemeral))
+        state.mixKey(ephemeral.bytes.span)
+        state.mixHash(ephemeral.bytes.span)
+
+        guard let staticKey = state.mixSharedSecretAndKey(identity.bytes, ephemeral) else { return nil }
+        let sealedStatic: InlineArray<48, UInt8> = message.slice(at: Initiation.sealedStatic)
+        guard let initiatorBytes: Bytes32 = state.open(sealedStatic, key: staticKey) else { return nil }
+        let initiator = PublicKey(bytes: initiatorBytes)
+        guard let shared = staticShared(initiator) else { return nil }
+
+        let timestampKey = state.mixKeyAndKey(shared.bytes)
+        let sealedTimestamp: InlineArray<28, UInt8> = message.slice(at: Initiation.sealedTimestamp)
+        guard let timestamp: InlineArray<12, UInt8> = state.open(sealedTimestamp, key: timestampKey) else { return nil }
+
+        return Received(
+            initiator: initiator, ephemeral: ephemeral, sender: message.little32(at: Initiation.sender),
+            timestamp: TAI64N(bytes: timestamp), hash: state.hash,
+            chainingKey: Secret(copying: state.chainingKey.span))
+    }
+
+    /// Answers an initiation: the response, and the keys of the session. `nil` if a point is of low order.
+    static func respond(
+        to received: Received, presharedKey: PresharedKey?, sender: SessionIndex, ephemeral: PrivateKey
+    ) -> (message: Response.Bytes, keys: SessionKeys)? {
+        var state = SymmetricState(hash: received.hash, chainingKey: Bytes32(copying: received.chainingKey.bytes))
+        defer { state.wipe() }
+        var message = Response.Bytes(repeating: 0)
+        message.store(little: Response.type, at: 0)
+        message.store(little: sender, at: Response.sender)
+        message.store(little: received.sender, at: Response.receiver)
+
+        let ephemeralPublic = ephemeral.publicKey
+        message.copy(ephemeralPublic.bytes, to: Response.ephemeral)
+        state.mixKey(ephemeralPublic.bytes.span)
+        state.mixHash(ephemeralPublic.bytes.span)
+        guard state.mixSharedSecret(ephemeral.bytes, received.ephemeral),
+            state.mixSharedSecret(ephemeral.bytes, received.initiator)
+        else { return nil }
+
+        let key = state.mixPresharedKey(presharedKey)
+        let sealed: InlineArray<16, UInt8> = state.seal(InlineArray<0, UInt8>(repeating: 0), key: key)
+        message.copy(sealed, to: Response.sealedNothing)
+        return (message, SessionKeys(state, isInitiator: false))
+    }
+
+    /// Reads the response to a pending initiation: the keys of the session, or `nil` if it is not from the peer.
+    static func finish(
+        _ message: Response.Bytes, pending: Pending, identity: PrivateKey, presharedKey: PresharedKey?
+    ) -> SessionKeys? {
+        var state = SymmetricState(hash: pending.hash, chainingKey: Bytes32(copying: pending.chainingKey.bytes))
+        defer { state.wipe() }
+        let ephemeral = PublicKey(bytes: message.slice(at: Response.ephemeral))
+        state.mixKey(ephemeral.bytes.span)
+        state.mixHash(ephemeral.bytes.span)
+        guard state.mixSharedSecret(pending.ephemeral.bytes, ephemeral),
+            state.mixSharedSecret(identity.bytes, ephemeral)
+        else { return nil }
+
+        let key = state.mixPresharedKey(presharedKey)
+        let sealed: InlineArray<16, UInt8> = message.slice(at: Response.sealedNothing)
+        guard let _: InlineArray<0, UInt8> = state.open(sealed, key: key) else { return nil }
+        return SessionKeys(state, isInitiator: true)
+    }
+}
+
+/// The two keys of a session as they come out of a handshake.
+public struct SessionKeys: Sendable {
+    let sending: Secret
+    let receiving: Secret
+
+    init(_ state: SymmetricState, isInitiator: Bool) {
+        var (first, second) = state.split()
+        let initiators = Secret(copying: first.span)
+        let responders = Secret(copying: second.span)
+        wipe(&first)
+        wipe(&second)
+        sending = isInitiator ? initiators : responders
+        receiving = isInitiator ? responders : initiators
+    }
+}
+
+extension InlineArray where Element == UInt8, count == 32 {
+    init(copying bytes: Span<UInt8>) { self.init { bytes[$0] } }
+}

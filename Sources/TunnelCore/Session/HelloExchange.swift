@@ -1,0 +1,48 @@
+/// What has become of HELLO on one session: what the peer announced, and whether ours has arrived.
+///
+/// The end that doesn't know whether its HELLO arrived sets `asks`; a HELLO that asks is answered at once. Repetition
+/// is by time, and stops when the peer says `seen` or sends any record.
+struct HelloExchange {
+    /// What the peer decodes; empty until its HELLO arrives.
+    private(set) var codecs: CodecSet = []
+    private(set) var maximumUnit = 0
+    /// The peer's HELLO has arrived.
+    private(set) var hasArrived = false
+    /// Ours has.
+    private(set) var isConfirmed = false
+    /// How often ours was sent.
+    private(set) var sent = 0
+    /// Plain traffic since ours was last sent, which is what keeps it being repeated.
+    var hasTraffic = false
+
+    /// Our next HELLO.
+    func announcement(codecs: CodecSet) -> Hello {
+        Hello(seen: hasArrived, asks: !isConfirmed, codecs: codecs, maximumUnit: Limits.unit)
+    }
+
+    /// Notes that ours was sent; when to send it again if nothing confirms it, counted from now.
+    mutating func noteSent(peerIsSilent: Bool) -> Interval? {
+        sent += 1
+        hasTraffic = false
+        guard !isConfirmed else { return nil }
+        if sent <= Limits.helloRepeats.count {
+            return peerIsSilent ? nil : Limits.helloRepeats[sent - 1]
+        }
+        return Limits.helloInterval
+    }
+
+    /// Ours was sent and nothing has confirmed it.
+    @inline(__always) var isWaiting: Bool { sent > 0 && !isConfirmed }
+
+    /// Takes the peer's HELLO; true if it is to be answered.
+    mutating func receive(_ hello: Hello) -> Bool {
+        hasArrived = true
+        codecs = hello.codecs
+        maximumUnit = hello.maximumUnit
+        if hello.seen { isConfirmed = true }
+        return hello.asks
+    }
+
+    /// Any record but HELLO proves that ours has arrived: the peer sends none before.
+    mutating func receiveRecord() { isConfirmed = true }
+}

@@ -1,0 +1,40 @@
+/// The timers of a peer (whitepaper §6), as places in a fixed array of deadlines.
+enum PeerTimer: Int, CaseIterable {
+    /// An initiation went out: send it again if nothing comes of it.
+    case retransmitHandshake
+    /// Data came in: tell the peer that we are there, unless we send anyway.
+    case keepalive
+    /// Data went out: if nothing comes back, make a new session.
+    case newHandshake
+    /// The last session was made long ago: wipe all keys.
+    case wipe
+    /// The operator wants a message this often, whatever happens.
+    case persistentKeepalive
+    /// A HELLO went out: send it again if nothing confirms it.
+    case hello
+}
+
+/// When each timer of a peer goes off.
+struct PeerTimers {
+    private var deadlines = InlineArray<6, Instant>(repeating: .distantFuture)
+    /// The earliest instant at which the tunnel's schedule looks at this peer.
+    var scheduled = Instant.distantFuture
+
+    init() {
+        assert(PeerTimer.allCases.count == deadlines.count)
+    }
+
+    @inline(__always)
+    subscript(timer: PeerTimer) -> Instant {
+        get { deadlines[timer.rawValue] }
+        set { deadlines[timer.rawValue] = newValue }
+    }
+
+    @inline(__always) func isArmed(_ timer: PeerTimer) -> Bool { self[timer] != .distantFuture }
+    @inline(__always) mutating func disarm(_ timer: PeerTimer) { self[timer] = .distantFuture }
+
+    /// The next deadline of all.
+    var earliest: Instant {
+        deadlines.indices.reduce(.distantFuture) { min($0, deadlines[$1]) }
+    }
+}

@@ -1,0 +1,34 @@
+/// Which counters of a session have arrived: a sliding window of 8192 bits over a ring of words (RFC 6479), of which
+/// 8128 are certain.
+///
+///     … │ word │ word │ word │ greatest │
+///         └──────── ring, 128 words ────┘
+///
+/// It is asked only after the AEAD has proved the counter.
+struct ReplayWindow {
+    private static let words: UInt64 = 128
+    private static let size = (words - 1) * 64
+
+    private var greatest: UInt64 = 0
+    private var ring = InlineArray<128, UInt64>(repeating: 0)
+
+    /// Marks `counter` as arrived; false if it had arrived before, or is too old to tell, or is at the end of all
+    /// counters.
+    mutating func accept(_ counter: UInt64) -> Bool {
+        guard counter < Limits.rejectAfterMessages else { return false }
+        if counter > greatest {
+            let current = greatest >> 6
+            let steps = min((counter >> 6) - current, Self.words)
+            for step in 0..<steps { ring[Self.slot(of: current &+ 1 &+ step)] = 0 }
+            greatest = counter
+        } else if greatest - counter > Self.size {
+            return false
+        }
+        let bit: UInt64 = 1 << (counter & 63)
+        let slot = Self.slot(of: counter >> 6)
+        defer { ring[slot] |= bit }
+        return ring[slot] & bit == 0
+    }
+
+    private static func slot(of word: UInt64) -> Int { Int(word & (words - 1)) }
+}

@@ -1,0 +1,71 @@
+import BasicContainers
+
+// HELLO: saying what we decode, and learning what the peer does. See docs/protocol.md.
+//
+// A HELLO is like a keepalive to every timer: it arms none, asks for no answer in kind, and prolongs no session.
+
+extension Tunnel {
+    /// Sends what is due on a session that may have just been confirmed: our first HELLO before any data, then the
+    /// packets that waited.
+    @inline(__always)
+    mutating func sendPending(_ slot: Int32, _ session: Int32, at now: Now) {
+        guard peers[Int(slot)].current == session else { return }
+        if sessions[session].hello.sent == 0 { sendHello(slot, session, at: now) }
+        sendStaged(slot, at: now)
+    }
+
+    /// Sends a HELLO, if the configuration asks for more than WireGuard; whether it did.
+    @discardableResult
+    mutating func sendHello(_ slot: Int32, _ session: Int32, at now: Now) -> Bool {
+        let announced = peers[Int(slot)].compression.announced
+        guard !announced.isEmpty, let path = peers[Int(slot)].path, sessions[session].canSend(at: now.instant) else {
+            return false
+        }
+        let hello = sessions[session].hello.announcement(codecs: announced)
+        let size = chain.outbound(hello, on: &sessions[session], to: path, into: &outbox)
+        guard size > 0 else {
+            drops.count(.overflow)
+            return false
+        }
+        peers[Int(slot)].sent &+= UInt64(size)
+        noteAuthenticatedSent(slot, at: now)
+        let isSilent = peers[Int(slot)].silentSessions >= Limits.helloSilentSessions
+        if let wait = sessions[session].hello.noteSent(peerIsSilent: isSilent) {
+            arm(.hello, slot, at: now.instant + wait)
+        } else {
+            peers[Int(slot)].timers.disarm(.hello)
+        }
+        return true
+    }
+
+    /// Takes the peer's HELLO and answers it if it asks for that.
+    mutating func receive(_ hello: Hello, _ slot: Int32, _ session: Int32, at now: Now) {
+        if !sessions[session].hello.hasArrived {
+            note(.peerAnnounced(peers[Int(slot)].publicKey, hello.codecs, version: hello.version))
+        }
+        peers[Int(slot)].silentSessions = 0
+        let isAsked = sessions[session].hello.receive(hello)
+        if sessions[session].hello.isConfirmed { peers[Int(slot)].timers.disarm(.hello) }
+        if isAsked, peers[Int(slot)].current == session { sendHello(slot, session, at: now) }
+    }
+
+    /// Our HELLO was not confirmed in time.
+    mutating func repeatHello(_ slot: Int32, at now: Now) {
+        let session = peers[Int(slot)].current
+        guard session >= 0, !sessions[session].hello.isConfirmed else { return }
+        // The first repeats go out whatever happens; after them an idle link is left in peace.
+        if sessions[session].hello.sent <= Limits.helloRepeats.count || sessions[session].hello.hasTraffic {
+            sendHello(slot, session, at: now)
+        }
+    }
+
+    /// Data was sent: a HELLO that fell silent with the link is repeated again.
+    @inline(__always)
+    mutating func noteTraffic(_ slot: Int32, _ session: Int32, at now: Now) {
+        guard sessions[session].hello.isWaiting else { return }
+        sessions[session].hello.hasTraffic = true
+        if !peers[Int(slot)].timers.isArmed(.hello), peers[Int(slot)].silentSessions < Limits.helloSilentSessions {
+            arm(.hello, slot, at: now.instant + Limits.helloInterval)
+        }
+    }
+}

@@ -1,0 +1,148 @@
+import BasicContainers
+
+// From the wire to the device.
+
+extension Tunnel {
+    /// Takes one datagram, which is opened where it is: what the inbox gets from it stays there until `inbox.clear()`.
+    /// `path` is where it came from and which address of ours it came to; `trafficClass` is the outer header's.
+    @inline(__always)
+    public mutating func handleDatagram(
+        _ datagram: inout MutableRawSpan, from path: Path, trafficClass: UInt8, at now: Now
+    ) {
+        switch Message(datagram.bytes) {
+        case .transport(let receiver):
+            handleTransport(&datagram, receiver, from: path, CongestionBits(rawValue: trafficClass & 3), at: now)
+        case .initiation: handleInitiation(datagram.bytes.array(at: 0), from: path, at: now)
+        case .response: handleResponse(datagram.bytes.array(at: 0), from: path, at: now)
+        case .cookieReply: handleCookieReply(datagram.bytes.array(at: 0), at: now)
+        case nil: drops.count(.malformed)
+        }
+    }
+
+    @inline(__always)
+    private mutating func handleTransport(
+        _ datagram: inout MutableRawSpan, _ receiver: SessionIndex, from path: Path, _ congestion: CongestionBits,
+        at now: Now
+    ) {
+        guard case .session(let session) = indices[receiver] else { return drops.count(.unknownIndex) }
+        let slot = sessions[session].peer
+        guard sessions[session].canReceive(at: now.instant) else { return peers[Int(slot)].drops.count(.expired) }
+
+        let size = datagram.byteCount
+        let announced = peers[Int(slot)].compression.announced
+        let content = chain.inbound(&datagram, on: &sessions[session], announced: announced, into: &inbox)
+        switch content {
+        case .dropped(.authentication): return peers[Int(slot)].drops.count(.authentication)
+        case .dropped(.replay): return peers[Int(slot)].drops.count(.replay)
+        default: break
+        }
+
+        // From here on the datagram is the peer's.
+        peers[Int(slot)].received &+= UInt64(size)
+        noteAuthenticReceived(slot, session, from: path, at: now)
+        switch content {
+        case .packet:
+            let end = size - Transport.tagSize
+            receivePlain(&datagram, Transport.headerSize..<end, size, slot, congestion, at: now)
+        case .unit(let codec, let place):
+            sessions[session].hello.receiveRecord()
+            receiveUnit(place, codec, size, slot, congestion, at: now)
+        case .hello(let hello):
+            receive(hello, slot, session, at: now)
+        case .dropped(let reason):
+            peers[Int(slot)].drops.count(reason)
+        case .keepalive:
+            break
+        }
+        sendPending(slot, session, at: now)
+    }
+
+    /// A packet as it is, in the datagram that it came in.
+    @inline(__always)
+    private mutating func receivePlain(
+        _ datagram: inout MutableRawSpan, _ range: Range<Int>, _ size: Int, _ slot: Int32, _ congestion: CongestionBits,
+        at now: Now
+    ) {
+        var packet = datagram.part(range)
+        let header = InternetPacket(packet.bytes)
+        let isMarked = congestion != .experienced || header != nil && CongestionBits.markExperienced(&packet)
+        guard let length = admit(header, isMarked: isMarked, slot) else { return }
+        peers[Int(slot)].traffic.noteReceived(length, size)
+        noteDataReceived(slot, at: now)
+        let content = packet.bytes.extracting(0..<length)
+        if !inbox.append(content) { drops.count(.overflow) }
+    }
+
+    /// A packet that was decoded into the inbox.
+    private mutating func receiveUnit(
+        _ place: Range<Int>, _ codec: Codec, _ size: Int, _ slot: Int32, _ congestion: CongestionBits, at now: Now
+    ) {
+        guard let length = admitDecoded(place, slot, congestion) else { return }
+        peers[Int(slot)].traffic.noteReceived(length, size, codec: codec)
+        noteDataReceived(slot, at: now)
+        if !inbox.append(decoded: place.prefix(length)) { drops.count(.overflow) }
+    }
+
+    private mutating func admitDecoded(_ place: Range<Int>, _ slot: Int32, _ congestion: CongestionBits) -> Int? {
+        var packet = inbox[decoded: place]
+        let header = InternetPacket(packet.bytes)
+        let isMarked = congestion != .experienced || header != nil && CongestionBits.markExperienced(&packet)
+        return admit(header, isMarked: isMarked, slot)
+    }
+
+    /// Checks a packet that came out of the chain, after it was marked if it met congestion; its length, or `nil` if it
+    /// is dropped.
+    @inline(__always)
+    private mutating func admit(_ header: InternetPacket?, isMarked: Bool, _ slot: Int32) -> Int? {
+        let reason: DropReason
+        if let header {
+            if allowedIPs.lookup(header.source) != slot {
+                reason = .allowedIPs
+            } else if !isMarked {
+                reason = .congestion
+            } else {
+                return header.length
+            }
+        } else {
+            reason = .content
+        }
+        peers[Int(slot)].drops.count(reason)
+        return nil
+    }
+
+    /// What follows from data that came in and was let through.
+    @inline(__always)
+    private mutating func noteDataReceived(_ slot: Int32, at now: Now) {
+        if peers[Int(slot)].timers.isArmed(.keepalive) {
+            peers[Int(slot)].needsAnotherKeepalive = true
+        } else {
+            arm(.keepalive, slot, at: now.instant + Limits.keepaliveTimeout)
+        }
+    }
+
+    /// What follows from any authentic message: the path, the session that it confirms, the timers.
+    @inline(__always)
+    private mutating func noteAuthenticReceived(_ slot: Int32, _ session: Int32, from path: Path, at now: Now) {
+        if peers[Int(slot)].path != path { roam(slot, to: path) }
+        peers[Int(slot)].timers.disarm(.newHandshake)
+        noteAuthenticatedTraversal(slot, at: now)
+        if peers[Int(slot)].next == session { confirm(slot, session, at: now) }
+        let age = now.instant - sessions[session].createdAt
+        if sessions[session].isInitiator, !peers[Int(slot)].askedBeforeEnd, age > Limits.rekeyOnReceiveAfter {
+            peers[Int(slot)].askedBeforeEnd = true
+            startHandshake(slot, at: now)
+        }
+    }
+
+    /// Follows a peer that talks from somewhere else.
+    mutating func roam(_ slot: Int32, to path: Path) {
+        if peers[Int(slot)].path?.remote != path.remote, peers[Int(slot)].path != nil {
+            note(.roamed(peers[Int(slot)].publicKey, path))
+        }
+        peers[Int(slot)].path = path
+    }
+}
+
+extension Range<Int> {
+    fileprivate func prefix(_ length: Int) -> Range<Int> { lowerBound..<Swift.min(lowerBound + length, upperBound) }
+}

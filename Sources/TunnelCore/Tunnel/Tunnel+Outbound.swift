@@ -1,0 +1,89 @@
+import BasicContainers
+
+// From the device to the wire.
+
+extension Tunnel {
+    /// Takes one IP packet from the device.
+    @inline(__always)
+    public mutating func handlePacket(_ packet: RawSpan, at now: Now) {
+        guard let header = InternetPacket(packet) else { return drops.count(.notIP) }
+        let slot = allowedIPs.lookup(header.destination)
+        guard slot >= 0 else { return drops.count(.noPeer) }
+        send(packet.extracting(0..<header.length), header, to: slot, at: now)
+    }
+
+    /// Sends a packet to a peer, or keeps it until there is a session.
+    @inline(__always)
+    mutating func send(_ packet: RawSpan, _ header: InternetPacket, to slot: Int32, at now: Now) {
+        let session = peers[Int(slot)].current
+        guard session >= 0, sessions[session].canSend(at: now.instant) else {
+            return stage(packet, for: slot, at: now)
+        }
+        guard let path = peers[Int(slot)].path else { return peers[Int(slot)].drops.count(.noEndpoint) }
+        let sent = chain.outbound(
+            packet, header, compression: peers[Int(slot)].compression, mtu: mtu, on: &sessions[session], to: path,
+            into: &outbox)
+        guard let sent else { return drops.count(.overflow) }
+        peers[Int(slot)].sent &+= UInt64(sent.datagram)
+        peers[Int(slot)].traffic.noteSent(packet.byteCount, sent)
+        noteDataSent(slot, session, at: now)
+    }
+
+    private mutating func stage(_ packet: RawSpan, for slot: Int32, at now: Now) {
+        guard peers[Int(slot)].path != nil else { return peers[Int(slot)].drops.count(.noEndpoint) }
+        let dropped = peers[Int(slot)].staged.append(packet)
+        peers[Int(slot)].drops.count(.staged, dropped)
+        startHandshake(slot, at: now)
+    }
+
+    /// Sends what waited for a session.
+    mutating func sendStaged(_ slot: Int32, at now: Now) {
+        guard !peers[Int(slot)].staged.isEmpty else { return }
+        for packet in peers[Int(slot)].staged.removeAll() {
+            let bytes = unsafe packet.span.bytes
+            guard let header = InternetPacket(bytes) else { continue }
+            send(bytes, header, to: slot, at: now)
+        }
+    }
+
+    /// Sends a message with nothing inside, if there is a session.
+    mutating func sendKeepalive(_ slot: Int32, at now: Now) {
+        let session = peers[Int(slot)].current
+        guard session >= 0, sessions[session].canSend(at: now.instant), let path = peers[Int(slot)].path else {
+            if session < 0 || !sessions[session].canSend(at: now.instant) { startHandshake(slot, at: now) }
+            return
+        }
+        let size = chain.outboundKeepalive(on: &sessions[session], to: path, into: &outbox)
+        guard size > 0 else { return drops.count(.overflow) }
+        peers[Int(slot)].sent &+= UInt64(size)
+        noteAuthenticatedSent(slot, at: now)
+        renewIfOld(slot, session, at: now)
+    }
+
+    /// What follows from having sent data.
+    @inline(__always)
+    private mutating func noteDataSent(_ slot: Int32, _ session: Int32, at now: Now) {
+        if !peers[Int(slot)].timers.isArmed(.newHandshake) {
+            arm(.newHandshake, slot, at: now.instant + Limits.newHandshakeTimeout + randomJitter())
+        }
+        noteAuthenticatedSent(slot, at: now)
+        noteTraffic(slot, session, at: now)
+        renewIfOld(slot, session, at: now)
+    }
+
+    /// What follows from having sent anything on a session.
+    @inline(__always)
+    mutating func noteAuthenticatedSent(_ slot: Int32, at now: Now) {
+        peers[Int(slot)].timers.disarm(.keepalive)
+        noteAuthenticatedTraversal(slot, at: now)
+    }
+
+    /// Asks for a new session if this one is at its age, whitepaper §6.2.
+    @inline(__always)
+    private mutating func renewIfOld(_ slot: Int32, _ session: Int32, at now: Now) {
+        let isUsedUp = sessions[session].sendCounter > Limits.rekeyAfterMessages
+        let isOld =
+            sessions[session].isInitiator && now.instant - sessions[session].createdAt > Limits.rekeyAfterTime
+        if isUsedUp || isOld { startHandshake(slot, at: now) }
+    }
+}

@@ -1,0 +1,109 @@
+public import Addresses
+import BasicContainers
+public import Keys
+
+// What the operator changes. Nothing here drops a session that did not change.
+
+extension Tunnel {
+    /// Sets or takes away our private key. All sessions end: they were made with the old one.
+    public mutating func setPrivateKey(_ key: PrivateKey?, at now: Now) {
+        publicKey = key?.publicKey
+        cookieChecker = publicKey.map { CookieChecker($0) }
+        jobs.append(.identity(key))
+        for slot in slots.values {
+            endSessions(slot)
+            peers[Int(slot)].lastInitiation = .distantPast
+        }
+    }
+
+    /// Adds a peer, or changes everything that is said about one that is there; its sessions stay.
+    public mutating func setPeer(_ key: PublicKey, _ configuration: PeerConfiguration, at now: Now) {
+        if slots[key] == nil {
+            guard slots.count < Limits.peers else { return }
+            insert(key, configuration)
+        } else {
+            setPresharedKey(configuration.presharedKey, of: key)
+            setCompression(configuration.compression, of: key)
+        }
+        if let endpoint = configuration.endpoint { setEndpoint(endpoint, of: key) }
+        setAllowedIPs(configuration.allowedIPs, of: key)
+        setPersistentKeepalive(configuration.persistentKeepalive, of: key, at: now)
+    }
+
+    private mutating func insert(_ key: PublicKey, _ configuration: PeerConfiguration) {
+        nextGeneration &+= 1
+        let slot = freeSlots.popLast() ?? Int32(peers.count)
+        let id = PeerID(slot: slot, generation: nextGeneration)
+        if Int(slot) < peers.count {
+            peers[Int(slot)] = Peer(id, key, configuration)
+        } else {
+            peers.append(Peer(id, key, configuration))
+        }
+        slots[key] = slot
+        jobs.append(.peer(id, key, configuration.presharedKey))
+    }
+
+    /// Takes a peer away, with its sessions and its AllowedIPs.
+    public mutating func removePeer(_ key: PublicKey) {
+        guard let slot = slots.removeValue(forKey: key) else { return }
+        endSessions(slot)
+        allowedIPs.removeAll(slot)
+        jobs.append(.removePeer(peers[Int(slot)].id))
+        peers[Int(slot)].isAlive = false
+        peers[Int(slot)].staged = StagedPackets()
+        freeSlots.append(slot)
+    }
+
+    /// Takes effect with the next handshake.
+    public mutating func setPresharedKey(_ presharedKey: PresharedKey?, of key: PublicKey) {
+        guard let slot = slots[key] else { return }
+        peers[Int(slot)].hasPresharedKey = presharedKey != nil
+        jobs.append(.peer(peers[Int(slot)].id, key, presharedKey))
+    }
+
+    /// Sends there from now on, until something authentic comes from elsewhere.
+    public mutating func setEndpoint(_ endpoint: Endpoint, of key: PublicKey) {
+        guard let slot = slots[key], peers[Int(slot)].path?.remote != endpoint else { return }
+        peers[Int(slot)].path = Path(endpoint)
+    }
+
+    /// Gives a peer exactly these prefixes; those that were another's are taken from it.
+    public mutating func setAllowedIPs(_ prefixes: [Prefix], of key: PublicKey) {
+        guard let slot = slots[key] else { return }
+        allowedIPs.removeAll(slot)
+        for prefix in prefixes { allowedIPs.insert(prefix, slot) }
+    }
+
+    /// `nil`: none. One that was not there before begins with a keepalive now.
+    public mutating func setPersistentKeepalive(_ interval: Interval?, of key: PublicKey, at now: Now) {
+        guard let slot = slots[key] else { return }
+        let wasOff = !peers[Int(slot)].timers.isArmed(.persistentKeepalive)
+        peers[Int(slot)].persistentKeepalive = interval
+        guard interval != nil else { return peers[Int(slot)].timers.disarm(.persistentKeepalive) }
+        if wasOff { arm(.persistentKeepalive, slot, at: now.instant) }
+    }
+
+    /// What is announced changes with the next session; what is sent, at once.
+    public mutating func setCompression(_ policy: CompressionPolicy, of key: PublicKey) {
+        guard let slot = slots[key], peers[Int(slot)].compression != policy else { return }
+        let announced = peers[Int(slot)].compression.announced
+        peers[Int(slot)].compression = policy
+        if policy.announced != announced {
+            // A new session is the only way to unsay what was announced on this one.
+            endSessions(slot)
+            peers[Int(slot)].lastInitiation = .distantPast
+        }
+    }
+
+    /// The local address that a peer is answered from was refused by the system: let the routing table choose.
+    public mutating func forgetSource(ofPeer slot: Int32) {
+        guard slot >= 0, Int(slot) < peers.count else { return }
+        peers[Int(slot)].path?.local = nil
+    }
+
+    /// The slot of a peer that is still there.
+    func slot(of id: PeerID) -> Int32? {
+        guard Int(id.slot) < peers.count, peers[Int(id.slot)].isAlive, peers[Int(id.slot)].id == id else { return nil }
+        return id.slot
+    }
+}

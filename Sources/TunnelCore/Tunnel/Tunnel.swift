@@ -1,0 +1,106 @@
+import BasicContainers
+import HeapModule
+public import Keys
+
+/// A WireGuard interface without its device, its sockets and its clock: packets and datagrams go in, packets, datagrams
+/// and work for the handshake thread come out.
+///
+///     handlePacket ──▶ ┌────────┐ ──▶ outbox        datagrams for the wire
+///     handleDatagram ▶ │ Tunnel │ ──▶ inbox         packets for the device
+///     handleTimeout ─▶ │        │ ──▶ pollHandshake work that costs X25519
+///     handle(result) ▶ └────────┘ ──▶ pollEvent     what a person may want to know
+///
+/// One thread owns it. After every input that thread sends the outbox, writes the inbox, passes handshake work on, and
+/// asks `nextTimeout` how long to wait.
+public struct Tunnel: ~Copyable {
+    // What goes out.
+    public var outbox = Outbox()
+    public var inbox = Inbox()
+    var jobs: [HandshakeJob] = []
+    var events: [TunnelEvent] = []
+
+    // Who we are.
+    var publicKey: PublicKey?
+    var cookieChecker: CookieChecker?
+    /// The MTU of the device, which padding must not exceed.
+    public var mtu = 1420
+
+    // Who they are.
+    var peers = UniqueArray<Peer>()
+    var freeSlots: [Int32] = []
+    var slots: [PublicKey: Int32] = [:]
+    var allowedIPs = AllowedIPs()
+    var nextGeneration: UInt32 = 0
+
+    // What is between us.
+    var chain = Chain()
+    var sessions = SessionSlab()
+    var indices = IndexTable()
+
+    // Time and chance.
+    var schedule = Heap<Wake>()
+    var randomness: Randomness
+    var jitter: UInt64
+
+    // Handshakes under way on the other thread, and until when we count as under load.
+    var handshakesUnderWay = 0
+    var underLoadUntil = Instant.distantPast
+
+    /// Datagrams and packets that belong to no peer, dropped.
+    public internal(set) var drops = DropCounters()
+
+    /// A tunnel without key and peers; `randomness` is a seed in tests.
+    public init(randomness: Randomness = .system) {
+        self.randomness = randomness
+        jitter = 0
+        jitter = UInt64(self.randomness.number()) << 32 | UInt64(self.randomness.number()) | 1
+    }
+
+    // MARK: Out
+
+    /// The next piece of work for the handshake thread; its result comes back through `handle`.
+    public mutating func pollHandshake() -> HandshakeJob? {
+        guard !jobs.isEmpty else { return nil }
+        return jobs.removeFirst()
+    }
+
+    /// The next thing that happened and that a person may want to know.
+    public mutating func pollEvent() -> TunnelEvent? {
+        guard !events.isEmpty else { return nil }
+        return events.removeFirst()
+    }
+
+    /// When `handleTimeout` wants to be called, at the latest; `nil` if nothing is due ever.
+    public var nextTimeout: Instant? { schedule.min?.at }
+
+    /// Notes something for the log, unless nobody has read it for long.
+    mutating func note(_ event: TunnelEvent) {
+        if events.count < 256 { events.append(event) }
+    }
+}
+
+/// A peer's place in the schedule. One whose instant the peer no longer has is stale and means nothing.
+struct Wake: Comparable {
+    let at: Instant
+    let slot: Int32
+
+    static func < (a: Wake, b: Wake) -> Bool { a.at < b.at }
+}
+
+/// What a person may want to know.
+public enum TunnelEvent: Sendable, Equatable {
+    /// A session was made.
+    case handshakeDone(PublicKey, Path, initiator: Bool)
+    /// An initiation was not answered and is sent again: which attempt it was.
+    case handshakeUnanswered(PublicKey, attempt: Int)
+    /// No answer for 90 s; `dropped` packets had waited for it.
+    case handshakeGivenUp(PublicKey, dropped: Int)
+    /// A handshake message was wrong. The key is the sender's, if it proved it.
+    case handshakeFailed(HandshakeFailure, PublicKey?, Path?)
+    /// A peer says that it decodes these.
+    case peerAnnounced(PublicKey, CodecSet, version: UInt8)
+    /// A peer talks from somewhere else.
+    case roamed(PublicKey, Path)
+    /// All keys of a peer were wiped after a long silence.
+    case wiped(PublicKey)
+}

@@ -1,0 +1,82 @@
+/// HELLO: what its sender can receive on this session. The record's parameter is the version; the body is a byte of
+/// flags and then type-length-value options. See docs/protocol.md.
+struct Hello: Equatable {
+    static let version: UInt8 = 1
+
+    /// The version that the sender speaks; a higher one adds to ours and changes nothing in it.
+    var version = Hello.version
+    /// The sender has received a HELLO on this session.
+    var seen: Bool
+    /// The sender doesn't know yet whether its own HELLO has arrived: answer it.
+    var asks: Bool
+    /// The codecs that the sender decodes.
+    var codecs: CodecSet
+    /// The largest unit that it decodes, in decoded bytes.
+    var maximumUnit: Int
+
+    private enum Flag {
+        static let seen: UInt8 = 1
+        static let asks: UInt8 = 2
+    }
+
+    private enum Option: UInt8 {
+        case codecs = 1
+        case maximumUnit = 2
+    }
+
+    /// The bytes that `write` needs at most.
+    static let maximumSize = Record.headerSize + 1 + (2 + Codec.allCases.count) + (2 + 4)
+
+    /// Writes the whole record to the start of `payload`; its size.
+    func write(to payload: inout MutableRawSpan) -> Int {
+        var end = Record.headerSize
+        func append(_ byte: UInt8, _ payload: inout MutableRawSpan) {
+            payload.store(byte, at: end)
+            end += 1
+        }
+        append((seen ? Flag.seen : 0) | (asks ? Flag.asks : 0), &payload)
+        let announced = Codec.allCases.filter { codecs.contains($0) }
+        append(Option.codecs.rawValue, &payload)
+        append(UInt8(announced.count), &payload)
+        for codec in announced { append(codec.rawValue, &payload) }
+        append(Option.maximumUnit.rawValue, &payload)
+        append(4, &payload)
+        payload.store(little: UInt32(maximumUnit), at: end)
+        end += 4
+        Record.writeHeader(.hello, parameter: version, length: end - Record.headerSize, to: &payload)
+        return end
+    }
+}
+
+extension Hello {
+    /// Reads the body of a HELLO; `nil` if it is cut off, or if an option that we know has a size it cannot have.
+    /// Options and codecs that we don't know are skipped.
+    init?(version: UInt8, body: RawSpan) {
+        guard version >= 1, body.byteCount >= 1 else { return nil }
+        self.version = version
+        let flags = body.byte(at: 0)
+        seen = flags & Flag.seen != 0
+        asks = flags & Flag.asks != 0
+        codecs = []
+        maximumUnit = Limits.unit
+        var offset = 1
+        while offset < body.byteCount {
+            guard body.byteCount - offset >= 2 else { return nil }
+            let type = body.byte(at: offset)
+            let end = offset + 2 + Int(body.byte(at: offset + 1))
+            guard end <= body.byteCount else { return nil }
+            switch Option(rawValue: type) {
+            case .codecs:
+                for index in offset + 2..<end {
+                    if let codec = Codec(rawValue: body.byte(at: index)) { codecs.insert(CodecSet(codec)) }
+                }
+            case .maximumUnit:
+                guard end - offset == 2 + 4 else { return nil }
+                maximumUnit = Int(body.little32(at: offset + 2))
+            case nil:
+                break
+            }
+            offset = end
+        }
+    }
+}

@@ -1,0 +1,69 @@
+import ArgumentParser
+import Control
+import Glibc
+
+/// `gatewayctl`: keys, statistics, everything that a person does with a gateway.
+@main
+struct GatewayControl: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "gatewayctl",
+        abstract: "Keys, config files and statistics of WireGuard-compatible gateways.",
+        version: Release.version,
+        subcommands: [
+            Keygen.self, Genkey.self, Pubkey.self, Genpsk.self, Link.self, KeyCommand.self, PresharedKeyCommand.self,
+            Stats.self, Show.self,
+        ])
+
+    /// As ArgumentParser's own, but an error is one line.
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            // A command that has complained by itself ends with an ExitCode.
+            let isComplaint = exitCode(for: error) == .validationFailure && !(error is ExitCode)
+            guard isComplaint else { exit(withError: error) }
+            Terminal.complain("\(message(for: error)); see: gatewayctl --help")
+            exit(withError: ExitCode(ExitStatus.usage.rawValue))
+        }
+    }
+}
+
+/// A subcommand that says what failed in one line and exits as sysexits has it.
+protocol GatewayCommand: ParsableCommand {
+    func perform() throws(Failure)
+}
+
+extension GatewayCommand {
+    func run() throws {
+        do throws(Failure) {
+            try perform()
+        } catch {
+            Terminal.complain(error.message)
+            throw ExitCode(error.status.rawValue)
+        }
+    }
+}
+
+/// What ends a command early: a line that says what, where and what to do, and the exit code.
+struct Failure: Error {
+    let status: ExitStatus
+    let message: String
+
+    init(_ status: ExitStatus, _ message: String) {
+        self.status = status
+        self.message = message
+    }
+
+    init(_ failure: FileFailure) { self.init(failure.exitStatus, failure.description) }
+    init(_ error: ControlError) { self.init(error.exitStatus, error.description) }
+}
+
+/// Runs what fails with a file's or a daemon's error, as a command's failure.
+func reporting<Result>(_ body: () throws(FileFailure) -> Result) throws(Failure) -> Result {
+    do throws(FileFailure) { return try body() } catch { throw Failure(error) }
+}
+
+func reporting<Result>(_ body: () throws(ControlError) -> Result) throws(Failure) -> Result {
+    do throws(ControlError) { return try body() } catch { throw Failure(error) }
+}

@@ -1,0 +1,138 @@
+import Control
+import Glibc
+import Keys
+import Testing
+
+@Suite struct ConfigurationFileTests {
+    @Test("another private key replaces the line alone, and the file keeps its mode")
+    func storeInline() throws {
+        try Folder.with { folder in
+            let path = "\(folder)/branch.conf"
+            let text =
+                "# mine\r\n[Interface]\r\n  #: privatekey=\(Sample.privateKey)   # old\r\nMTU = 1400\n\n"
+                + "[Peer]\nPublicKey = \(Sample.a)\n"
+            try TextFile.create(path, mode: 0o640, text: text)
+            let configuration = try #require(try Configuration.load(path).0)
+            let key = PrivateKey.generate()
+            try configuration.storePrivateKey(key)
+            let written = try TextFile.read(path)
+            #expect(written == text.replacing(Sample.privateKey, with: key.base64))
+            #expect(Folder.mode(path) == 0o640)
+            #expect(Folder.files(folder) == ["branch.conf"])
+            #expect(try Configuration.load(path).0?.loadPrivateKey().0?.publicKey == key.publicKey)
+        }
+    }
+
+    @Test("a key file beside the config is found, read and replaced")
+    func storeInFile() throws {
+        try Folder.with { folder in
+            let path = "\(folder)/branch.conf"
+            try TextFile.create(path, mode: 0o644, text: "[Interface]\n#: PrivateKeyFile = branch.key\n")
+            let configuration = try #require(try Configuration.load(path).0)
+            #expect(configuration.keyPath == "\(folder)/branch.key")
+            let (missing, errors) = configuration.loadPrivateKey()
+            #expect(missing == nil)
+            #expect(
+                errors.map(\.description) == [
+                    "\(path): error: PrivateKeyFile can't be read \"\(folder)/branch.key\": "
+                        + "No such file or directory; \"gatewayctl keygen\" makes one"
+                ])
+
+            try TextFile.create("\(folder)/branch.key", mode: 0o600, text: Sample.privateKey + "\n")
+            let (found, diagnostics) = configuration.loadPrivateKey()
+            #expect(found?.base64 == Sample.privateKey)
+            #expect(diagnostics == [])
+
+            let key = PrivateKey.generate()
+            try configuration.storePrivateKey(key)
+            #expect(configuration.loadPrivateKey().0?.publicKey == key.publicKey)
+            let written = try TextFile.read("\(folder)/branch.key")
+            #expect(written == key.base64 + "\n")
+            #expect(Folder.mode("\(folder)/branch.key") == 0o600)
+        }
+    }
+
+    @Test("a secret that others may read is a warning for each file")
+    func permissions() throws {
+        try Folder.with { folder in
+            let path = "\(folder)/branch.conf"
+            let peer = "[Peer]\nPublicKey = \(Sample.ownKey)\nPresharedKey = \(Sample.presharedKey)\n"
+            try TextFile.create(path, mode: 0o640, text: "[Interface]\nPrivateKeyFile = k\n\(peer)")
+            try TextFile.create("\(folder)/k", mode: 0o604, text: Sample.privateKey)
+            let configuration = try #require(try Configuration.load(path).0)
+            #expect(
+                configuration.loadPrivateKey().1.map(\.description) == [
+                    "\(path): warning: file holds a secret and others may read it: chmod 600 \(path)",
+                    "\(folder)/k: warning: file holds a secret and others may read it: chmod 600 \(folder)/k",
+                    "\(path): warning: PublicKey is this end's own: "
+                        + "write the other end's key; this peer will never answer",
+                ])
+        }
+    }
+
+    @Test("a key file with something else inside is an error that doesn't show it")
+    func noKey() throws {
+        try Folder.with { folder in
+            try TextFile.create("\(folder)/a.conf", mode: 0o600, text: "[Interface]\nPrivateKeyFile = k\n")
+            try TextFile.create("\(folder)/k", mode: 0o600, text: "hunter2\n")
+            let (key, diagnostics) = try #require(try Configuration.load("\(folder)/a.conf").0).loadPrivateKey()
+            #expect(key == nil)
+            #expect(
+                diagnostics.map(\.description) == [
+                    "\(folder)/k: error: file holds no private key: "
+                        + "write 44 characters of base64, as \"gatewayctl genkey\" prints them"
+                ])
+        }
+    }
+
+    @Test("a file that exists is not made again, and a symbolic link is followed when it is replaced")
+    func files() throws {
+        try Folder.with { folder in
+            let path = "\(folder)/x"
+            try TextFile.create(path, mode: 0o600, text: "1")
+            #expect(throws: FileFailure("create", path: path, code: EEXIST)) {
+                try TextFile.create(path, mode: 0o600, text: "2")
+            }
+            #expect(unsafe symlink("x", "\(folder)/link") == 0)
+            try TextFile.replace("\(folder)/link", text: "3")
+            #expect(try TextFile.read(path) == "3")
+            #expect(Folder.files(folder) == ["link", "x"])
+            #expect(throws: FileFailure("read", path: "\(folder)/no", code: ENOENT)) {
+                try TextFile.read("\(folder)/no")
+            }
+            #expect(FileFailure("read", path: "no", code: ENOENT).exitStatus == .missingInput)
+            #expect(FileFailure("create", path: "no", code: EEXIST).exitStatus == .cantCreate)
+        }
+    }
+}
+
+/// A folder for one test.
+enum Folder {
+    static func with(_ body: (String) throws -> Void) throws {
+        let path = "/tmp/control-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
+        try TextFile.makePrivateFolder(path)
+        defer {
+            for file in files(path) { TextFile.remove("\(path)/\(file)") }
+            unsafe rmdir(path)
+        }
+        try body(path)
+    }
+
+    static func mode(_ path: String) -> UInt32 {
+        var status = stat()
+        return unsafe stat(path, &status) == 0 ? status.st_mode & 0o7777 : 0
+    }
+
+    static func files(_ path: String) -> [String] {
+        guard let folder = unsafe opendir(path) else { return [] }
+        defer { unsafe closedir(folder) }
+        var names: [String] = []
+        while let entry = unsafe readdir(folder) {
+            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+}

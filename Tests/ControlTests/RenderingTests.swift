@@ -1,0 +1,124 @@
+import Control
+import Testing
+
+@Suite struct RenderingTests {
+    @Test("show prints what wg show prints")
+    func show() {
+        let text = ShowText.render([Sample.statistics, Sample.idle], now: 1_764_000_063)
+        #expect(
+            text == """
+                interface: branch
+                  public key: \(Sample.b)
+                  private key: (hidden)
+                  listening port: 51820
+                  fwmark: 0xca6c
+
+                peer: \(Sample.a)
+                  preshared key: (hidden)
+                  endpoint: 192.0.2.1:51820
+                  allowed ips: 10.1.0.0/16, fd01::/64
+                  latest handshake: 1 minute, 3 seconds ago
+                  transfer: 1.37 MiB received, 1.59 MiB sent
+                  persistent keepalive: every 25 seconds
+
+                interface: idle
+
+                peer: \(Sample.b)
+                  allowed ips: (none)
+
+                peer: \(Sample.a)
+                  allowed ips: (none)
+
+                """)
+    }
+
+    @Test("show paints as wg does")
+    func colors() {
+        let text = ShowText.render([Sample.statistics], now: 1_764_000_063, ink: .colors)
+        #expect(text.hasPrefix("\u{1b}[0m\u{1b}[32m\u{1b}[1minterface\u{1b}[0m: \u{1b}[32mbranch\u{1b}[0m\n"))
+        #expect(text.contains("\n\u{1b}[33m\u{1b}[1mpeer\u{1b}[0m: \u{1b}[33m\(Sample.a)\u{1b}[0m\n"))
+        #expect(text.contains("  \u{1b}[1mallowed ips\u{1b}[0m: 10.1.0.0\u{1b}[36m/\u{1b}[0m16, "))
+        #expect(text.contains("1 \u{1b}[36mminute\u{1b}[0m, 3 \u{1b}[36mseconds\u{1b}[0m ago"))
+    }
+
+    @Test("the peer heard last comes first, and one never heard last")
+    func order() {
+        var statistics = Sample.statistics
+        statistics.peers = [
+            PeerStatistics(publicKey: "never1"), PeerStatistics(publicKey: "old", latestHandshake: 1),
+            PeerStatistics(publicKey: "new", latestHandshake: 2), PeerStatistics(publicKey: "never2"),
+        ]
+        let peers = ShowText.render([statistics], now: 3).split(separator: "\n").filter { $0.hasPrefix("peer: ") }
+        #expect(peers == ["peer: new", "peer: old", "peer: never1", "peer: never2"])
+    }
+
+    @Test("stats prints a block for each peer")
+    func stats() {
+        let text = StatisticsText.render([Sample.statistics], now: 1_764_000_063)
+        #expect(
+            text == """
+                interface: branch, port 51820, up 2 hours, 3 minutes
+                  drops        no peer 5, mac1 4
+
+                peer: hq (\(Sample.a))
+                  endpoint     192.0.2.1:51820
+                  handshake    1 minute, 3 seconds ago
+                  cipher       aes256gcm
+                  path         round trip 12.3 ms, loss 0.3 %
+                                      plain          wire     ratio
+                  sent             4.00 MiB      1.00 MiB     4.00x
+                  received           1000 B         800 B     1.25x
+                  deflate          3.00 MiB    512.00 KiB     6.00x  42 units
+                  compression  auto, active
+                  left plain   encrypted 7, small 2
+                  drops        replay 3, malformed 1
+
+                """)
+    }
+
+    @Test("stats of a peer that was never heard says so without numbers it doesn't have")
+    func idle() {
+        let text = StatisticsText.render([Sample.idle], now: 0)
+        #expect(text.contains("  endpoint     none yet\n  handshake    never\n"))
+        #expect(!text.contains("path"))
+        #expect(text.contains("  sent                  0 B           0 B         -\n"))
+        #expect(text.contains("  compression  off\n  left plain   none\n  drops        none\n"))
+    }
+
+    @Test(
+        "bytes are rounded as printf does it",
+        arguments: [
+            (0, "0 B"), (1023, "1023 B"), (1024, "1.00 KiB"), (1152, "1.12 KiB"), (1408, "1.38 KiB"),
+            (1_048_575, "1024.00 KiB"), (1_048_576, "1.00 MiB"), (1 << 30, "1.00 GiB"), (1 << 40, "1.00 TiB"),
+            (1 << 50, "1024.00 TiB"), (UInt64.max, "16777216.00 TiB"),
+        ] as [(UInt64, String)])
+    func bytes(count: UInt64, expected: String) { #expect(Quantities.bytes(count) == expected) }
+
+    @Test("an age is in the words of wg")
+    func ages() {
+        #expect(Quantities.ago(10, now: 10) == "Now")
+        #expect(Quantities.ago(10, now: 11) == "1 second ago")
+        #expect(Quantities.ago(11, now: 10) == "(System clock wound backward; connection problems may ensue.)")
+        let long: Int64 = 31_536_000 * 2 + 86400 + 7200 + 60
+        #expect(Quantities.ago(0, now: long) == "2 years, 1 day, 2 hours, 1 minute ago")
+        #expect(Quantities.ago(.min, now: .max) != "")
+    }
+
+    @Test("colours follow WG_COLOR_MODE, and else the terminal")
+    func colorMode() {
+        func isOn(_ mode: String?, _ isTerminal: Bool) -> Bool {
+            Ink.choose(mode: mode, isTerminal: isTerminal).bold("x") != "x"
+        }
+        #expect(isOn("always", false))
+        #expect(!isOn("never", true))
+        #expect(isOn("auto", true))
+        #expect(isOn(nil, true))
+        #expect(!isOn(nil, false))
+    }
+}
+
+extension Sample {
+    static let idle = InterfaceStatistics(
+        interface: "idle", publicKey: nil, listenPort: 0,
+        peers: [PeerStatistics(publicKey: b), PeerStatistics(publicKey: a)])
+}
