@@ -45,20 +45,6 @@ extension GatewayCommand {
     }
 }
 
-/// What ends a command early: a line that says what, where and what to do, and the exit code.
-struct Failure: Error {
-    let status: ExitStatus
-    let message: String
-
-    init(_ status: ExitStatus, _ message: String) {
-        self.status = status
-        self.message = message
-    }
-
-    init(_ failure: FileFailure) { self.init(failure.exitStatus, failure.description) }
-    init(_ error: ControlError) { self.init(error.exitStatus, error.description) }
-}
-
 /// Runs what fails with a file's or a daemon's error, as a command's failure.
 func reporting<Result>(_ body: () throws(FileFailure) -> Result) throws(Failure) -> Result {
     do throws(FileFailure) { return try body() } catch { throw Failure(error) }

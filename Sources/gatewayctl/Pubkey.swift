@@ -1,4 +1,5 @@
 import ArgumentParser
+import Control
 import Keys
 
 /// `gatewayctl pubkey`, as `wg pubkey`.

@@ -52,6 +52,20 @@ import Testing
 }
 
 extension Sample {
+    private static var peerDrops: PeerDrops {
+        var drops = PeerDrops()
+        drops.replay = 3
+        drops.malformed = 1
+        return drops
+    }
+
+    private static var interfaceDrops: InterfaceDrops {
+        var drops = InterfaceDrops()
+        drops.noPeer = 5
+        drops.mac1 = 4
+        return drops
+    }
+
     static let statistics = InterfaceStatistics(
         interface: "branch", publicKey: b, listenPort: 51820, fwmark: 0xca6c, uptimeSeconds: 7384,
         peers: [
@@ -64,17 +78,19 @@ extension Sample {
                     rx: ByteCounts(plainBytes: 1000, wireBytes: 800),
                     codecs: ["deflate": CodecStatistics(units: 42, plainBytes: 3_145_728, wireBytes: 524_288)],
                     skipped: SkipCounts(encrypted: 7, small: 2)),
-                drops: PeerDrops(replay: 3, malformed: 1))
-        ], drops: InterfaceDrops(noPeer: 5, mac1: 4))
+                drops: peerDrops)
+        ], drops: interfaceDrops)
 
     static let statisticsText =
-        #"{"drops":{"mac1":4,"noPeer":5,"unknownIndex":0},"fwmark":51820,"interface":"branch","listenPort":51820,"#
+        #"{"drops":{"device":0,"handshake":0,"kernelReceive":0,"mac1":4,"malformed":0,"noPeer":5,"notIP":0,"overflow":0,"#
+        + #""rateLimited":0,"send":0,"unknownIndex":0},"fwmark":51820,"interface":"branch","listenPort":51820,"#
         + #""peers":[{"allowedIPs":["10.1.0.0/16","fd01::/64"],"cipher":"aes256gcm","compression":{"active":true,"#
         + #""codecs":{"deflate":{"plainBytes":3145728,"units":42,"wireBytes":524288}},"configured":"auto","#
         + #""rx":{"plainBytes":1000,"ratio":1.25,"wireBytes":800},"#
         + #""skipped":{"backoff":0,"busy":0,"encrypted":7,"exposed":0,"small":2},"#
         + #""tx":{"plainBytes":4194304,"ratio":4,"wireBytes":1048576}},"#
-        + #""drops":{"allowedIPs":0,"malformed":1,"replay":3},"endpoint":"192.0.2.1:51820","#
+        + #""drops":{"allowedIPs":0,"authentication":0,"congestion":0,"expired":0,"malformed":1,"noEndpoint":0,"#
+        + #""noSession":0,"replay":3},"endpoint":"192.0.2.1:51820","#
         + #""latestHandshake":1764000000,"lossPermille":3,"name":"hq","persistentKeepalive":25,"presharedKey":true,"#
         + #""publicKey":"\#(a)","rttMicroseconds":12345,"rxBytes":1436549,"txBytes":1667236}],"#
         + #""publicKey":"\#(b)","uptimeSeconds":7384}"#

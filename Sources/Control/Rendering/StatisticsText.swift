@@ -11,7 +11,12 @@ public enum StatisticsText {
         let drops = interface.drops
         lines += row(
             "drops",
-            counts([("no peer", drops.noPeer), ("unknown index", drops.unknownIndex), ("mac1", drops.mac1)]))
+            counts([
+                ("no peer", drops.noPeer), ("not IP", drops.notIP), ("malformed", drops.malformed),
+                ("unknown index", drops.unknownIndex), ("mac1", drops.mac1), ("handshake", drops.handshake),
+                ("rate limited", drops.rateLimited), ("overflow", drops.overflow),
+                ("kernel receive", drops.kernelReceive), ("send", drops.send), ("device", drops.device),
+            ]))
         for peer in ShowText.newestFirst(interface.peers) { lines += [""] + render(peer, now: now, ink: ink) }
         return lines.joined(separator: "\n") + "\n"
     }
@@ -44,7 +49,11 @@ public enum StatisticsText {
         let drops = peer.drops
         lines += row(
             "drops",
-            counts([("replay", drops.replay), ("allowed ips", drops.allowedIPs), ("malformed", drops.malformed)]))
+            counts([
+                ("replay", drops.replay), ("allowed ips", drops.allowedIPs), ("malformed", drops.malformed),
+                ("authentication", drops.authentication), ("expired", drops.expired),
+                ("congestion", drops.congestion), ("no session", drops.noSession), ("no endpoint", drops.noEndpoint),
+            ]))
         return lines
     }
 

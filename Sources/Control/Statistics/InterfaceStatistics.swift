@@ -79,32 +79,52 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
     }
 }
 
-/// Packets that a peer sent and that went no further, by reason.
+/// Packets and datagrams of a peer that went no further, by reason.
 public struct PeerDrops: Codable, Hashable, Sendable {
-    public var replay: UInt64
+    /// Counters that were seen before, or are too old to tell.
+    public var replay: UInt64 = 0
     /// The inner source address is not the peer's.
-    public var allowedIPs: UInt64
-    public var malformed: UInt64
+    public var allowedIPs: UInt64 = 0
+    /// Authentic, but neither a packet nor a record that we announced.
+    public var malformed: UInt64 = 0
+    /// Forged or damaged.
+    public var authentication: UInt64 = 0
+    /// For a session that has reached its end.
+    public var expired: UInt64 = 0
+    /// Congestion outside, on a packet that cannot carry the mark.
+    public var congestion: UInt64 = 0
+    /// Waited for a session in vain.
+    public var noSession: UInt64 = 0
+    /// The peer's endpoint is not known.
+    public var noEndpoint: UInt64 = 0
 
-    public init(replay: UInt64 = 0, allowedIPs: UInt64 = 0, malformed: UInt64 = 0) {
-        self.replay = replay
-        self.allowedIPs = allowedIPs
-        self.malformed = malformed
-    }
+    public init() {}
 }
 
 /// Packets and datagrams that belong to no peer, by reason.
 public struct InterfaceDrops: Codable, Hashable, Sendable {
     /// A packet from inside that no AllowedIPs has.
-    public var noPeer: UInt64
+    public var noPeer: UInt64 = 0
+    /// A frame from inside that is no IP packet.
+    public var notIP: UInt64 = 0
+    /// A datagram that is no WireGuard message.
+    public var malformed: UInt64 = 0
     /// A datagram for a session that isn't.
-    public var unknownIndex: UInt64
+    public var unknownIndex: UInt64 = 0
     /// A handshake message from somebody who doesn't know our public key.
-    public var mac1: UInt64
+    public var mac1: UInt64 = 0
+    /// A handshake message that did not prove its sender, or was a replay.
+    public var handshake: UInt64 = 0
+    /// A handshake message over the limits.
+    public var rateLimited: UInt64 = 0
+    /// No room in a fixed buffer.
+    public var overflow: UInt64 = 0
+    /// Datagrams that the kernel dropped because the socket's buffer was full.
+    public var kernelReceive: UInt64 = 0
+    /// Datagrams that the kernel would not send.
+    public var send: UInt64 = 0
+    /// Packets that the device would not take.
+    public var device: UInt64 = 0
 
-    public init(noPeer: UInt64 = 0, unknownIndex: UInt64 = 0, mac1: UInt64 = 0) {
-        self.noPeer = noPeer
-        self.unknownIndex = unknownIndex
-        self.mac1 = mac1
-    }
+    public init() {}
 }

@@ -20,7 +20,7 @@ public struct Route: Hashable, Sendable {
 }
 
 /// How the kernel would reach an address.
-public struct Path: Equatable, Sendable {
+public struct RoutePath: Equatable, Sendable {
     public let interface: UInt32
     /// The address that a packet would leave from.
     public let source: IPAddress?
@@ -56,13 +56,13 @@ extension Netlink {
     }
 
     /// How a packet with `mark` would reach `address`; `ENETUNREACH` if it would not.
-    public mutating func path(to address: IPAddress, mark: UInt32 = 0) throws(SystemError) -> Path {
+    public mutating func path(to address: IPAddress, mark: UInt32 = 0) throws(SystemError) -> RoutePath {
         var request = request(RTNetlink.getRoute, flags: RTNetlink.acknowledge)
         request.appendRoute(family: address.linuxFamily, length: UInt8(address.width))
         request.append(RTNetlink.Route.destination, address)
         if mark != 0 { request.append(RTNetlink.Route.mark, mark) }
         let attempt = "find the route to \(address)"
-        guard let answer = try ask(request, attempt).first, let path = Path(answer) else {
+        guard let answer = try ask(request, attempt).first, let path = RoutePath(answer) else {
             throw SystemError(attempt, number: 0)
         }
         return path
@@ -117,7 +117,7 @@ extension Route {
     }
 }
 
-extension Path {
+extension RoutePath {
     fileprivate init?(_ message: NetlinkMessage) {
         let attributes = message.attributes(after: RTNetlink.routeSize)
         guard message.type == RTNetlink.newRoute,

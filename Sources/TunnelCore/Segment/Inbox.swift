@@ -7,7 +7,7 @@ import BasicContainers
 /// datagram, it sees to it that `hasRoom`.
 public struct Inbox: ~Copyable {
     /// Memory to write from; laid out as `struct iovec`.
-    @safe public struct Piece {
+    @safe public struct Piece: BitwiseCopyable {
         public let base: UnsafeRawPointer
         public let count: Int
     }

@@ -9,10 +9,11 @@ extension Tunnel {
 
     /// Begins a handshake, unless one began in the last five seconds.
     mutating func startHandshake(_ slot: Int32, at now: Now) {
+        // Whoever asks while we try makes us try for 90 s more (whitepaper §6.4).
+        peers[Int(slot)].handshakeAttempts = 0
         guard publicKey != nil, peers[Int(slot)].path != nil,
             now.instant - peers[Int(slot)].lastInitiation >= Limits.rekeyTimeout
         else { return }
-        peers[Int(slot)].handshakeAttempts = 0
         initiate(slot, at: now)
     }
 
@@ -111,6 +112,7 @@ extension Tunnel {
             handshakesUnderWay -= 1
             guard let slot = slot(of: id) else { return indices.remove(index) }
             roam(slot, to: path)
+            peers[Int(slot)].timers.disarm(.newHandshake)
             begin(keys, slot, index, remote, isInitiator: false, at: now)
             sendHandshake(message, slot, to: path, at: now)
         case .established(let id, let keys, let index, let remote, let path):
@@ -119,6 +121,7 @@ extension Tunnel {
             peers[Int(slot)].handshakeIndex = 0
             peers[Int(slot)].received &+= UInt64(Response.size)
             roam(slot, to: path)
+            peers[Int(slot)].timers.disarm(.newHandshake)
             begin(keys, slot, index, remote, isInitiator: true, at: now)
             noteHandshakeDone(slot, initiator: true, at: now)
             confirmToPeer(slot, at: now)

@@ -128,7 +128,8 @@ extension Tunnel {
         noteAuthenticatedTraversal(slot, at: now)
         if peers[Int(slot)].next == session { confirm(slot, session, at: now) }
         let age = now.instant - sessions[session].createdAt
-        if sessions[session].isInitiator, !peers[Int(slot)].askedBeforeEnd, age > Limits.rekeyOnReceiveAfter {
+        let isOld = sessions[session].isInitiator && age > Limits.rekeyOnReceiveAfter
+        if isOld, !peers[Int(slot)].askedBeforeEnd, peers[Int(slot)].current == session {
             peers[Int(slot)].askedBeforeEnd = true
             startHandshake(slot, at: now)
         }

@@ -20,7 +20,7 @@ public struct Tunnel: ~Copyable {
     var events: [TunnelEvent] = []
 
     // Who we are.
-    var publicKey: PublicKey?
+    public internal(set) var publicKey: PublicKey?
     var cookieChecker: CookieChecker?
     /// The MTU of the device, which padding must not exceed.
     public var mtu = 1420

@@ -1,0 +1,74 @@
+import Addresses
+import Control
+import Keys
+import LinuxIO
+import Synchronization
+import TunnelCore
+
+extension Daemon {
+    /// Reads the file again and applies the difference: peers that are new, gone or changed, and the private key.
+    /// Sessions of peers that did not change go on. A file with an error changes nothing. On the chores thread.
+    func reload() {
+        let old = configuration.withLock { $0 }
+        guard let (new, key) = readAgain(old.file) else {
+            return log.error("reload: \(old.file) has errors, nothing was changed")
+        }
+        if Self.needsRestart(old.interface, new.interface) {
+            log.warning("reload: Address, ListenPort, FwMark, MTU, Table, DNS, Offload and hooks take a restart")
+        }
+        var applied = old
+        applied.interface.privateKey = new.interface.privateKey
+        applied.peers = new.peers
+        do throws(SystemError) {
+            let plan = RoutingPlan(applied)
+            try network.withLock { network throws(SystemError) in try network?.change(to: plan) }
+        } catch {
+            log.warning("reload: \(error)")
+        }
+        let result = applied
+        configuration.withLock { $0 = result }
+
+        let known = Dictionary(uniqueKeysWithValues: old.peers.map { ($0.publicKey, $0) })
+        let kept = Set(new.peers.map(\.publicKey))
+        let removed = old.peers.map(\.publicKey).filter { !kept.contains($0) }
+        let changed = new.peers.filter { known[$0.publicKey]?.isSame(as: $0) != true }
+        commands.post { tunnel, now in
+            if tunnel.publicKey != key.publicKey { tunnel.setPrivateKey(key, at: now) }
+            for peer in removed { tunnel.removePeer(peer) }
+            for peer in changed { tunnel.setPeer(peer.publicKey, peer.tunnelConfiguration, at: now) }
+        }
+        log.info("reloaded: \(changed.count) peers new or changed, \(removed.count) removed")
+    }
+
+    private func readAgain(_ file: String) -> (Configuration, PrivateKey)? {
+        do throws(FileFailure) {
+            let (found, diagnostics) = try Configuration.load(file)
+            for diagnostic in diagnostics { log.warning("\(diagnostic)") }
+            guard let found else { return nil }
+            let (key, problems) = found.loadPrivateKey()
+            for diagnostic in problems { log.warning("\(diagnostic)") }
+            return key.map { (found, $0) }
+        } catch {
+            log.warning("\(error)")
+            return nil
+        }
+    }
+
+    private static func needsRestart(_ old: Configuration.Interface, _ new: Configuration.Interface) -> Bool {
+        old.addresses != new.addresses || old.listenPort != new.listenPort || old.fwmark != new.fwmark
+            || old.mtu != new.mtu || old.table != new.table || old.dnsServers != new.dnsServers
+            || old.dnsSearch != new.dnsSearch || old.offloads != new.offloads || old.preUp != new.preUp
+            || old.postUp != new.postUp || old.preDown != new.preDown || old.postDown != new.postDown
+    }
+}
+
+extension Configuration.Peer {
+    /// Whether the tunnel would be told the same of both.
+    fileprivate func isSame(as other: Configuration.Peer) -> Bool {
+        publicKey == other.publicKey && presharedKey?.base64 == other.presharedKey?.base64
+            && allowedIPs == other.allowedIPs && endpoint == other.endpoint
+            && persistentKeepalive == other.persistentKeepalive && compression == other.compression
+            && compressionScope == other.compressionScope && compressionSkip == other.compressionSkip
+            && compressionOnly == other.compressionOnly && cipher == other.cipher
+    }
+}

@@ -1,0 +1,182 @@
+import Addresses
+import Control
+import Glibc
+import Keys
+import LinuxIO
+import Synchronization
+import TunnelCore
+
+extension Daemon {
+    /// Makes the interface and runs it until a signal, or the end of the interface. What was made is unmade in reverse,
+    /// also when something on the way fails.
+    func run(_ key: PrivateKey) throws(Failure) {
+        let configuration = configuration.withLock { $0 }
+        let interface = configuration.interface
+        // Before any thread starts, since threads inherit the mask.
+        let signals = try Failure.from(.unavailable) { () throws(SystemError) in
+            try SignalFD([SIGTERM, SIGINT, SIGHUP])
+        }
+        _ = signal(SIGPIPE, SIG_IGN)
+        Self.leaveNoCore()
+
+        let hooks = Hooks(interface.name, log)
+        try hooks.run(interface.preUp, "PreUp")
+        let plan = RoutingPlan(configuration)
+        let device = try Self.makeDevice(interface)
+        let sockets = try Self.openSockets(configuration, mark: plan.mark)
+        let port = sockets.port
+        listenPort.store(port, ordering: .relaxed)
+        let server = try ControlServer(self)
+        defer { server.close() }
+        let mtu = try makeNetwork(configuration, plan, device.index)
+        defer { unmakeNetwork() }
+        let chores = try Failure.from(.unavailable) { () throws(SystemError) in try Chores(self) }
+        var loop = try makeLoop(device, sockets, signals)
+        Self.configure(&loop.tunnel, configuration, key, mtu: mtu)
+        try hooks.run(DNS.setting(interface) + interface.postUp, "PostUp")
+        log.info("up: \(Self.summary(configuration)), UDP port \(port), MTU \(mtu), key \(key.publicKey)")
+        chores.resolveAll(configuration.peers)
+
+        var events = EventLog(self, chores)
+        let ending = loop.run(self, chores, &events)
+        if case .deviceGone = ending { log.warning("the interface was deleted") }
+        hooks.runAnyway(interface.preDown, "PreDown")
+        if interface.savesConfiguration { save(loop.tunnel.statistics()) }
+        server.close()
+        unmakeNetwork()
+        loop.close()
+        hooks.runAnyway(DNS.unsetting(interface) + interface.postDown, "PostDown")
+        log.info("down")
+    }
+
+    /// Gives the interface what the file says; the MTU that it has then.
+    private func makeNetwork(
+        _ configuration: Configuration, _ plan: RoutingPlan, _ index: UInt32
+    ) throws(Failure) -> Int {
+        let endpoints = configuration.peers.compactMap { $0.endpoint?.numeric }
+        do throws(SystemError) {
+            var network = try Network(index: index, plan)
+            let mtu = configuration.interface.mtu ?? network.derivedMTU(for: endpoints)
+            do throws(SystemError) {
+                try network.make(configuration.interface, mtu: mtu)
+            } catch {
+                network.undo()
+                throw error
+            }
+            store(network)
+            return mtu
+        } catch {
+            throw Failure(.unavailable, error, cure: "see Address, AllowedIPs and Table in \(configuration.file)")
+        }
+    }
+
+    private func store(_ made: consuming sending Network) {
+        var made: Network? = consume made
+        network.withLock { $0 = made.take() }
+    }
+
+    private func unmakeNetwork() {
+        network.withLock { network in
+            network?.undo()
+            network = nil
+        }
+    }
+
+    private func makeLoop(
+        _ device: consuming TunDevice, _ sockets: consuming UDPSocketPair, _ signals: consuming SignalFD
+    ) throws(Failure) -> DataLoop {
+        do throws(SystemError) {
+            return try DataLoop.make(device, sockets, signals, commands)
+        } catch {
+            throw Failure(.unavailable, error)
+        }
+    }
+
+    private static func makeDevice(_ interface: Configuration.Interface) throws(Failure) -> TunDevice {
+        do throws(SystemError) {
+            return try TunDevice(name: interface.name.description, kind: .tun)
+        } catch {
+            switch error.number {
+            case EPERM, EACCES:
+                throw Failure(.permission, "\(error); making an interface takes root or CAP_NET_ADMIN")
+            case ENOENT, ENODEV, ENXIO:
+                throw Failure(.unavailable, "\(error); load the kernel's tun module (modprobe tun)")
+            case EBUSY:
+                throw Failure(
+                    .cantCreate, "an interface named \(interface.name) exists already; rename the file or remove it")
+            default: throw Failure(.unavailable, "\(error)")
+            }
+        }
+    }
+
+    private static func openSockets(_ configuration: Configuration, mark: UInt32) throws(Failure) -> UDPSocketPair {
+        do throws(SystemError) {
+            var sockets = try UDPSocket.pair(port: configuration.interface.listenPort, fwmark: mark)
+            let offloads = configuration.interface.offloads
+            _ = sockets.v4?.setSendOffload(offloads.contains(.udpGSO))
+            _ = sockets.v6?.setSendOffload(offloads.contains(.udpGSO))
+            _ = sockets.v4?.setReceiveOffload(offloads.contains(.udpGRO))
+            _ = sockets.v6?.setReceiveOffload(offloads.contains(.udpGRO))
+            return sockets
+        } catch {
+            guard error.number == EADDRINUSE else { throw Failure(.unavailable, "\(error)") }
+            throw Failure(
+                .unavailable,
+                "\(configuration.file): UDP port \(configuration.interface.listenPort) is in use; "
+                    + "choose another ListenPort or stop what has it (ss -ulpn)")
+        }
+    }
+
+    private static func configure(
+        _ tunnel: inout Tunnel, _ configuration: Configuration, _ key: PrivateKey, mtu: Int
+    ) {
+        let now = DataLoop.now()
+        tunnel.mtu = mtu
+        tunnel.setPrivateKey(key, at: now)
+        for peer in configuration.peers { tunnel.setPeer(peer.publicKey, peer.tunnelConfiguration, at: now) }
+    }
+
+    private static func summary(_ configuration: Configuration) -> String {
+        let addresses = configuration.interface.addresses.map(\.description).joined(separator: ", ")
+        let peers = configuration.peers.count == 1 ? "1 peer" : "\(configuration.peers.count) peers"
+        return addresses.isEmpty ? peers : "\(addresses), \(peers)"
+    }
+
+    /// Writes the endpoints that peers have now into the file, as `SaveConfig` asks for.
+    private func save(_ statistics: TunnelStatistics) {
+        var configuration = configuration.withLock { $0 }
+        for peer in statistics.peers {
+            guard let index = configuration.peers.firstIndex(where: { $0.publicKey == peer.publicKey }),
+                configuration.peers[index].endpoint?.numeric != nil || configuration.peers[index].endpoint == nil,
+                let endpoint = peer.endpoint
+            else { continue }
+            configuration.peers[index].endpoint = HostAndPort("\(endpoint)")
+        }
+        do throws(FileFailure) {
+            try TextFile.replace(configuration.file, text: configuration.text())
+        } catch {
+            log.warning("SaveConfig: \(error)")
+        }
+    }
+
+    /// Session keys must not end up in a file.
+    private static func leaveNoCore() {
+        var none = rlimit(rlim_cur: 0, rlim_max: 0)
+        _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
+    }
+}
+
+/// The name servers of the file, handed to resolvconf(8) as wg-quick does it.
+private enum DNS {
+    static func setting(_ interface: Configuration.Interface) -> [String] {
+        guard !interface.dnsServers.isEmpty || !interface.dnsSearch.isEmpty else { return [] }
+        var lines = interface.dnsServers.map { "nameserver \($0)" }
+        if !interface.dnsSearch.isEmpty { lines.append("search \(interface.dnsSearch.joined(separator: " "))") }
+        let text = lines.map { "'\($0)'" }.joined(separator: " ")
+        return ["printf '%s\\n' \(text) | resolvconf -a %i -m 0 -x"]
+    }
+
+    static func unsetting(_ interface: Configuration.Interface) -> [String] {
+        setting(interface).isEmpty ? [] : ["resolvconf -d %i -f"]
+    }
+}

@@ -1,0 +1,260 @@
+import CTun
+import Glibc
+import LinuxIO
+import Synchronization
+import TunnelCore
+
+/// Something to be done to the tunnel on the data thread. It must not block.
+typealias TunnelCommand = @Sendable (inout Tunnel, Now) -> Void
+
+/// The data thread: one epoll over the device, the sockets, a timer and the mailboxes.
+///
+/// Each packet is read, sealed and sent, or received, opened and written, by this one thread in batches: waking another
+/// one costs more than sealing a handful of packets. Everything that is sent in one turn leaves in one flush, and what
+/// the inbox borrows from the receive buffer is written before that buffer is received into again.
+struct DataLoop: ~Copyable {
+    /// Why the loop ended.
+    enum Ending {
+        case signal
+        case deviceGone
+    }
+
+    private enum Source: UInt64 {
+        case device, v4, v6, timer, signals, commands, results
+    }
+
+    /// Frames and turns of the sockets that one wake-up handles before it looks at the others.
+    private static let turn = 64
+    private static let slotSize = 65_536
+
+    var tunnel = Tunnel()
+    private let device: TunDevice
+    private var sockets: UDPSocketPair
+    private var epoll: Epoll
+    private let timer: TimerFD
+    private let signals: SignalFD
+    private let commands: Mailbox<TunnelCommand>
+    private let results: Mailbox<HandshakeResult>
+    private let handshakes: WorkThread<HandshakeJob>
+
+    private var frame = Arena(capacity: Self.slotSize + TunDevice.headerSize)
+    private var received = Arena(capacity: UDPSocket.batch * Self.slotSize)
+    private var messages = [ctun_received](repeating: ctun_received(), count: UDPSocket.batch)
+    private var departures = Departures()
+    private var timerSetTo: Instant?
+    private var refused = RefusedCounters()
+
+    private init(
+        _ device: consuming TunDevice, _ sockets: consuming UDPSocketPair, _ epoll: consuming Epoll,
+        _ timer: consuming TimerFD, _ signals: consuming SignalFD, _ commands: Mailbox<TunnelCommand>,
+        _ results: Mailbox<HandshakeResult>, _ handshakes: WorkThread<HandshakeJob>
+    ) {
+        self.device = device
+        self.sockets = sockets
+        self.epoll = epoll
+        self.timer = timer
+        self.signals = signals
+        self.commands = commands
+        self.results = results
+        self.handshakes = handshakes
+    }
+
+    /// Takes over the device and the sockets and starts the handshake thread.
+    static func make(
+        _ device: consuming TunDevice, _ sockets: consuming UDPSocketPair, _ signals: consuming SignalFD,
+        _ commands: Mailbox<TunnelCommand>
+    ) throws(SystemError) -> DataLoop {
+        let epoll = try Epoll()
+        let timer = try TimerFD()
+        // Every initiation under way has room for its result, and so has every peer for one of ours.
+        let results = try Mailbox<HandshakeResult>(capacity: Limits.handshakeQueue + Limits.peers)
+        let handshakes = try WorkThread<HandshakeJob>(
+            name: "handshakes", capacity: Limits.handshakeQueue + 4 * Limits.peers
+        ) {
+            let worker = HandshakeWorker(results)
+            return { worker.perform($0) }
+        }
+        try epoll.add(device.descriptor, token: Source.device.rawValue)
+        if let descriptor = sockets.v4?.descriptor { try epoll.add(descriptor, token: Source.v4.rawValue) }
+        if let descriptor = sockets.v6?.descriptor { try epoll.add(descriptor, token: Source.v6.rawValue) }
+        try epoll.add(timer.descriptor, token: Source.timer.rawValue)
+        try epoll.add(signals.descriptor, token: Source.signals.rawValue)
+        try epoll.add(commands.descriptor, token: Source.commands.rawValue)
+        try epoll.add(results.descriptor, token: Source.results.rawValue)
+        return DataLoop(device, sockets, epoll, timer, signals, commands, results, handshakes)
+    }
+
+    /// Closes the device, and with it the interface, and the sockets.
+    consuming func close() {}
+
+    /// Runs until a signal or the end of the device.
+    mutating func run(_ daemon: Daemon, _ chores: Chores, _ events: inout EventLog) -> Ending {
+        finishTurn(at: Self.now(), &events)
+        while true {
+            let count = epoll.wait(milliseconds: -1)
+            let now = Self.now()
+            for index in 0..<max(count, 0) {
+                switch Source(rawValue: epoll.event(at: index).token) {
+                case .device: guard readDevice(at: now) else { return .deviceGone }
+                case .v4: receive(Self.receive(&sockets.v4, &received, &messages), at: now)
+                case .v6: receive(Self.receive(&sockets.v6, &received, &messages), at: now)
+                case .timer: timer.take()
+                case .signals:
+                    switch signals.read() {
+                    case SIGHUP: chores.reload()
+                    case nil: break
+                    default: return .signal
+                    }
+                case .commands:
+                    refused.received = UInt64(sockets.v4?.overflows ?? 0) + UInt64(sockets.v6?.overflows ?? 0)
+                    daemon.refused.withLock { $0 = refused }
+                    for command in commands.takeAll() { command(&tunnel, now) }
+                case .results: for result in results.takeAll() { tunnel.handle(result, at: now) }
+                case nil: break
+                }
+            }
+            tunnel.handleTimeout(at: now)
+            finishTurn(at: now, &events)
+        }
+    }
+
+    /// Sends, writes and passes on what the turn brought, and sets the timer.
+    private mutating func finishTurn(at now: Now, _ events: inout EventLog) {
+        flush()
+        while let job = tunnel.pollHandshake() {
+            if !handshakes.post(job) { refused.handshakes += 1 }
+        }
+        while let event = tunnel.pollEvent() { events.note(event, at: now.instant) }
+        let next = tunnel.nextTimeout
+        guard next != timerSetTo else { return }
+        timerSetTo = next
+        if let next { timer.arm(at: next.nanoseconds) } else { timer.disarm() }
+    }
+
+    // MARK: Device to wire
+
+    /// Reads frames until there are none or the turn is over; false if the device is gone.
+    private mutating func readDevice(at now: Now) -> Bool {
+        for _ in 0..<Self.turn {
+            let length = Self.readFrame(device, &frame, &tunnel, at: now)
+            guard length > 0 else { return -length != EBADFD }
+            if !tunnel.outbox.hasRoom { send() }
+        }
+        return true
+    }
+
+    /// Reads one frame and gives its packet to the tunnel; the frame's length, or -errno.
+    @inline(__always)
+    private static func readFrame(
+        _ device: borrowing TunDevice, _ frame: inout Arena, _ tunnel: inout Tunnel, at now: Now
+    ) -> Int {
+        var buffer = frame[0..<frame.capacity]
+        let length = device.read(into: &buffer)
+        if length > TunDevice.headerSize {
+            tunnel.handlePacket(buffer.bytes.extracting(TunDevice.headerSize..<length), at: now)
+        }
+        return length
+    }
+
+    // MARK: Wire to device
+
+    /// Opens what is in the first `count` messages.
+    private mutating func receive(_ count: Int, at now: Now) {
+        for index in 0..<count {
+            let message = messages[index]
+            guard let sender = message.sender, message.truncated == 0 else { continue }
+            let local = message.source.map { LocalAddress($0.address, interface: $0.interface) }
+            let path = TunnelCore.Path(sender, local: local)
+            let end = Int(message.offset + message.length)
+            let step = message.segment > 0 ? Int(message.segment) : Int(message.length)
+            var start = Int(message.offset)
+            repeat {
+                let next = min(start + step, end)
+                Self.open(start..<next, of: &received, path, message.traffic_class, &tunnel, at: now)
+                if !tunnel.inbox.hasRoom || !tunnel.outbox.hasRoom { flush() }
+                start = next
+            } while start < end
+        }
+        flush()
+    }
+
+    /// Receives one batch of messages, each into its slot of the arena; how many.
+    private static func receive(
+        _ socket: inout UDPSocket?, _ arena: inout Arena, _ messages: inout [ctun_received]
+    ) -> Int {
+        var slots = arena[0..<arena.capacity]
+        var span = messages.mutableSpan
+        return Int(max(socket?.receive(into: &slots, slotSize: slotSize, messages: &span) ?? 0, 0))
+    }
+
+    @inline(__always)
+    private static func open(
+        _ range: Range<Int>, of arena: inout Arena, _ path: TunnelCore.Path, _ trafficClass: UInt8,
+        _ tunnel: inout Tunnel, at now: Now
+    ) {
+        var datagram = arena[range]
+        tunnel.handleDatagram(&datagram, from: path, trafficClass: trafficClass, at: now)
+    }
+
+    // MARK: Flush
+
+    private mutating func flush() {
+        write()
+        send()
+    }
+
+    /// Writes the inbox to the device.
+    private mutating func write() {
+        guard tunnel.inbox.count > 0 else { return }
+        for index in 0..<tunnel.inbox.count {
+            let pieces = tunnel.inbox[index].pieces
+            let result = unsafe tunnel.inbox.pieces.extracting(pieces).withUnsafeBytes { bytes in
+                unsafe device.write(pieces: bytes.assumingMemoryBound(to: ctun_piece.self))
+            }
+            if result < 0 { refused.frames += 1 }
+        }
+        tunnel.inbox.clear()
+    }
+
+    /// Sends the outbox.
+    private mutating func send() {
+        guard tunnel.outbox.count > 0 else { return }
+        var refusedSources: [Int32] = []
+        refused.datagrams += departures.send(tunnel.outbox, on: &sockets) { refusedSources.append($0) }
+        for peer in refusedSources { tunnel.forgetSource(ofPeer: peer) }
+        tunnel.outbox.clear()
+    }
+
+    static func now() -> Now {
+        let wall = wallClock()
+        return Now(
+            instant: Instant(nanoseconds: bootTime()),
+            wall: WallTime(seconds: wall.seconds, nanoseconds: UInt32(wall.nanoseconds)))
+    }
+}
+
+/// What the system would not take.
+struct RefusedCounters: Sendable {
+    /// Packets that the device did not accept.
+    var frames: UInt64 = 0
+    /// Datagrams that no socket sent.
+    var datagrams: UInt64 = 0
+    /// Datagrams that the kernel dropped because a socket's buffer was full.
+    var received: UInt64 = 0
+    /// Handshake messages for which the other thread had no time.
+    var handshakes: UInt64 = 0
+}
+
+/// The engine, on its own thread.
+private final class HandshakeWorker {
+    private var engine = HandshakeEngine()
+    private let results: Mailbox<HandshakeResult>
+
+    init(_ results: Mailbox<HandshakeResult>) { self.results = results }
+
+    func perform(_ job: HandshakeJob) {
+        let result = engine.perform(job)
+        if case .done = result { return }
+        results.post(result)
+    }
+}

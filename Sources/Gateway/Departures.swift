@@ -1,0 +1,69 @@
+import Addresses
+import CTun
+import LinuxIO
+import TunnelCore
+
+/// The outbox's runs as the system wants them: an array for each address family, made once and filled for each flush.
+@safe
+struct Departures: ~Copyable {
+    private static let capacity = 512
+
+    private let v4Runs = UnsafeMutableBufferPointer<ctun_run>.allocate(capacity: capacity)
+    private let v6Runs = UnsafeMutableBufferPointer<ctun_run>.allocate(capacity: capacity)
+    /// The peer that each run of an array is for.
+    private var v4Peers: [Int32] = []
+    private var v6Peers: [Int32] = []
+
+    init() {
+        v4Peers.reserveCapacity(Self.capacity)
+        v6Peers.reserveCapacity(Self.capacity)
+    }
+
+    deinit {
+        unsafe v4Runs.deallocate()
+        unsafe v6Runs.deallocate()
+    }
+
+    /// Sends the outbox's runs, each on the socket of its family. How many datagrams were not sent (or runs, for a family that
+    /// this host lacks); `onRefusedSource`
+    /// gets each peer whose path's local address the system no longer has.
+    mutating func send(
+        _ outbox: borrowing Outbox, on sockets: inout UDPSocketPair, onRefusedSource: (Int32) -> Void
+    ) -> UInt64 {
+        v4Peers.removeAll(keepingCapacity: true)
+        v6Peers.removeAll(keepingCapacity: true)
+        for index in 0..<min(outbox.count, Self.capacity) { unsafe sort(outbox[index], outbox.base) }
+        return unsafe Self.send(v4Runs, v4Peers, &sockets.v4, onRefusedSource)
+            + Self.send(v6Runs, v6Peers, &sockets.v6, onRefusedSource)
+    }
+
+    private mutating func sort(_ run: Outbox.Run, _ base: UnsafeRawPointer) {
+        let source = run.path.local.map { LocalSource($0.address, interface: $0.interface) }
+        let departure = unsafe ctun_run(
+            base: base + run.offset, length: run.length, segment: run.count > 1 ? run.segment : 0,
+            to: run.path.remote, from: source, trafficClass: run.trafficClass)
+        if run.path.remote.address.isV4 {
+            unsafe v4Runs.initializeElement(at: v4Peers.count, to: departure)
+            v4Peers.append(run.peer)
+        } else {
+            unsafe v6Runs.initializeElement(at: v6Peers.count, to: departure)
+            v6Peers.append(run.peer)
+        }
+    }
+
+    private static func send(
+        _ runs: UnsafeMutableBufferPointer<ctun_run>, _ peers: [Int32], _ socket: inout UDPSocket?,
+        _ onRefusedSource: (Int32) -> Void
+    ) -> UInt64 {
+        guard !peers.isEmpty else { return 0 }
+        let ready = unsafe UnsafeMutableBufferPointer(rebasing: runs[0..<peers.count])
+        guard let result = unsafe socket?.send(ready) else {
+            // This host lacks the family of the endpoints.
+            return UInt64(peers.count)
+        }
+        for index in ready.indices where unsafe ready[index].source_refused != 0 {
+            onRefusedSource(peers[index])
+        }
+        return UInt64(result.dropped)
+    }
+}

@@ -1,0 +1,133 @@
+import Addresses
+import Control
+import Glibc
+import LinuxIO
+
+/// Which routes and rules an interface needs: worked out before anything is made.
+struct RoutingPlan: Equatable {
+    /// The mark on our own datagrams, by which they escape the tunnel's own default route; 0 is none.
+    let mark: UInt32
+    /// Destinations and the tables they go into.
+    let routes: [(destination: Prefix, table: UInt32)]
+    /// Families whose default route goes through the tunnel.
+    let families: [RoutingRule.Family]
+
+    /// The first table that is tried for a default route, as wg-quick does it.
+    private static let defaultTable: UInt32 = 51820
+
+    init(_ configuration: Configuration) {
+        let own = configuration.interface.addresses.map(\.prefix)
+        let prefixes = Set(configuration.peers.flatMap(\.allowedIPs)).sorted { $0.length > $1.length }
+        switch configuration.interface.table {
+        case .off:
+            mark = configuration.interface.fwmark
+            routes = []
+            families = []
+        case .number(let table):
+            mark = configuration.interface.fwmark
+            routes = prefixes.map { ($0, table) }
+            families = []
+        case .auto:
+            let takesDefault = prefixes.filter { $0.length == 0 }
+            let table = configuration.interface.fwmark != 0 ? configuration.interface.fwmark : Self.defaultTable
+            mark = takesDefault.isEmpty ? configuration.interface.fwmark : table
+            // What an address of the interface covers is routed already.
+            let others = prefixes.filter { prefix in
+                prefix.length > 0 && !own.contains { $0.length <= prefix.length && $0.contains(prefix.address) }
+            }
+            routes = others.map { ($0, Route.mainTable) } + takesDefault.map { ($0, table) }
+            families = takesDefault.map { $0.address.isV4 ? .v4 : .v6 }
+        }
+    }
+
+    static func == (a: RoutingPlan, b: RoutingPlan) -> Bool {
+        a.mark == b.mark && a.families == b.families && a.routes.elementsEqual(b.routes, by: ==)
+    }
+
+    /// The rules that send everything unmarked into the tunnel's table, unless the main table knows better than its
+    /// default route.
+    var rules: [RoutingRule] {
+        families.flatMap { family in
+            [
+                RoutingRule(family, .lookUpUnlessMarked(mark: mark, table: mark)),
+                RoutingRule(family, .lookUpWithoutDefault(table: Route.mainTable)),
+            ]
+        }
+    }
+}
+
+/// What an interface has in the network besides itself: addresses, MTU, routes, rules. The interface takes all but the
+/// rules with it when it goes.
+struct Network: ~Copyable {
+    private var netlink: Netlink
+    private let index: UInt32
+    private var plan: RoutingPlan
+    private var madeRules: [RoutingRule] = []
+
+    init(index: UInt32, _ plan: RoutingPlan) throws(SystemError) {
+        netlink = try Netlink()
+        self.index = index
+        self.plan = plan
+    }
+
+    /// Makes everything. On a failure, what was made is undone by `undo` and by the end of the interface.
+    mutating func make(_ interface: Configuration.Interface, mtu: Int) throws(SystemError) {
+        // A link-local address would make the kernel send into the tunnel on its own.
+        try? netlink.disableLinkLocalAddress(of: index)
+        try netlink.setMTU(mtu, of: index)
+        for address in interface.addresses { try netlink.addAddress(address, to: index) }
+        try netlink.setUp(index)
+        for route in plan.routes {
+            try netlink.addRoute(Route(route.destination, interface: index, table: route.table))
+        }
+        for rule in plan.rules {
+            // One that a killed daemon left behind would stay for ever.
+            while (try? netlink.removeRule(rule)) != nil {}
+            try netlink.addRule(rule)
+            madeRules.append(rule)
+        }
+        if plan.families.contains(.v4) { Self.acceptMarkedReplies() }
+    }
+
+    /// Goes over to another plan: what only one of the two has is removed or added.
+    mutating func change(to new: RoutingPlan) throws(SystemError) {
+        let old = plan
+        for route in old.routes where !new.routes.contains(where: { $0 == route }) {
+            try? netlink.removeRoute(Route(route.destination, interface: index, table: route.table))
+        }
+        plan = new
+        for route in new.routes where !old.routes.contains(where: { $0 == route }) {
+            try netlink.addRoute(Route(route.destination, interface: index, table: route.table))
+        }
+    }
+
+    /// Removes what the end of the interface leaves behind.
+    mutating func undo() {
+        for rule in madeRules { try? netlink.removeRule(rule) }
+        madeRules = []
+    }
+
+    /// The MTU for a tunnel to these endpoints: the smallest of their links less what IPv6, UDP and WireGuard add.
+    mutating func derivedMTU(for endpoints: [Endpoint]) -> Int {
+        let overhead = 40 + 8 + 32
+        let links = endpoints.compactMap { endpoint -> Int? in
+            guard let path = try? netlink.path(to: endpoint.address, mark: plan.mark) else { return nil }
+            return path.mtu ?? linkMTU(path.interface)
+        }
+        return min(max((links.min() ?? 1500) - overhead, 1280), 65_535 - overhead)
+    }
+
+    private mutating func linkMTU(_ index: UInt32) -> Int? {
+        var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
+        guard let text = unsafe if_indextoname(index, &name) else { return nil }
+        return try? netlink.link(named: unsafe String(cString: text))?.mtu
+    }
+
+    /// Lets answers to marked datagrams pass the reverse path filter.
+    private static func acceptMarkedReplies() {
+        let file = unsafe open("/proc/sys/net/ipv4/conf/all/src_valid_mark", O_WRONLY | O_CLOEXEC)
+        guard file >= 0 else { return }
+        _ = unsafe write(file, "1", 1)
+        close(file)
+    }
+}

@@ -1,0 +1,98 @@
+import Addresses
+import Control
+import Keys
+import Synchronization
+import TunnelCore
+
+extension Daemon {
+    /// A snapshot of the tunnel in the words of the contract (`docs/configuration.md`).
+    func describe(_ tunnel: TunnelStatistics) -> InterfaceStatistics {
+        let configuration = configuration.withLock { $0 }
+        let peers = Dictionary(uniqueKeysWithValues: configuration.peers.map { ($0.publicKey, $0) })
+        return InterfaceStatistics(
+            interface: configuration.interface.name.description,
+            publicKey: tunnel.publicKey?.description,
+            listenPort: listenPort.load(ordering: .relaxed),
+            fwmark: RoutingPlan(configuration).mark,
+            uptimeSeconds: uptime,
+            peers: tunnel.peers.map { Self.describe($0, peers[$0.publicKey]) },
+            drops: InterfaceDrops(tunnel.drops, refused.withLock { $0 }))
+    }
+
+    private static func describe(
+        _ peer: TunnelCore.PeerStatistics, _ configuration: Configuration.Peer?
+    ) -> Control.PeerStatistics {
+        Control.PeerStatistics(
+            publicKey: peer.publicKey.description,
+            name: configuration?.name,
+            endpoint: peer.endpoint?.description,
+            allowedIPs: peer.allowedIPs.map(\.description),
+            presharedKey: peer.hasPresharedKey,
+            persistentKeepalive: UInt16(clamping: (peer.persistentKeepalive?.nanoseconds ?? 0) / 1_000_000_000),
+            latestHandshake: peer.lastHandshake?.seconds ?? 0,
+            rxBytes: peer.received,
+            txBytes: peer.sent,
+            compression: describe(peer.traffic, configuration?.compression, isActive: peer.compresses),
+            drops: PeerDrops(peer.drops))
+    }
+
+    private static func describe(
+        _ traffic: CompressionCounters, _ configured: Configuration.Compression?, isActive: Bool
+    ) -> CompressionStatistics {
+        var codecs: [String: CodecStatistics] = [:]
+        for codec in Codec.allCases {
+            let bytes = traffic.coded[Int(codec.rawValue)]
+            codecs[codec.name] = CodecStatistics(
+                units: traffic.units[Int(codec.rawValue)], plainBytes: bytes.plain, wireBytes: bytes.wire)
+        }
+        return CompressionStatistics(
+            configured: configured?.rawValue ?? Configuration.Compression.off.rawValue,
+            active: isActive,
+            tx: ByteCounts(traffic.sent),
+            rx: ByteCounts(traffic.received),
+            codecs: codecs,
+            skipped: SkipCounts(
+                encrypted: traffic.skipped[CompressionSkip.encrypted.rawValue],
+                exposed: traffic.skipped[CompressionSkip.exposed.rawValue],
+                small: traffic.skipped[CompressionSkip.small.rawValue],
+                backoff: traffic.skipped[CompressionSkip.backoff.rawValue],
+                busy: traffic.skipped[CompressionSkip.busy.rawValue]))
+    }
+}
+
+extension ByteCounts {
+    fileprivate init(_ bytes: CompressionCounters.Bytes) {
+        self.init(plainBytes: bytes.plain, wireBytes: bytes.wire)
+    }
+}
+
+extension PeerDrops {
+    fileprivate init(_ drops: DropCounters) {
+        self.init()
+        replay = drops[.replay]
+        allowedIPs = drops[.allowedIPs]
+        malformed = drops[.record] + drops[.content]
+        authentication = drops[.authentication]
+        expired = drops[.expired]
+        congestion = drops[.congestion]
+        noSession = drops[.staged]
+        noEndpoint = drops[.noEndpoint]
+    }
+}
+
+extension InterfaceDrops {
+    fileprivate init(_ drops: DropCounters, _ refused: RefusedCounters) {
+        self.init()
+        noPeer = drops[.noPeer]
+        notIP = drops[.notIP]
+        malformed = drops[.malformed]
+        unknownIndex = drops[.unknownIndex]
+        mac1 = drops[.mac1]
+        handshake = drops[.handshake]
+        rateLimited = drops[.rateLimited] + refused.handshakes
+        overflow = drops[.overflow]
+        kernelReceive = refused.received
+        send = refused.datagrams
+        device = refused.frames
+    }
+}

@@ -1,0 +1,47 @@
+import Addresses
+import Control
+import TunnelCore
+
+// A configuration file's words in the core's terms.
+
+extension Configuration.Peer {
+    /// What the tunnel is told of a peer. A name as endpoint is resolved later.
+    var tunnelConfiguration: PeerConfiguration {
+        PeerConfiguration(
+            presharedKey: presharedKey,
+            endpoint: endpoint?.numeric,
+            allowedIPs: allowedIPs,
+            persistentKeepalive: persistentKeepalive.map { .seconds($0.components.seconds) },
+            compression: CompressionPolicy(
+                compressionMode,
+                skip: compressionSkip.map { TrafficRules($0.map(\.rule)) } ?? .exposed,
+                only: compressionOnly.map { TrafficRules($0.map(\.rule)) }))
+    }
+
+    private var compressionMode: CompressionPolicy.Mode {
+        switch compression {
+        case .off: .off
+        case .receive: .receive
+        case .auto, .zstd: .auto
+        case .deflate: .codec(.deflate)
+        }
+    }
+}
+
+extension TrafficSelector {
+    fileprivate var rule: TrafficRules.Rule {
+        switch self {
+        case .ports(let range, let transport): .ports(range, transport: transport.map { $0 == .tcp ? 6 : 17 })
+        case .prefix(let prefix): .prefix(prefix)
+        }
+    }
+}
+
+extension Codec {
+    /// What stands for it in statistics and in the log.
+    var name: String {
+        switch self {
+        case .deflate: "deflate"
+        }
+    }
+}

@@ -1,0 +1,1 @@
+"""docs/protocol.md once more, from the page alone: an endpoint in Python that shares nothing with the gateway."""

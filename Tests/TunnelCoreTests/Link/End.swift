@@ -1,0 +1,139 @@
+import Addresses
+import BasicContainers
+import Keys
+
+@testable import TunnelCore
+
+/// One end of a `Link`: a tunnel, the handshake engine that works for it in line, and what came out for the device.
+final class End {
+    let key: PrivateKey
+    /// Where the wire finds it.
+    var endpoint: Endpoint
+    var tunnel: Tunnel
+    var engine: HandshakeEngine
+    /// What its clock on the wall is wrong by.
+    var clockError = Interval.seconds(0)
+    /// False: handshake work piles up.
+    var isWorking = true
+    /// Packets for the device.
+    var received: [[UInt8]] = []
+    var events: [TunnelEvent] = []
+
+    var publicKey: PublicKey { key.publicKey }
+
+    init(_ key: PrivateKey, _ endpoint: Endpoint, seed: UInt64) {
+        self.key = key
+        self.endpoint = endpoint
+        tunnel = Tunnel(randomness: Randomness(seed: seed))
+        engine = HandshakeEngine(randomness: Randomness(seed: seed ^ 0xff00))
+        let start = Now(instant: Instant(nanoseconds: 0), wall: WallTime(seconds: 0, nanoseconds: 0))
+        tunnel.setPrivateKey(key, at: start)
+    }
+
+    func receive(_ datagram: [UInt8], from path: Path, trafficClass: UInt8, at now: Now) {
+        var buffer = datagram
+        do {
+            var span = buffer.mutableSpan
+            var bytes = unsafe span.mutableBytes
+            tunnel.handleDatagram(&bytes, from: path, trafficClass: trafficClass, at: now)
+        }
+        takePackets()
+        // What the inbox had borrowed.
+        withExtendedLifetime(buffer) {}
+    }
+
+    func work(at now: Now) {
+        while isWorking, let job = tunnel.pollHandshake() {
+            let result = engine.perform(job)
+            tunnel.handle(result, at: now)
+        }
+        while let event = tunnel.pollEvent() { events.append(event) }
+    }
+
+    private func takePackets() {
+        for index in 0..<tunnel.inbox.count {
+            let frame = tunnel.inbox[index]
+            received.append(tunnel.inbox.bytes(of: frame))
+        }
+        tunnel.inbox.clear()
+    }
+
+    struct Datagram {
+        let to: Endpoint
+        let bytes: [UInt8]
+        let trafficClass: UInt8
+    }
+
+    func takeDatagrams() -> [Datagram] {
+        var datagrams: [Datagram] = []
+        for index in 0..<tunnel.outbox.count {
+            let run = tunnel.outbox[index]
+            let bytes = tunnel.outbox.bytes(of: run)
+            for start in stride(from: 0, to: bytes.count, by: run.segment) {
+                datagrams.append(
+                    Datagram(
+                        to: run.path.remote, bytes: Array(bytes[start..<min(start + run.segment, bytes.count)]),
+                        trafficClass: run.trafficClass))
+            }
+        }
+        tunnel.outbox.clear()
+        return datagrams
+    }
+
+    // MARK: Inside
+
+    func statistics(of other: End) -> PeerStatistics? {
+        let statistics = tunnel.statistics()
+        return statistics.peers.first { $0.publicKey == other.publicKey }
+    }
+
+    /// How many datagrams of a peer were dropped for a reason.
+    func drops(_ reason: DropReason, of other: End) -> UInt64 { statistics(of: other)?.drops[reason] ?? 0 }
+    /// How many that belong to no peer.
+    func drops(_ reason: DropReason) -> UInt64 { tunnel.drops[reason] }
+
+    var handshakesDone: Int { events.count { if case .handshakeDone = $0 { true } else { false } } }
+
+    /// The slots of a peer's sessions: current, previous, next.
+    func sessions(with other: PublicKey) -> [Int32] {
+        guard let slot = tunnel.slots[other] else { return [] }
+        let peer = Int(slot)
+        return [tunnel.peers[peer].current, tunnel.peers[peer].previous, tunnel.peers[peer].next].filter { $0 >= 0 }
+    }
+
+    /// What this end had sealed into one of its transport messages.
+    func payload(of datagram: [UInt8]) -> [UInt8]? {
+        guard datagram.count >= 32, datagram[0] == 4 else { return nil }
+        let header = unsafe datagram.span.bytes
+        let receiver = header.little32(at: 4)
+        let counter = header.little64(at: 8)
+        for peer in tunnel.slots.keys {
+            for session in sessions(with: peer) where tunnel.sessions[session].remoteIndex == receiver {
+                var sealed = Array(datagram[16...])
+                var span = sealed.mutableSpan
+                var bytes = unsafe span.mutableBytes
+                guard ChaChaPoly.open(&bytes, key: tunnel.sessions[session].sendingKey, counter: counter) else {
+                    continue
+                }
+                return Array(sealed.dropLast(16))
+            }
+        }
+        return nil
+    }
+
+    /// A transport message to a peer with any payload, authentic in every bit; `nil` without a session.
+    func seal(_ payload: [UInt8], to other: End) -> [UInt8]? {
+        guard let session = sessions(with: other.publicKey).first else { return nil }
+        var datagram = [UInt8](repeating: 0, count: 16) + payload + [UInt8](repeating: 0, count: 16)
+        var span = datagram.mutableSpan
+        var bytes = unsafe span.mutableBytes
+        let counter = tunnel.sessions[session].sendCounter
+        tunnel.sessions[session].sendCounter += 1
+        bytes.store(little: 4 as UInt32, at: 0)
+        bytes.store(little: tunnel.sessions[session].remoteIndex, at: 4)
+        bytes.store(little: counter, at: 8)
+        var sealed = bytes.part(16...)
+        ChaChaPoly.seal(&sealed, key: tunnel.sessions[session].sendingKey, counter: counter)
+        return datagram
+    }
+}

@@ -1,0 +1,56 @@
+import Addresses
+
+@testable import TunnelCore
+
+/// A datagram as the eavesdropper saw it, with what its sender had sealed inside.
+struct Sighting {
+    let at: Instant
+    let from: Endpoint
+    let to: Endpoint
+    let bytes: [UInt8]
+    let trafficClass: UInt8
+    /// The payload of a transport message.
+    let payload: [UInt8]?
+
+    var isInitiation: Bool { bytes.count == 148 && bytes[0] == 1 }
+    var isResponse: Bool { bytes.count == 92 && bytes[0] == 2 }
+    var isCookieReply: Bool { bytes.count == 64 && bytes[0] == 3 }
+    var isTransport: Bool { bytes[0] == 4 }
+    var isKeepalive: Bool { payload?.isEmpty == true }
+    var isHello: Bool { payload?.first == 0x10 }
+    var isUnit: Bool { payload?.first == 0x11 }
+    /// A plain IP packet.
+    var isPlain: Bool { payload?.first.map { $0 >> 4 == 4 || $0 >> 4 == 6 } == true }
+    var isData: Bool { isPlain || isUnit }
+
+    /// A HELLO's flags.
+    var seen: Bool { isHello && payload.map { $0[4] & 1 != 0 } == true }
+    var asks: Bool { isHello && payload.map { $0[4] & 2 != 0 } == true }
+
+    /// The sealed counter.
+    var counter: UInt64 { (0..<8).reduce(0) { $0 | UInt64(bytes[8 + $1]) << (8 * UInt64($1)) } }
+    /// The index of the session at the receiver.
+    var receiver: UInt32 { (0..<4).reduce(0) { $0 | UInt32(bytes[4 + $1]) << (8 * UInt32($1)) } }
+
+    /// What it is, for messages about failures and for drawings of exchanges.
+    var summary: String {
+        if isInitiation { return "initiation" }
+        if isResponse { return "response" }
+        if isCookieReply { return "cookie reply" }
+        if isKeepalive { return "keepalive" }
+        if isUnit { return "unit" }
+        if isPlain { return "packet" }
+        guard isHello else { return "?" }
+        return "HELLO" + (seen ? " seen" : "") + (asks ? " asks" : "")
+    }
+}
+
+extension [Sighting] {
+    var initiations: [Sighting] { filter(\.isInitiation) }
+    var hellos: [Sighting] { filter(\.isHello) }
+    var keepalives: [Sighting] { filter(\.isKeepalive) }
+    var data: [Sighting] { filter(\.isData) }
+    func sent(by end: End) -> [Sighting] { filter { $0.from == end.endpoint } }
+    /// What each one was, in order.
+    var summary: [String] { map(\.summary) }
+}
