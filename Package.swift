@@ -15,6 +15,10 @@ if Context.environment["WARNINGS_AS_ERRORS"] == "1" {
     settings.append(.treatAllWarnings(as: .error))
 }
 
+// The tests look inside the core and the Linux edges, also in release builds. What that costs is some code that could have been left out;
+// what is inlined and specialised stays the same.
+let testedSettings = settings + [.unsafeFlags(["-enable-testing"])]
+
 let cSettings: [CSetting] = [.unsafeFlags(["-O2", "-Wall", "-Wextra"])]
 
 let package = Package(
@@ -47,10 +51,10 @@ let package = Package(
                 .product(name: "BasicContainers", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
-            swiftSettings: settings),
+            swiftSettings: testedSettings),
 
         // Linux: devices, sockets, netlink, epoll. Knows nothing of the protocol.
-        .target(name: "LinuxIO", dependencies: ["Addresses", "CTun"], swiftSettings: settings),
+        .target(name: "LinuxIO", dependencies: ["Addresses", "CTun"], swiftSettings: testedSettings),
 
         // What a person and a tool see: config file, JSON models, the client of the control socket.
         .target(name: "Control", dependencies: ["Addresses", "Keys"], swiftSettings: settings),

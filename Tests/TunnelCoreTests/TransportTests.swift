@@ -17,8 +17,8 @@ import Testing
             pair.link.drain()
             #expect(pair.bob.received == [sent])
             let padded = min((length + 15) / 16 * 16, mtu)
-            #expect(pair.link.sightings.map(\.bytes.count) == [padded + 32], "\(length)")
-            #expect(pair.link.sightings.first?.payload?.dropFirst(length).allSatisfy { $0 == 0 } == true)
+            #expect(pair.link.sightings.data.map(\.bytes.count) == [padded + 32], "\(length)")
+            #expect(pair.link.sightings.data.first?.payload?.dropFirst(length).allSatisfy { $0 == 0 } == true)
         }
     }
 

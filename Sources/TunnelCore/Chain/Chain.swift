@@ -27,7 +27,8 @@ struct Chain: ~Copyable {
         on session: inout Session, to path: Path, into outbox: inout Outbox
     ) -> Outbound? {
         let plain = Self.paddedSize(packet.byteCount, mtu: mtu)
-        let attempt = compression.attempt(packet, header, peer: session.hello.codecs, &flows)
+        let codecs = session.hello.codecs(forUnit: packet.byteCount)
+        let attempt = compression.attempt(packet, header, peer: codecs, &flows)
         var sent = Outbound(datagram: 0, attempt: attempt)
         sent.datagram = outbox.append(
             plain + Transport.overhead, to: path, trafficClass: header.congestion.rawValue, peer: session.peer

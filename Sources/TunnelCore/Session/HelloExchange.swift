@@ -15,6 +15,9 @@ struct HelloExchange {
     /// Plain traffic since ours was last sent, which is what keeps it being repeated.
     var hasTraffic = false
 
+    /// What the peer decodes of units of `size` bytes.
+    @inline(__always) func codecs(forUnit size: Int) -> CodecSet { size <= maximumUnit ? codecs : [] }
+
     /// Our next HELLO.
     func announcement(codecs: CodecSet) -> Hello {
         Hello(seen: hasArrived, asks: !isConfirmed, codecs: codecs, maximumUnit: Limits.unit)

@@ -212,7 +212,7 @@ extension Tunnel {
         }
     }
 
-    /// The current session makes room for another: was the peer silent on it?
+    /// The current session ends: was the peer silent on it?
     private mutating func noteSilence(_ slot: Int32) {
         let session = peers[Int(slot)].current
         guard session >= 0, sessions[session].hello.sent > 0, !sessions[session].hello.hasArrived else { return }
@@ -240,6 +240,7 @@ extension Tunnel {
     /// Nothing has come of a peer for 540 s.
     mutating func wipeSessions(_ slot: Int32) {
         let hadAny = peers[Int(slot)].current >= 0 || peers[Int(slot)].next >= 0
+        noteSilence(slot)
         endSessions(slot)
         if hadAny { note(.wiped(peers[Int(slot)].publicKey)) }
     }

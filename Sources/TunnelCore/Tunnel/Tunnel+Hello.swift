@@ -30,7 +30,9 @@ extension Tunnel {
         peers[Int(slot)].sent &+= UInt64(size)
         noteAuthenticatedSent(slot, at: now)
         let isSilent = peers[Int(slot)].silentSessions >= Limits.helloSilentSessions
-        if let wait = sessions[session].hello.noteSent(peerIsSilent: isSilent) {
+        let wait = sessions[session].hello.noteSent(peerIsSilent: isSilent)
+        guard session == peers[Int(slot)].current else { return true }
+        if let wait {
             arm(.hello, slot, at: now.instant + wait)
         } else {
             peers[Int(slot)].timers.disarm(.hello)
@@ -45,8 +47,10 @@ extension Tunnel {
         }
         peers[Int(slot)].silentSessions = 0
         let isAsked = sessions[session].hello.receive(hello)
-        if sessions[session].hello.isConfirmed { peers[Int(slot)].timers.disarm(.hello) }
-        if isAsked, peers[Int(slot)].current == session { sendHello(slot, session, at: now) }
+        let isCurrent = peers[Int(slot)].current == session
+        if isCurrent, sessions[session].hello.isConfirmed { peers[Int(slot)].timers.disarm(.hello) }
+        // On the session that it came on: after initiations that crossed, each end sends on the other's previous one.
+        if isAsked { sendHello(slot, session, at: now) }
     }
 
     /// Our HELLO was not confirmed in time.
