@@ -32,6 +32,7 @@ extension Daemon {
         defer { unmakeNetwork() }
         let chores = try Failure.from(.unavailable) { () throws(SystemError) in try Chores(self) }
         var loop = try makeLoop(device, sockets, signals)
+        loop.setOffloads(interface.offloads)
         Self.configure(&loop.tunnel, configuration, key, mtu: mtu)
         try hooks.run(DNS.setting(interface) + interface.postUp, "PostUp")
         log.info("up: \(Self.summary(configuration)), UDP port \(port), MTU \(mtu), key \(key.publicKey)")
@@ -111,13 +112,7 @@ extension Daemon {
 
     private static func openSockets(_ configuration: Configuration, mark: UInt32) throws(Failure) -> UDPSocketPair {
         do throws(SystemError) {
-            var sockets = try UDPSocket.pair(port: configuration.interface.listenPort, fwmark: mark)
-            let offloads = configuration.interface.offloads
-            _ = sockets.v4?.setSendOffload(offloads.contains(.udpGSO))
-            _ = sockets.v6?.setSendOffload(offloads.contains(.udpGSO))
-            _ = sockets.v4?.setReceiveOffload(offloads.contains(.udpGRO))
-            _ = sockets.v6?.setReceiveOffload(offloads.contains(.udpGRO))
-            return sockets
+            return try UDPSocket.pair(port: configuration.interface.listenPort, fwmark: mark)
         } catch {
             guard error.number == EADDRINUSE else { throw Failure(.unavailable, "\(error)") }
             throw Failure(

@@ -28,8 +28,8 @@ struct DataLoop: ~Copyable {
     private static let slotSize = 65_536
 
     var tunnel = Tunnel()
-    private let device: TunDevice
-    private var sockets: UDPSocketPair
+    let device: TunDevice
+    var sockets: UDPSocketPair
     private var epoll: Epoll
     private let timer: TimerFD
     private let signals: SignalFD
@@ -150,8 +150,9 @@ struct DataLoop: ~Copyable {
     ) -> Int {
         var buffer = frame[0..<frame.capacity]
         let length = device.read(into: &buffer)
-        if length > TunDevice.headerSize {
-            tunnel.handlePacket(buffer.bytes.extracting(TunDevice.headerSize..<length), at: now)
+        if length > 0 {
+            var content = buffer._mutatingExtracting(0..<length)
+            tunnel.handleFrame(&content, at: now)
         }
         return length
     }
@@ -206,14 +207,24 @@ struct DataLoop: ~Copyable {
     /// Writes the inbox to the device.
     private mutating func write() {
         guard tunnel.inbox.count > 0 else { return }
+        tunnel.inbox.finish()
         for index in 0..<tunnel.inbox.count {
             let pieces = tunnel.inbox[index].pieces
             let result = unsafe tunnel.inbox.pieces.extracting(pieces).withUnsafeBytes { bytes in
                 unsafe device.write(pieces: bytes.assumingMemoryBound(to: ctun_piece.self))
             }
-            if result < 0 { refused.frames += 1 }
+            if result < 0 { noteRefused(tunnel.inbox[index], errno: Int32(-result)) }
         }
         tunnel.inbox.clear()
+    }
+
+    /// The device did not take a frame. Some kernels refuse merged ones (6.6.44, early 6.10): then nothing is merged
+    /// any more, and what was lost is sent again by its senders.
+    private mutating func noteRefused(_ frame: Inbox.Frame, errno: Int32) {
+        refused.frames += UInt64(frame.packets)
+        guard errno == EINVAL, frame.packets > 1 else { return }
+        tunnel.inbox.mergesTCP = false
+        tunnel.inbox.mergesUDP = false
     }
 
     /// Sends the outbox.

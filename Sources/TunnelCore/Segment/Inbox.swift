@@ -2,9 +2,12 @@ import BasicContainers
 
 /// Packets on their way to the device, as lists of pieces that are written together: no packet is copied.
 ///
+///     frame 0   │ virtio header │ packet 0 │ payload 1 │ payload 2 │      merged: one flow, one write
+///     frame 1   │ virtio header │ packet 3 │
+///
 /// A piece borrows the buffer that its datagram was received into, or the inbox's own memory if it was decoded. The
-/// edge writes all frames and calls `clear()` before it receives into that buffer again; before it hands in another
-/// datagram, it sees to it that `hasRoom`.
+/// edge calls `finish()`, writes all frames and calls `clear()` before it receives into that buffer again; before it
+/// hands in another datagram, it sees to it that `hasRoom`.
 public struct Inbox: ~Copyable {
     /// Memory to write from; laid out as `struct iovec`.
     @safe public struct Piece: BitwiseCopyable {
@@ -14,25 +17,30 @@ public struct Inbox: ~Copyable {
 
     /// What one `writev` to the device takes: a virtio header, then a packet.
     public struct Frame: Sendable {
-        public let pieces: Range<Int>
-        /// The bytes behind the virtio header.
-        public let length: Int
+        public fileprivate(set) var pieces: Range<Int>
+        /// The packets that it stands for.
+        public fileprivate(set) var packets = 1
     }
 
     private static let frameCapacity = 1024
+    private static let pieceCapacity = 2048
     private static let decodedCapacity = 512 * 1024
-    static let virtioHeaderSize = 10
+    private static let headerStride = 16
 
     private var list = RigidArray<Frame>(capacity: frameCapacity)
-    private var pieceList = RigidArray<Piece>(capacity: frameCapacity * 2)
+    private var pieceList = RigidArray<Piece>(capacity: pieceCapacity)
+    private var headers = Arena(capacity: frameCapacity * headerStride)
     private var decoded = Arena(capacity: decodedCapacity)
-    private var used = Inbox.virtioHeaderSize
+    private var used = 0
+    /// The last frame, while packets may be added to it.
+    private var merge: Merge?
 
-    init() {
-        // A header of zeros: no offload asked for.
-        var header = decoded[0..<Self.virtioHeaderSize]
-        header.zero(0..<Self.virtioHeaderSize)
-    }
+    /// Whether runs of one TCP flow, and of one UDP flow, may become one frame: the edge says so if the device takes
+    /// them.
+    public var mergesTCP = false
+    public var mergesUDP = false
+
+    init() {}
 
     /// How many frames there are.
     public var count: Int { list.count }
@@ -43,43 +51,70 @@ public struct Inbox: ~Copyable {
     /// Whether any one datagram can be handled without losing a packet.
     public var hasRoom: Bool {
         Self.decodedCapacity - used >= Limits.unit && list.count + Limits.recordPackets <= Self.frameCapacity
+            && pieceList.count + 2 * Limits.recordPackets <= Self.pieceCapacity
     }
 
     /// The bytes of a frame behind the virtio header.
     public func bytes(of frame: Frame) -> [UInt8] {
         var bytes: [UInt8] = []
         for index in frame.pieces.dropFirst() {
-            let piece = pieceList[index]
-            unsafe bytes.append(contentsOf: UnsafeRawBufferPointer(start: piece.base, count: piece.count))
+            unsafe pieceList[index].bytes.withUnsafeBytes { unsafe bytes.append(contentsOf: $0) }
         }
         return bytes
     }
 
-    public mutating func clear() {
-        list.removeAll()
-        pieceList.removeAll()
-        used = Self.virtioHeaderSize
+    /// Ends the frame that packets are still being added to. Then all may be written.
+    public mutating func finish() {
+        guard let merge else { return }
+        self.merge = nil
+        let last = list.count - 1
+        list[last].packets = merge.count
+        guard merge.count > 1 else { return }
+        var packet = unsafe pieceList[list[last].pieces.lowerBound + 1].mutableBytes
+        let virtio = merge.finish(&packet)
+        var header = headers[last * Self.headerStride..<last * Self.headerStride + VirtioHeader.size]
+        virtio.write(to: &header)
     }
 
-    /// Adds a packet, which must stay where it is until `clear()`; false if there is no room.
+    public mutating func clear() {
+        merge = nil
+        list.removeAll()
+        pieceList.removeAll()
+        used = 0
+    }
+
+    /// Adds a packet, which must stay where it is until `clear()`: to the last frame if it continues it, else as a frame
+    /// of its own. False if there is no room.
     @inline(__always)
-    mutating func append(_ packet: RawSpan) -> Bool {
-        unsafe packet.withUnsafeBytes { unsafe append($0) }
+    mutating func append(_ packet: inout MutableRawSpan, _ header: InternetPacket) -> Bool {
+        guard list.count < Self.frameCapacity, pieceList.count + 2 <= Self.pieceCapacity else { return false }
+        let bytes = packet.bytes
+        let candidate = mergeable(header) ? MergeCandidate(bytes, header) : nil
+        guard let candidate, candidate.hasRightChecksum(bytes, header) else {
+            finish()
+            addFrame(bytes)
+            return true
+        }
+        if merge != nil {
+            let last = list.count - 1
+            let head = unsafe pieceList[list[last].pieces.lowerBound + 1].bytes
+            if merge?.append(bytes, candidate, to: head) == true {
+                addPiece(bytes.extracting(candidate.payload..<candidate.end))
+                list[last].pieces = list[last].pieces.lowerBound..<pieceList.count
+                return true
+            }
+            finish()
+        }
+        addFrame(bytes)
+        merge = Merge(candidate, header)
+        return true
     }
 
     /// Adds a decoded packet; false if there is no room.
-    mutating func append(decoded range: Range<Int>) -> Bool {
-        unsafe append(UnsafeRawBufferPointer(start: decoded.pointer(at: range.lowerBound), count: range.count))
-    }
-
-    @inline(__always)
-    private mutating func append(_ packet: UnsafeRawBufferPointer) -> Bool {
-        guard list.count < Self.frameCapacity, let base = packet.baseAddress else { return false }
-        let first = pieceList.count
-        unsafe pieceList.append(Piece(base: decoded.pointer(at: 0), count: Self.virtioHeaderSize))
-        unsafe pieceList.append(Piece(base: base, count: packet.count))
-        list.append(Frame(pieces: first..<pieceList.count, length: packet.count))
-        return true
+    mutating func append(decoded range: Range<Int>, _ header: InternetPacket) -> Bool {
+        let piece = unsafe Piece(base: UnsafeRawPointer(decoded.pointer(at: range.lowerBound)), count: range.count)
+        var packet = unsafe piece.mutableBytes
+        return append(&packet, header)
     }
 
     /// Lends `size` bytes, which must not be more than `hasRoom` promises, to `write`; the bytes that it says it used
@@ -96,5 +131,48 @@ public struct Inbox: ~Copyable {
     /// Decoded bytes, for as long as nothing else is done with the inbox.
     subscript(decoded range: Range<Int>) -> MutableRawSpan {
         @_lifetime(&self) mutating get { decoded[range] }
+    }
+
+    @inline(__always)
+    private func mergeable(_ header: InternetPacket) -> Bool {
+        header.transport == 6 ? mergesTCP : header.transport == 17 && mergesUDP
+    }
+
+    @inline(__always)
+    private mutating func addFrame(_ packet: RawSpan) {
+        let first = pieceList.count
+        let offset = list.count * Self.headerStride
+        var header = headers[offset..<offset + VirtioHeader.size]
+        VirtioHeader().write(to: &header)
+        unsafe pieceList.append(Piece(base: UnsafeRawPointer(headers.pointer(at: offset)), count: VirtioHeader.size))
+        addPiece(packet)
+        list.append(Frame(pieces: first..<first + 2))
+    }
+
+    @inline(__always)
+    private mutating func addPiece(_ bytes: RawSpan) {
+        unsafe bytes.withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress else { return }
+            unsafe pieceList.append(Piece(base: base, count: bytes.count))
+        }
+    }
+}
+
+extension Inbox.Piece {
+    /// What it borrows. The compiler cannot know how long that is good: until `clear()`.
+    @unsafe fileprivate var bytes: RawSpan {
+        @_lifetime(immortal) get {
+            let bytes = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(start: base, count: count))
+            return unsafe _overrideLifetime(bytes, copying: ())
+        }
+    }
+
+    /// The same, to write to: the owner of the buffer has lent it for that.
+    @unsafe fileprivate var mutableBytes: MutableRawSpan {
+        @_lifetime(immortal) get {
+            let start = unsafe UnsafeMutableRawPointer(mutating: base)
+            let bytes = unsafe MutableRawSpan(_unsafeBytes: UnsafeMutableRawBufferPointer(start: start, count: count))
+            return unsafe _overrideLifetime(bytes, copying: ())
+        }
     }
 }

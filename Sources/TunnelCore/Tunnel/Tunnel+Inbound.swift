@@ -66,34 +66,34 @@ extension Tunnel {
         var packet = datagram.part(range)
         let header = InternetPacket(packet.bytes)
         let isMarked = congestion != .experienced || header != nil && CongestionBits.markExperienced(&packet)
-        guard let length = admit(header, isMarked: isMarked, slot) else { return }
-        peers[Int(slot)].traffic.noteReceived(length, size)
+        guard let header = admit(header, isMarked: isMarked, slot) else { return }
+        peers[Int(slot)].traffic.noteReceived(header.length, size)
         noteDataReceived(slot, at: now)
-        let content = packet.bytes.extracting(0..<length)
-        if !inbox.append(content) { drops.count(.overflow) }
+        var content = packet.part(0..<header.length)
+        if !inbox.append(&content, header) { drops.count(.overflow) }
     }
 
     /// A packet that was decoded into the inbox.
     private mutating func receiveUnit(
         _ place: Range<Int>, _ codec: Codec, _ size: Int, _ slot: Int32, _ congestion: CongestionBits, at now: Now
     ) {
-        guard let length = admitDecoded(place, slot, congestion) else { return }
-        peers[Int(slot)].traffic.noteReceived(length, size, codec: codec)
+        guard let header = admitDecoded(place, slot, congestion) else { return }
+        peers[Int(slot)].traffic.noteReceived(header.length, size, codec: codec)
         noteDataReceived(slot, at: now)
-        if !inbox.append(decoded: place.prefix(length)) { drops.count(.overflow) }
+        if !inbox.append(decoded: place.prefix(header.length), header) { drops.count(.overflow) }
     }
 
-    private mutating func admitDecoded(_ place: Range<Int>, _ slot: Int32, _ congestion: CongestionBits) -> Int? {
+    private mutating func admitDecoded(_ place: Range<Int>, _ slot: Int32, _ congestion: CongestionBits) -> InternetPacket? {
         var packet = inbox[decoded: place]
         let header = InternetPacket(packet.bytes)
         let isMarked = congestion != .experienced || header != nil && CongestionBits.markExperienced(&packet)
         return admit(header, isMarked: isMarked, slot)
     }
 
-    /// Checks a packet that came out of the chain, after it was marked if it met congestion; its length, or `nil` if it
-    /// is dropped.
+    /// Checks a packet that came out of the chain, after it was marked if it met congestion; `nil` if it is
+    /// dropped.
     @inline(__always)
-    private mutating func admit(_ header: InternetPacket?, isMarked: Bool, _ slot: Int32) -> Int? {
+    private mutating func admit(_ header: InternetPacket?, isMarked: Bool, _ slot: Int32) -> InternetPacket? {
         let reason: DropReason
         if let header {
             if allowedIPs.lookup(header.source) != slot {
@@ -101,7 +101,7 @@ extension Tunnel {
             } else if !isMarked {
                 reason = .congestion
             } else {
-                return header.length
+                return header
             }
         } else {
             reason = .content

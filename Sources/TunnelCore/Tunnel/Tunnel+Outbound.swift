@@ -3,7 +3,27 @@ import BasicContainers
 // From the device to the wire.
 
 extension Tunnel {
-    /// Takes one IP packet from the device.
+    /// Takes one frame from the device: a virtio header and a packet, or a super-segment that stands for several. The
+    /// frame's bytes are changed on the way.
+    @inline(__always)
+    public mutating func handleFrame(_ frame: inout MutableRawSpan, at now: Now) {
+        guard let virtio = VirtioHeader(frame.bytes) else { return drops.count(.notIP) }
+        var packet = frame.part(VirtioHeader.size...)
+        guard virtio.kind != .none else {
+            if virtio.needsChecksum, !virtio.completeChecksum(of: &packet) { return drops.count(.notIP) }
+            return handlePacket(packet.bytes, at: now)
+        }
+        guard let header = InternetPacket(packet.bytes), var split = Split(packet.bytes, header, virtio) else {
+            return drops.count(.notIP)
+        }
+        let slot = allowedIPs.lookup(header.destination)
+        guard slot >= 0 else { return drops.count(.noPeer) }
+        while let range = split.nextPacket(in: &packet) {
+            send(packet.bytes.extracting(range), header.resized(to: range.count), to: slot, at: now)
+        }
+    }
+
+    /// Takes one IP packet.
     @inline(__always)
     public mutating func handlePacket(_ packet: RawSpan, at now: Now) {
         guard let header = InternetPacket(packet) else { return drops.count(.notIP) }

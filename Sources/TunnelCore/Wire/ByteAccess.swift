@@ -55,6 +55,10 @@ extension MutableRawSpan {
         storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt16.self)
     }
 
+    @inline(__always) mutating func store(big value: UInt32, at offset: Int) {
+        storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt32.self)
+    }
+
     /// The bytes of `range`, to write to while nothing else is done with this span.
     @_lifetime(&self)
     @inline(__always) mutating func part(_ range: some RangeExpression<Int>) -> MutableRawSpan {

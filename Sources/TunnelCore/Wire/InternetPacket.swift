@@ -5,7 +5,7 @@ struct InternetPacket {
     let source: IPAddress
     let destination: IPAddress
     /// The length that the packet says it has; never more than there are bytes.
-    let length: Int
+    private(set) var length: Int
     /// Where the payload starts, and its protocol number: of the first header only, IPv6 extensions are not followed.
     let headerLength: Int
     let transport: UInt8
@@ -13,6 +13,15 @@ struct InternetPacket {
     let congestion: CongestionBits
     /// A fragment: its payload does not start with a transport header, or does not end here.
     let isFragment: Bool
+
+    @inline(__always) var isV4: Bool { source.isV4 }
+
+    /// The same header on a packet of another length.
+    @inline(__always) func resized(to length: Int) -> InternetPacket {
+        var header = self
+        header.length = length
+        return header
+    }
 
     /// Reads the header; `nil` if the bytes are no whole IP packet.
     @inline(__always)

@@ -1,0 +1,151 @@
+/// The headers of a TCP or UDP packet that others may be appended to, or that may be appended to another: what a kernel's
+/// receive offload looks at (RFC 9293, RFC 768; no IP options, no fragments, no TCP flags but ACK and PSH).
+struct MergeCandidate {
+    let isTCP: Bool
+    let isV4: Bool
+    /// Where the transport header and the payload start.
+    let transport: Int
+    let payload: Int
+    /// Where the packet ends.
+    let end: Int
+    let sequence: UInt32
+    /// PSH is set: nothing may follow.
+    let isPushed: Bool
+
+    private static let acknowledge: UInt8 = 0x10
+    private static let push: UInt8 = 0x08
+
+    /// `nil` if the packet is none that may be merged.
+    @inline(__always)
+    init?(_ packet: RawSpan, _ header: InternetPacket) {
+        transport = header.headerLength
+        isV4 = header.isV4
+        end = header.length
+        guard !header.isFragment, isV4 ? transport == 20 : true else { return nil }
+        switch header.transport {
+        case 6:
+            guard end > transport + 20 else { return nil }
+            let flags = packet.byte(at: transport + 13)
+            guard flags & ~Self.push == Self.acknowledge else { return nil }
+            payload = transport + Int(packet.byte(at: transport + 12) >> 4) * 4
+            sequence = packet.big32(at: transport + 4)
+            isPushed = flags & Self.push != 0
+            isTCP = true
+        case 17:
+            payload = transport + 8
+            guard end > payload, Int(packet.big16(at: transport + 4)) == end - transport,
+                packet.big16(at: transport + 6) != 0
+            else { return nil }
+            sequence = 0
+            isPushed = false
+            isTCP = false
+        default: return nil
+        }
+        guard payload >= transport + 8, payload < end else { return nil }
+    }
+
+    /// Whether everything that must be the same in both is: addresses, ports, hop limit, traffic class, acknowledgement,
+    /// window, options.
+    @inline(__always)
+    static func areAlike(_ a: RawSpan, _ b: RawSpan, _ candidate: MergeCandidate) -> Bool {
+        if candidate.isV4 {
+            // All but total length, identification and checksum; flags and offset are the same and say "no fragment".
+            guard a.little16(at: 0) == b.little16(at: 0), a.little32(at: 6) == b.little32(at: 6),
+                a.little64(at: 12) == b.little64(at: 12)
+            else { return false }
+        } else {
+            guard a.little32(at: 0) == b.little32(at: 0), a.little16(at: 6) == b.little16(at: 6),
+                a.big128(at: 8) == b.big128(at: 8), a.big128(at: 24) == b.big128(at: 24)
+            else { return false }
+        }
+        let start = candidate.transport
+        guard a.little32(at: start) == b.little32(at: start) else { return false }
+        guard candidate.isTCP else { return true }
+        guard a.little32(at: start + 8) == b.little32(at: start + 8), a.byte(at: start + 12) == b.byte(at: start + 12),
+            a.little16(at: start + 14) == b.little16(at: start + 14)
+        else { return false }
+        for offset in start + 18..<candidate.payload where a.byte(at: offset) != b.byte(at: offset) { return false }
+        return true
+    }
+
+    /// Whether the transport checksum is right; a packet with a wrong one must arrive as it is.
+    @inline(__always)
+    func hasRightChecksum(_ packet: RawSpan, _ header: InternetPacket) -> Bool {
+        var sum = Checksum(pseudoHeaderOf: packet, header, length: end - transport)
+        sum.add(packet.extracting(transport..<end))
+        return sum.folded == 0xffff
+    }
+}
+
+/// Packets of one flow that become one frame of the device, with the headers of the first.
+struct Merge {
+    /// What UDP_GRO and older kernels' UDP segmentation take.
+    private static let mostPackets = 64
+
+    let first: MergeCandidate
+    let header: InternetPacket
+    /// The payload of every packet but the last.
+    let segment: Int
+    private(set) var count = 1
+    /// The bytes of the whole packet.
+    private(set) var length: Int
+    private var nextSequence: UInt32
+    private var isClosed: Bool
+    private var isPushed: Bool
+
+    init(_ first: MergeCandidate, _ header: InternetPacket) {
+        self.first = first
+        self.header = header
+        segment = first.end - first.payload
+        length = first.end
+        nextSequence = first.sequence &+ UInt32(truncatingIfNeeded: segment)
+        isPushed = first.isPushed
+        isClosed = first.isPushed
+    }
+
+    /// Whether `packet` continues what has been merged so far; it then counts as part of it. `head` is the first packet.
+    @inline(__always)
+    mutating func append(_ packet: RawSpan, _ candidate: MergeCandidate, to head: RawSpan) -> Bool {
+        let payload = candidate.end - candidate.payload
+        guard !isClosed, candidate.isTCP == first.isTCP, candidate.isV4 == first.isV4,
+            candidate.transport == first.transport, candidate.payload == first.payload,
+            payload <= segment, length + payload <= Limits.unit, count < Self.mostPackets,
+            !candidate.isTCP || candidate.sequence == nextSequence,
+            MergeCandidate.areAlike(head, packet, candidate)
+        else { return false }
+        nextSequence &+= UInt32(truncatingIfNeeded: payload)
+        length += payload
+        count += 1
+        isPushed = isPushed || candidate.isPushed
+        isClosed = payload < segment || candidate.isPushed
+        return true
+    }
+
+    /// Writes what is to be known of all packets into the first one's headers, and returns the virtio header. Nothing
+    /// changes if it is the only one.
+    func finish(_ packet: inout MutableRawSpan) -> VirtioHeader {
+        var virtio = VirtioHeader()
+        guard count > 1 else { return virtio }
+        let transport = length - first.transport
+        if first.isV4 {
+            packet.store(big: UInt16(truncatingIfNeeded: length), at: 2)
+            packet.storeHeaderChecksum(length: first.transport)
+        } else {
+            packet.store(big: UInt16(truncatingIfNeeded: transport), at: 4)
+        }
+        if first.isTCP {
+            if isPushed { packet.store(packet.bytes.byte(at: first.transport + 13) | 0x08, at: first.transport + 13) }
+        } else {
+            packet.store(big: UInt16(truncatingIfNeeded: transport), at: first.transport + 4)
+        }
+        virtio.needsChecksum = true
+        virtio.kind = first.isTCP ? (first.isV4 ? .tcp4 : .tcp6) : .udp
+        virtio.headerLength = UInt16(first.payload)
+        virtio.segment = UInt16(segment)
+        virtio.checksumStart = UInt16(first.transport)
+        virtio.checksumOffset = first.isTCP ? 16 : 6
+        let sum = Checksum(pseudoHeaderOf: packet.bytes, header, length: transport)
+        packet.store(checksum: sum.folded, at: first.transport + Int(virtio.checksumOffset))
+        return virtio
+    }
+}
