@@ -156,7 +156,7 @@ def hellos(peer):
 
 def ping(lab, peer, *options, count=1):
     """Pings from host A to host B, for which the Python end answers."""
-    command = lab.a.host.command("ping", "-q", "-n", "-c", count, "-W", 5, *options, lab.b.v4)
+    command = lab.a.host.command("ping", "-q", "-n", "-c", count, "-W", 2, *options, lab.b.v4)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         peer.run(lambda: process.poll() is not None, "ping to end", timeout=15 + count)
         return f" {count} received" in process.stdout.read()

@@ -136,7 +136,7 @@ class Peer:
 
     def _note(self, sent, payload):
         try:
-            what = decode(payload, self.own)
+            what = decode(payload, Hello() if sent else self.own)
         except Malformed as reason:
             what = reason
         self.transcript.append(Entry(time.monotonic(), sent, what))

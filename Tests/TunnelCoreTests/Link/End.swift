@@ -51,6 +51,7 @@ final class End {
     }
 
     private func takePackets() {
+        tunnel.inbox.finish()
         for index in 0..<tunnel.inbox.count {
             let frame = tunnel.inbox[index]
             received.append(tunnel.inbox.bytes(of: frame))

@@ -1,0 +1,100 @@
+import Keys
+import Testing
+
+@testable import TunnelCore
+
+@Suite struct SessionTableTests {
+    @Test("the index table answers as a dictionary does, through thousands of insertions and removals")
+    func indices() {
+        var randomness = Randomness(seed: 3)
+        var noise = Noise(seed: 3)
+        var table = IndexTable()
+        var model: [SessionIndex: IndexTable.Target] = [:]
+        var known: [SessionIndex] = []
+        for round in 0..<50_000 {
+            // It grows, shrinks, and grows again.
+            let isGrowing = round / 10_000 % 2 == 0
+            if known.isEmpty || noise.next() % 10 < (isGrowing ? 6 : 4) {
+                let target: IndexTable.Target =
+                    switch noise.next() % 3 {
+                    case 0: .session(Int32(round))
+                    case 1: .handshake(Int32(round))
+                    default: .reserved
+                    }
+                let index = table.insert(target, &randomness)
+                #expect(index != 0 && model[index] == nil)
+                model[index] = target
+                known.append(index)
+            } else {
+                let place = Int(noise.next() % UInt64(known.count))
+                let index = known[place]
+                known.swapAt(place, known.count - 1)
+                known.removeLast()
+                table.remove(index)
+                model[index] = nil
+                #expect(table[index] == nil)
+            }
+            if let index = known.randomElement(using: &noise) {
+                #expect(table[index] == model[index])
+                if round % 5 == 0 {
+                    table.update(index, to: .session(1))
+                    model[index] = .session(1)
+                }
+            }
+        }
+        #expect(table.count == model.count)
+        for (index, target) in model { #expect(table[index] == target) }
+        table.remove(0)
+        #expect(table[0] == nil)
+        #expect(table.count == model.count)
+    }
+
+    @Test("indices that meet in one place are all found after any of them is removed")
+    func collisions() {
+        // The lowest bits of a random index are its place: with 32 of 64 taken there are many neighbours.
+        for seed in 0..<200 as Range<UInt64> {
+            var randomness = Randomness(seed: seed)
+            var table = IndexTable()
+            var indices = (0..<31).map { table.insert(.session($0), &randomness) }
+            for number in stride(from: 30, through: 0, by: -3) {
+                table.remove(indices[number])
+                indices[number] = 0
+                for (place, index) in indices.enumerated() where index != 0 {
+                    #expect(table[index] == .session(Int32(place)))
+                }
+            }
+        }
+    }
+
+    @Test("sessions stay what they are while others come and go, and leave nothing behind")
+    func slab() {
+        var noise = Noise(seed: 5)
+        var slab = SessionSlab()
+        var model: [Int32: SessionIndex] = [:]
+        for round in 1..<5000 as Range<SessionIndex> {
+            if model.isEmpty || noise.next() % 100 < 52 {
+                let slot = slab.insert(session(round))
+                #expect(model[slot] == nil)
+                model[slot] = round
+            } else if let slot = model.keys.randomElement(using: &noise) {
+                slab.remove(slot)
+                model[slot] = nil
+                let left = (slab[slot].localIndex, slab[slot].sendingKey[0], slab[slot].receivingKey[31])
+                #expect(left == (0, 0, 0))
+            }
+            let count = slab.count
+            #expect(count == model.count)
+        }
+        for (slot, index) in model {
+            let found = (slab[slot].localIndex, slab[slot].remoteIndex)
+            #expect(found == (index, ~index))
+        }
+    }
+
+    private func session(_ number: SessionIndex) -> Session {
+        let state = SymmetricState(hash: Bytes32(repeating: 1), chainingKey: Bytes32(repeating: 2))
+        return Session(
+            SessionKeys(state, isInitiator: true), peer: 0, local: number, remote: ~number, isInitiator: true,
+            at: Instant(nanoseconds: 0))
+    }
+}
