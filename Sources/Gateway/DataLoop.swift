@@ -27,7 +27,7 @@ struct DataLoop: ~Copyable {
     private static let turn = 64
     private static let slotSize = 65_536
 
-    var tunnel = Tunnel()
+    var tunnel = Tunnel(chacha: .fastest)
     let device: TunDevice
     var sockets: UDPSocketPair
     private var epoll: Epoll

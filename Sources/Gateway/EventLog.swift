@@ -22,7 +22,8 @@ struct EventLog: ~Copyable {
         let log = daemon.log
         switch event {
         case .handshakeDone(let key, let path, let initiator):
-            log.info("\(daemon.name(of: key)): handshake done with \(path.remote) (we \(initiator ? "asked" : "answered"))")
+            log.info(
+                "\(daemon.name(of: key)): handshake done with \(path.remote) (we \(initiator ? "asked" : "answered"))")
         case .handshakeUnanswered(let key, let attempt):
             // Each attempt is too much to read; the first says it, and every sixth that it goes on.
             if attempt % 6 == 1 {
@@ -35,9 +36,15 @@ struct EventLog: ~Copyable {
                     + "\(dropped) waiting packets dropped. Is the endpoint right, the peer up, our key known to it?")
         case .handshakeFailed(let failure, let key, let path):
             noteFailure(failure, key, path, at: time)
-        case .peerAnnounced(let key, let codecs, let version):
-            let names = Codec.allCases.filter { codecs.contains($0) }.map(\.name).joined(separator: ", ")
-            log.info("\(daemon.name(of: key)): a gateway, version \(version), decodes \(names.isEmpty ? "nothing" : names)")
+        case .peerAnnounced(let key, let codecs, let suite, let version):
+            let names = Codec.allCases.filter { codecs.contains($0) }.map(\.name)
+            log.info(
+                "\(daemon.name(of: key)): a gateway, version \(version), decodes "
+                    + "\(names.isEmpty ? "nothing" : names.joined(separator: ", ")); cipher \(suite.name)")
+        case .cipherRefused(let key):
+            log.error(
+                "\(daemon.name(of: key)): it does not do AES-256-GCM, which Cipher = aes256gcm demands; "
+                    + "nothing is sent to it")
         case .roamed(let key, let path):
             log.info("\(daemon.name(of: key)): now at \(path.remote)")
         case .wiped(let key):
@@ -60,7 +67,8 @@ struct EventLog: ~Copyable {
             switch failure {
             case .noIdentity: "no private key is set"
             case .notAuthentic: "handshake\(place) refused: its sender is no peer of ours, or has another key for us"
-            case .replayed: "handshake\(place) refused: not newer than the last (a replay, or the peer's clock went back)"
+            case .replayed:
+                "handshake\(place) refused: not newer than the last (a replay, or the peer's clock went back)"
             case .flood: "handshake\(place) refused: too soon after the last"
             case .notPending: "handshake response\(place) refused: we did not ask"
             case .response: "handshake response\(place) refused: is the preshared key the same on both ends?"

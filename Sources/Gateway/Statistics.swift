@@ -32,6 +32,7 @@ extension Daemon {
             latestHandshake: peer.lastHandshake?.seconds ?? 0,
             rxBytes: peer.received,
             txBytes: peer.sent,
+            cipher: peer.cipher.name,
             compression: describe(peer.traffic, configuration?.compression, isActive: peer.compresses),
             drops: PeerDrops(peer.drops))
     }

@@ -15,7 +15,16 @@ extension Configuration.Peer {
             compression: CompressionPolicy(
                 compressionMode,
                 skip: compressionSkip.map { TrafficRules($0.map(\.rule)) } ?? .exposed,
-                only: compressionOnly.map { TrafficRules($0.map(\.rule)) }))
+                only: compressionOnly.map { TrafficRules($0.map(\.rule)) }),
+            cipher: cipherPolicy)
+    }
+
+    private var cipherPolicy: CipherPolicy {
+        switch cipher {
+        case .chacha20poly1305: .chacha20poly1305
+        case .auto: .auto
+        case .aes256gcm: .aes256gcm
+        }
     }
 
     private var compressionMode: CompressionPolicy.Mode {
@@ -33,6 +42,16 @@ extension TrafficSelector {
         switch self {
         case .ports(let range, let transport): .ports(range, transport: transport.map { $0 == .tcp ? 6 : 17 })
         case .prefix(let prefix): .prefix(prefix)
+        }
+    }
+}
+
+extension CipherSuite {
+    /// What stands for it in the configuration, in statistics and in the log.
+    var name: String {
+        switch self {
+        case .chacha20poly1305: Configuration.Cipher.chacha20poly1305.rawValue
+        case .aes256gcm: Configuration.Cipher.aes256gcm.rawValue
         }
     }
 }

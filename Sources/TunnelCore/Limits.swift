@@ -62,6 +62,10 @@ public enum Limits {
     ]
     /// After those, as long as there is traffic.
     public static let helloInterval = Interval.seconds(15)
+    /// After this many messages under AES-256-GCM a sender asks for a new session, and after the other sends none: its
+    /// nonces never repeat, and the data under one key stays far below the bounds of SP 800-38D §8.3.
+    public static let aesRekeyAfterMessages: UInt64 = 1 << 32
+    public static let aesRejectAfterMessages: UInt64 = 1 << 34
     /// A peer that was silent for this many sessions is asked once a session.
     public static let helloSilentSessions = 3
     /// Packets in one record.

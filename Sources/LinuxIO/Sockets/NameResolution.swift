@@ -10,7 +10,9 @@ extension HostAndPort {
         unsafe hints.ai_flags = AI_ADDRCONFIG
         var list: UnsafeMutablePointer<addrinfo>?
         let failure = unsafe getaddrinfo(host, nil, &hints, &list)
-        guard failure == 0 else { throw ResolutionError(host: host, reason: unsafe String(cString: gai_strerror(failure))) }
+        guard failure == 0 else {
+            throw ResolutionError(host: host, reason: unsafe String(cString: gai_strerror(failure)))
+        }
         defer { unsafe freeaddrinfo(list) }
         var next = unsafe list
         while let entry = unsafe next {

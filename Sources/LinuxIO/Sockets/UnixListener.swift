@@ -7,7 +7,8 @@ public enum UnixListener {
     /// more than that, not even between two calls.
     public static func open(path: String, mode: mode_t, group: String?) throws(SystemError) -> FileDescriptor {
         let attempt = "listen on \(path)"
-        let file = FileDescriptor(owning: socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))
+        let file = FileDescriptor(
+            owning: socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))
         guard file.raw >= 0 else { throw SystemError(attempt, number: errno) }
         guard unsafe withAddress(path, { unsafe connectsNowhere($0, $1) }) ?? true else {
             throw SystemError(attempt, number: EADDRINUSE)
@@ -24,7 +25,8 @@ public enum UnixListener {
 
     /// Whether no daemon answers at the address.
     private static func connectsNowhere(_ address: UnsafePointer<sockaddr>, _ length: socklen_t) -> Bool {
-        let probe = FileDescriptor(owning: socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))
+        let probe = FileDescriptor(
+            owning: socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))
         return unsafe connect(probe.raw, address, length) != 0 && errno != EAGAIN
     }
 

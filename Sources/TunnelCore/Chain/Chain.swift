@@ -19,57 +19,59 @@ struct Chain: ~Copyable {
 
     // MARK: Outbound
 
-    /// Sends one IP packet: as a compressed unit if `compression` and the peer allow it and it gets smaller, else as it
-    /// is. What went out, or `nil` if the outbox has no room.
+    /// Sends one IP packet: as a compressed unit if `compression` and the peer, which decodes `codecs`, allow it and it
+    /// gets smaller, else as it is. What went out, or `nil` if the outbox has no room.
     @inline(__always)
     mutating func outbound(
-        _ packet: RawSpan, _ header: InternetPacket, compression: borrowing CompressionPolicy, mtu: Int,
-        on session: inout Session, to path: Path, into outbox: inout Outbox
+        _ packet: RawSpan, _ header: InternetPacket, compression: borrowing CompressionPolicy, _ codecs: CodecSet,
+        mtu: Int, on lane: inout Lane, to destination: Destination, into outbox: inout Outbox
     ) -> Outbound? {
         let plain = Self.paddedSize(packet.byteCount, mtu: mtu)
-        let codecs = session.hello.codecs(forUnit: packet.byteCount)
         let attempt = compression.attempt(packet, header, peer: codecs, &flows)
         var sent = Outbound(datagram: 0, attempt: attempt)
         sent.datagram = outbox.append(
-            plain + Transport.overhead, to: path, trafficClass: header.congestion.rawValue, peer: session.peer
+            plain + Transport.overhead, to: destination, trafficClass: header.congestion.rawValue
         ) { datagram in
             let payload = compress(packet, attempt, plain: plain, into: &datagram, &sent)
-            encrypt(payload, &datagram, session)
-            return frame(payload, &datagram, &session)
+            encrypt(payload, &datagram, &lane)
+            return frame(payload, &datagram, &lane)
         }
         return sent.datagram > 0 ? sent : nil
     }
 
     /// Sends a HELLO. The size of the datagram, or 0 if the outbox has no room.
     mutating func outbound(
-        _ hello: Hello, on session: inout Session, to path: Path, into outbox: inout Outbox
+        _ hello: Hello, on lane: inout Lane, to destination: Destination, into outbox: inout Outbox
     ) -> Int {
         let size = Self.roundUp(Hello.maximumSize) + Transport.overhead
-        return outbox.append(size, to: path, trafficClass: 0, peer: session.peer) { datagram in
+        return outbox.append(size, to: destination, trafficClass: 0) { datagram in
             let payload = record(hello, into: &datagram)
-            encrypt(payload, &datagram, session)
-            return frame(payload, &datagram, &session)
+            encrypt(payload, &datagram, &lane)
+            return frame(payload, &datagram, &lane)
         }
     }
 
     /// Sends a keepalive. The size of the datagram, or 0 if the outbox has no room.
-    mutating func outboundKeepalive(on session: inout Session, to path: Path, into outbox: inout Outbox) -> Int {
-        outbox.append(Transport.minimumSize, to: path, trafficClass: 0, peer: session.peer) { datagram in
-            encrypt(0, &datagram, session)
-            return frame(0, &datagram, &session)
+    mutating func outboundKeepalive(
+        on lane: inout Lane, to destination: Destination, into outbox: inout Outbox
+    ) -> Int {
+        outbox.append(Transport.minimumSize, to: destination, trafficClass: 0) { datagram in
+            encrypt(0, &datagram, &lane)
+            return frame(0, &datagram, &lane)
         }
     }
 
     // MARK: Inbound
 
-    /// Opens a transport message in place and says what was in it. `announced` is what we told the peer that we decode.
+    /// Opens a transport message in place and says what was in it. `announced` is what we told the peer that we decode;
+    /// `nil` if we told it nothing, not even that we know records.
     @inline(__always)
     mutating func inbound(
-        _ datagram: inout MutableRawSpan, on session: inout Session, announced: CodecSet, into inbox: inout Inbox
+        _ datagram: inout MutableRawSpan, on lane: inout Lane, announced: CodecSet?, into inbox: inout Inbox
     ) -> Inbound {
         let counter = unframe(datagram.bytes)
-        guard decrypt(&datagram, counter, session) else { return .dropped(.authentication) }
-        guard session.window.accept(counter) else { return .dropped(.replay) }
+        guard decrypt(&datagram, counter, &lane) else { return .dropped(.authentication) }
+        guard lane.window.accept(counter) else { return .dropped(.replay) }
         return decompress(datagram.bytes, announced, into: &inbox)
     }
 
@@ -123,7 +125,7 @@ struct Chain: ~Copyable {
     /// Says what the payload of an opened datagram is; decodes it into the inbox if it is a unit.
     @inline(__always)
     private mutating func decompress(
-        _ datagram: RawSpan, _ announced: CodecSet, into inbox: inout Inbox
+        _ datagram: RawSpan, _ announced: CodecSet?, into inbox: inout Inbox
     ) -> Inbound {
         let payload = datagram.extracting(Transport.headerSize..<datagram.byteCount - Transport.tagSize)
         guard payload.byteCount > 0 else { return .keepalive }
@@ -133,9 +135,9 @@ struct Chain: ~Copyable {
     }
 
     private mutating func decompress(
-        record payload: RawSpan, _ announced: CodecSet, into inbox: inout Inbox
+        record payload: RawSpan, _ announced: CodecSet?, into inbox: inout Inbox
     ) -> Inbound {
-        guard !announced.isEmpty, let record = Record(payload) else { return .dropped(.record) }
+        guard let announced, let record = Record(payload) else { return .dropped(.record) }
         let body = payload.extracting(record.body)
         switch record.kind {
         case .hello:
@@ -162,27 +164,27 @@ struct Chain: ~Copyable {
 
     /// Seals `payload` bytes of the datagram where they are; the tag follows them.
     @inline(__always)
-    private func encrypt(_ payload: Int, _ datagram: inout MutableRawSpan, _ session: borrowing Session) {
+    private func encrypt(_ payload: Int, _ datagram: inout MutableRawSpan, _ lane: inout Lane) {
         var sealed = datagram.part(Transport.headerSize..<Transport.headerSize + payload + Transport.tagSize)
-        ChaChaPoly.seal(&sealed, key: session.sendingKey, counter: session.sendCounter)
+        lane.sending.seal(&sealed, counter: lane.sendCounter)
     }
 
     /// Opens the datagram where it is; false if it is not authentic.
     @inline(__always)
-    private func decrypt(_ datagram: inout MutableRawSpan, _ counter: UInt64, _ session: borrowing Session) -> Bool {
+    private func decrypt(_ datagram: inout MutableRawSpan, _ counter: UInt64, _ lane: inout Lane) -> Bool {
         var sealed = datagram.part(Transport.headerSize...)
-        return ChaChaPoly.open(&sealed, key: session.receivingKey, counter: counter)
+        return lane.receiving.open(&sealed, counter: counter)
     }
 
     // MARK: Frame, unframe
 
     /// Writes the header and moves on to the next counter; the size of the whole datagram.
     @inline(__always)
-    private func frame(_ payload: Int, _ datagram: inout MutableRawSpan, _ session: inout Session) -> Int {
+    private func frame(_ payload: Int, _ datagram: inout MutableRawSpan, _ lane: inout Lane) -> Int {
         datagram.store(little: Transport.type, at: 0)
-        datagram.store(little: session.remoteIndex, at: Transport.receiver)
-        datagram.store(little: session.sendCounter, at: Transport.counter)
-        session.sendCounter += 1
+        datagram.store(little: lane.remoteIndex, at: Transport.receiver)
+        datagram.store(little: lane.sendCounter, at: Transport.counter)
+        lane.sendCounter += 1
         return payload + Transport.overhead
     }
 

@@ -26,7 +26,7 @@ public struct CompressionPolicy: Sendable, Equatable {
     /// Plain WireGuard.
     public static let off = CompressionPolicy(.off)
 
-    /// What HELLO says that we decode; nothing means that no HELLO is sent.
+    /// What HELLO says that we decode.
     var announced: CodecSet { mode == .off ? [] : .all }
 
     /// The smallest packet worth trying: below, the padding swallows what is saved.

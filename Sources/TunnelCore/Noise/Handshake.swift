@@ -133,19 +133,32 @@ enum Handshake {
     }
 }
 
-/// The two keys of a session as they come out of a handshake.
+/// The keys of a session as they come out of a handshake: two for each lane.
 public struct SessionKeys: Sendable {
     let sending: Secret
     let receiving: Secret
+    let sendingAES: Secret
+    let receivingAES: Secret
 
     init(_ state: SymmetricState, isInitiator: Bool) {
-        var (first, second) = state.split()
-        let initiators = Secret(copying: first.span)
-        let responders = Secret(copying: second.span)
-        wipe(&first)
-        wipe(&second)
-        sending = isInitiator ? initiators : responders
-        receiving = isInitiator ? responders : initiators
+        let chacha = Self.pair(state.split())
+        let aes = Self.pair(state.split(Self.aesLabel))
+        sending = isInitiator ? chacha.initiators : chacha.responders
+        receiving = isInitiator ? chacha.responders : chacha.initiators
+        sendingAES = isInitiator ? aes.initiators : aes.responders
+        receivingAES = isInitiator ? aes.responders : aes.initiators
+    }
+
+    /// What makes the keys of the lane for AES-256-GCM others than WireGuard's.
+    private static let aesLabel = Array("gateway v1 aes-256-gcm".utf8)
+
+    private static func pair(_ keys: (Bytes32, Bytes32)) -> (initiators: Secret, responders: Secret) {
+        var keys = keys
+        defer {
+            wipe(&keys.0)
+            wipe(&keys.1)
+        }
+        return (Secret(copying: keys.0.span), Secret(copying: keys.1.span))
     }
 }
 

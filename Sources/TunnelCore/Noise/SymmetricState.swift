@@ -103,10 +103,9 @@ struct SymmetricState {
         return output
     }
 
-    /// The two transport keys (whitepaper §5.4.5), the initiator's sending key first.
-    func split() -> (Bytes32, Bytes32) {
-        let none = InlineArray<0, UInt8>(repeating: 0)
-        var output = Blake2s.derive(chainingKey: chainingKey.span, none.span)
+    /// The two transport keys (whitepaper §5.4.5), the initiator's sending key first; with a label, two others.
+    func split(_ label: [UInt8] = []) -> (Bytes32, Bytes32) {
+        var output = Blake2s.derive(chainingKey: chainingKey.span, label.span)
         Keys.wipe(&output.2)
         return (output.0, output.1)
     }

@@ -5,7 +5,7 @@ public import Addresses
 public struct AllowedIPs {
     private var v4 = PrefixTrie<UInt32>()
     private var v6 = PrefixTrie<UInt128>()
-    
+
     public init() {}
 
     /// The slot of the peer that `address` belongs to, or -1.

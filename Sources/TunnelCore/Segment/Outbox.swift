@@ -56,21 +56,21 @@ public struct Outbox: ~Copyable {
         list.removeAll()
     }
 
-    /// Lends `size` bytes to `write`, which says how many of them it used; those are the next datagram on `path`.
+    /// Lends `size` bytes to `write`, which says how many of them it used; those are the next datagram to `destination`.
     /// 0 if `write` used none, or if there is no room.
     @inline(__always)
     mutating func append(
-        _ size: Int, to path: Path, trafficClass: UInt8, peer: Int32, _ write: (inout MutableRawSpan) -> Int
+        _ size: Int, to destination: Destination, trafficClass: UInt8, _ write: (inout MutableRawSpan) -> Int
     ) -> Int {
         guard size <= Self.capacity - used, list.count < Self.runCapacity else { return 0 }
         var space = arena[used..<used + size]
         let length = write(&space)
         guard length > 0 else { return 0 }
-        if !extendLastRun(by: length, path, trafficClass) {
+        if !extendLastRun(by: length, destination.path, trafficClass) {
             list.append(
                 Run(
-                    path: path, trafficClass: trafficClass, peer: peer, offset: used, length: length, segment: length,
-                    count: 1, isClosed: false))
+                    path: destination.path, trafficClass: trafficClass, peer: destination.peer, offset: used,
+                    length: length, segment: length, count: 1, isClosed: false))
         }
         used += length
         return length

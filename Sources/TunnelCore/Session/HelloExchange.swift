@@ -5,6 +5,7 @@
 struct HelloExchange {
     /// What the peer decodes; empty until its HELLO arrives.
     private(set) var codecs: CodecSet = []
+    /// The largest unit that the peer decodes.
     private(set) var maximumUnit = 0
     /// The peer's HELLO has arrived.
     private(set) var hasArrived = false
@@ -19,8 +20,9 @@ struct HelloExchange {
     @inline(__always) func codecs(forUnit size: Int) -> CodecSet { size <= maximumUnit ? codecs : [] }
 
     /// Our next HELLO.
-    func announcement(codecs: CodecSet) -> Hello {
-        Hello(seen: hasArrived, asks: !isConfirmed, codecs: codecs, maximumUnit: Limits.unit)
+    func announcement(codecs: CodecSet, aesIndex: SessionIndex) -> Hello {
+        Hello(
+            seen: hasArrived, asks: !isConfirmed, codecs: codecs, maximumUnit: Limits.unit, aesIndex: aesIndex)
     }
 
     /// Notes that ours was sent; when to send it again if nothing confirms it, counted from now.

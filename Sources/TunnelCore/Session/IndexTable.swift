@@ -4,8 +4,10 @@
 /// nobody outside can choose them.
 struct IndexTable {
     enum Target: Equatable {
-        /// The slot of a session.
+        /// The slot of a session, on WireGuard's lane.
         case session(Int32)
+        /// The slot of a session, on its lane for AES-256-GCM.
+        case aes(Int32)
         /// The slot of the peer that an initiation went to.
         case handshake(Int32)
         /// An initiation came and its session is being made.
@@ -33,6 +35,7 @@ struct IndexTable {
         switch entry.kind {
         case 0: return .session(entry.slot)
         case 1: return .handshake(entry.slot)
+        case 3: return .aes(entry.slot)
         default: return .reserved
         }
     }
@@ -89,6 +92,7 @@ struct IndexTable {
             switch target {
             case .session(let slot): (0, slot)
             case .handshake(let slot): (1, slot)
+            case .aes(let slot): (3, slot)
             case .reserved: (2, 0)
             }
         entries[position(of: index)] = Entry(index: index, kind: kind, slot: slot)

@@ -20,6 +20,12 @@ public struct Path: Hashable, Sendable {
     }
 }
 
+/// Where a datagram goes, and for which peer; -1 if for none.
+struct Destination {
+    let path: Path
+    let peer: Int32
+}
+
 /// A local address, on the interface with this index.
 public struct LocalAddress: Hashable, Sendable {
     public var address: IPAddress

@@ -12,6 +12,7 @@ struct Peer: ~Copyable {
     var isAlive = true
     var persistentKeepalive: Interval?
     var compression: CompressionPolicy
+    var cipher: CipherPolicy
     var hasPresharedKey: Bool
 
     // Where it is: the last address from which something authentic came.
@@ -52,10 +53,26 @@ struct Peer: ~Copyable {
         self.publicKey = publicKey
         persistentKeepalive = configuration.persistentKeepalive
         compression = configuration.compression
+        cipher = configuration.cipher
         hasPresharedKey = configuration.presharedKey != nil
         path = configuration.endpoint.map { Path($0) }
         cookies = CookieJar(publicKey)
     }
+
+    /// What HELLO says that we decode; `nil` if the configuration asks for no more than WireGuard, and no HELLO is sent.
+    @inline(__always) var announced: CodecSet? {
+        compression.mode != .off || cipher != .chacha20poly1305 ? compression.announced : nil
+    }
+}
+
+/// Which cipher the operator wants towards a peer.
+public enum CipherPolicy: Sendable, Equatable {
+    /// WireGuard's.
+    case chacha20poly1305
+    /// AES-256-GCM if both ends want it and have the instructions, else WireGuard's.
+    case auto
+    /// AES-256-GCM or nothing: packets wait for the peer's HELLO.
+    case aes256gcm
 }
 
 /// What the operator says about a peer.
@@ -66,16 +83,19 @@ public struct PeerConfiguration: Sendable {
     /// `nil`: none.
     public var persistentKeepalive: Interval?
     public var compression: CompressionPolicy
+    public var cipher: CipherPolicy
 
     public init(
         presharedKey: PresharedKey? = nil, endpoint: Endpoint? = nil, allowedIPs: [Prefix] = [],
-        persistentKeepalive: Interval? = nil, compression: CompressionPolicy = .off
+        persistentKeepalive: Interval? = nil, compression: CompressionPolicy = .off,
+        cipher: CipherPolicy = .chacha20poly1305
     ) {
         self.presharedKey = presharedKey
         self.endpoint = endpoint
         self.allowedIPs = allowedIPs
         self.persistentKeepalive = persistentKeepalive
         self.compression = compression
+        self.cipher = cipher
     }
 }
 

@@ -1,41 +1,61 @@
 import CSodium
 import Keys
 
-/// One session with a peer: two keys, two counters, and what the peer said on it that it can receive.
+/// One session with a peer: its lanes, its age, and what the peer said on it that it can receive.
 ///
-/// Sessions live in a `SessionSlab`, by index, and are never copied out of it.
-struct Session {
-    let sendingKey: Bytes32
-    let receivingKey: Bytes32
-    /// The counter of the next message.
-    var sendCounter: UInt64 = 0
-    var window = ReplayWindow()
+/// Sessions live in a `SessionSlab`, by index, and never leave it.
+struct Session: ~Copyable {
+    /// WireGuard's own, and the one for AES-256-GCM if both ends want it.
+    var wireGuard: Lane
+    var aes: Lane
 
     let peer: Int32
-    let localIndex: SessionIndex
-    let remoteIndex: SessionIndex
     let isInitiator: Bool
     let createdAt: Instant
 
     var hello = HelloExchange()
 
-    init(_ keys: SessionKeys, peer: Int32, local: SessionIndex, remote: SessionIndex, isInitiator: Bool, at now: Instant) {
-        sendingKey = Bytes32(copying: keys.sending.bytes)
-        receivingKey = Bytes32(copying: keys.receiving.bytes)
+    init(peer: Int32, local: SessionIndex, remote: SessionIndex, isInitiator: Bool, at now: Instant) {
+        wireGuard = Lane(.chacha20poly1305, local: local, remote: remote)
+        aes = Lane(.aes256gcm, local: 0, remote: 0)
         self.peer = peer
-        localIndex = local
-        remoteIndex = remote
         self.isInitiator = isInitiator
         createdAt = now
     }
 
+    /// Makes the keys ready, in the place where the session stays.
+    mutating func begin(_ keys: SessionKeys, _ implementation: ChaChaImplementation) {
+        wireGuard.begin(implementation, sending: keys.sending, receiving: keys.receiving)
+        aes.begin(implementation, sending: keys.sendingAES, receiving: keys.receivingAES)
+    }
+
+    mutating func end() {
+        wireGuard.end()
+        aes.end()
+    }
+
+    /// The lane that data goes on: that for AES-256-GCM as soon as the peer has said that it is there.
+    var forData: Lane {
+        @inline(__always) _read { if aes.isOpen { yield aes } else { yield wireGuard } }
+        @inline(__always) _modify { if aes.isOpen { yield &aes } else { yield &wireGuard } }
+    }
+
+    /// The lane of a suite.
+    subscript(suite: CipherSuite) -> Lane {
+        @inline(__always) _read { if suite == .aes256gcm { yield aes } else { yield wireGuard } }
+        @inline(__always) _modify { if suite == .aes256gcm { yield &aes } else { yield &wireGuard } }
+    }
+
     /// Whether messages may still be sent on it.
     @inline(__always) func canSend(at now: Instant) -> Bool {
-        sendCounter < Limits.rejectAfterMessages && now - createdAt < Limits.rejectAfterTime
+        (aes.isOpen ? aes.canSend : wireGuard.canSend) && now - createdAt < Limits.rejectAfterTime
     }
 
     /// Whether messages may still be accepted on it; the counter is checked by the window.
     @inline(__always) func canReceive(at now: Instant) -> Bool { now - createdAt < Limits.rejectAfterTime }
+
+    /// Whether so many messages were sent that it is time for a new one.
+    @inline(__always) var isUsedUp: Bool { wireGuard.isUsedUp || aes.isUsedUp }
 }
 
 /// Sessions in locked memory that core dumps leave out, in chunks that are wiped slot by slot. It grows by a chunk when
@@ -61,7 +81,7 @@ struct SessionSlab: ~Copyable {
         unsafeMutableAddress { unsafe pointer(to: slot) }
     }
 
-    /// Puts `session` into a free slot, which is its index from now on.
+    /// Puts `session` into a free slot, which is its index from now on; its keys are begun there.
     mutating func insert(_ session: consuming Session) -> Int32 {
         if free.isEmpty { grow() }
         let slot = free.removeLast()
@@ -71,6 +91,7 @@ struct SessionSlab: ~Copyable {
 
     /// Wipes a session and frees its slot.
     mutating func remove(_ slot: Int32) {
+        unsafe pointer(to: slot).pointee.end()
         let bytes = unsafe MutableSpan<UInt8>(
             _unsafeStart: UnsafeMutableRawPointer(pointer(to: slot)).assumingMemoryBound(to: UInt8.self),
             count: MemoryLayout<Session>.stride)

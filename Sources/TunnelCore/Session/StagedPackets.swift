@@ -10,14 +10,16 @@ struct StagedPackets {
     /// Adds a copy of `packet`; how many others it pushed out.
     mutating func append(_ packet: RawSpan) -> Int {
         var dropped = 0
-        while packets.count >= Limits.stagedPackets || !packets.isEmpty && bytes + packet.byteCount > Limits.stagedBytes {
+        while packets.count >= Limits.stagedPackets || !packets.isEmpty && bytes + packet.byteCount > Limits.stagedBytes
+        {
             bytes -= packets.removeFirst().count
             dropped += 1
         }
-        packets.append(unsafe [UInt8](unsafeUninitializedCapacity: packet.byteCount) { target, count in
-            unsafe packet.withUnsafeBytes { unsafe UnsafeMutableRawBufferPointer(target).copyMemory(from: $0) }
-            count = packet.byteCount
-        })
+        packets.append(
+            unsafe [UInt8](unsafeUninitializedCapacity: packet.byteCount) { target, count in
+                unsafe packet.withUnsafeBytes { unsafe UnsafeMutableRawBufferPointer(target).copyMemory(from: $0) }
+                count = packet.byteCount
+            })
         bytes += packet.byteCount
         return dropped
     }

@@ -93,7 +93,7 @@ extension Tunnel {
         let slot: Int32
         switch indices[index] {
         case .handshake(let peer): slot = peer
-        case .session(let session): slot = sessions[session].peer
+        case .session(let session), .aes(let session): slot = sessions[session].peer
         case .reserved, nil: return drops.count(.unknownIndex)
         }
         if !peers[Int(slot)].cookies.accept(message, at: now) { drops.count(.handshake) }
@@ -149,7 +149,8 @@ extension Tunnel {
     private mutating func transmit<let size: Int>(
         _ message: InlineArray<size, UInt8>, to path: Path, peer: Int32
     ) -> Bool {
-        outbox.append(size, to: path, trafficClass: Limits.handshakeTrafficClass, peer: peer) { datagram in
+        let destination = Destination(path: path, peer: peer)
+        return outbox.append(size, to: destination, trafficClass: Limits.handshakeTrafficClass) { datagram in
             for index in 0..<size { datagram.store(message[index], at: index) }
             return size
         } > 0
@@ -163,13 +164,17 @@ extension Tunnel {
         at now: Now
     ) {
         let session = sessions.insert(
-            Session(keys, peer: slot, local: local, remote: remote, isInitiator: isInitiator, at: now.instant))
+            Session(peer: slot, local: local, remote: remote, isInitiator: isInitiator, at: now.instant))
+        sessions[session].begin(keys, chachaImplementation)
         indices.update(local, to: .session(session))
+        if hasAES, peers[Int(slot)].cipher != .chacha20poly1305 {
+            sessions[session].aes.localIndex = indices.insert(.aes(session), &randomness)
+        }
         if isInitiator {
+            noteSilence(slot)
             let old = peers[Int(slot)].next >= 0 ? peers[Int(slot)].next : peers[Int(slot)].current
             if peers[Int(slot)].next >= 0 { end(peers[Int(slot)].current) }
             end(peers[Int(slot)].previous)
-            noteSilence(slot)
             peers[Int(slot)].previous = old
             peers[Int(slot)].next = -1
             peers[Int(slot)].current = session
@@ -222,7 +227,8 @@ extension Tunnel {
     /// Wipes a session and frees its index; nothing happens for -1.
     mutating func end(_ session: Int32) {
         guard session >= 0 else { return }
-        indices.remove(sessions[session].localIndex)
+        indices.remove(sessions[session].wireGuard.localIndex)
+        indices.remove(sessions[session].aes.localIndex)
         sessions.remove(session)
     }
 

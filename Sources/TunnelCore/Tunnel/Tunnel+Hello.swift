@@ -17,12 +17,13 @@ extension Tunnel {
     /// Sends a HELLO, if the configuration asks for more than WireGuard; whether it did.
     @discardableResult
     mutating func sendHello(_ slot: Int32, _ session: Int32, at now: Now) -> Bool {
-        let announced = peers[Int(slot)].compression.announced
-        guard !announced.isEmpty, let path = peers[Int(slot)].path, sessions[session].canSend(at: now.instant) else {
-            return false
-        }
-        let hello = sessions[session].hello.announcement(codecs: announced)
-        let size = chain.outbound(hello, on: &sessions[session], to: path, into: &outbox)
+        guard let announced = peers[Int(slot)].announced, let path = peers[Int(slot)].path,
+            sessions[session].canSend(at: now.instant)
+        else { return false }
+        let hello = sessions[session].hello.announcement(
+            codecs: announced, aesIndex: sessions[session].aes.localIndex)
+        let size = chain.outbound(
+            hello, on: &sessions[session].wireGuard, to: Destination(path: path, peer: slot), into: &outbox)
         guard size > 0 else {
             drops.count(.overflow)
             return false
@@ -42,8 +43,16 @@ extension Tunnel {
 
     /// Takes the peer's HELLO and answers it if it asks for that.
     mutating func receive(_ hello: Hello, _ slot: Int32, _ session: Int32, at now: Now) {
-        if !sessions[session].hello.hasArrived {
-            note(.peerAnnounced(peers[Int(slot)].publicKey, hello.codecs, version: hello.version))
+        let isFirst = !sessions[session].hello.hasArrived
+        if isFirst, hello.aesIndex != 0, sessions[session].aes.localIndex != 0 {
+            sessions[session].aes.remoteIndex = hello.aesIndex
+        }
+        if isFirst {
+            let suite = sessions[session].forData.suite
+            note(.peerAnnounced(peers[Int(slot)].publicKey, hello.codecs, suite, version: hello.version))
+            if peers[Int(slot)].cipher == .aes256gcm, suite != .aes256gcm {
+                note(.cipherRefused(peers[Int(slot)].publicKey))
+            }
         }
         peers[Int(slot)].silentSessions = 0
         let isAsked = sessions[session].hello.receive(hello)

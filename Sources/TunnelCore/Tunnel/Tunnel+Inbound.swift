@@ -24,13 +24,19 @@ extension Tunnel {
         _ datagram: inout MutableRawSpan, _ receiver: SessionIndex, from path: Path, _ congestion: CongestionBits,
         at now: Now
     ) {
-        guard case .session(let session) = indices[receiver] else { return drops.count(.unknownIndex) }
+        let session: Int32
+        let suite: CipherSuite
+        switch indices[receiver] {
+        case .session(let slot): (session, suite) = (slot, .chacha20poly1305)
+        case .aes(let slot): (session, suite) = (slot, .aes256gcm)
+        case .handshake, .reserved, nil: return drops.count(.unknownIndex)
+        }
         let slot = sessions[session].peer
         guard sessions[session].canReceive(at: now.instant) else { return peers[Int(slot)].drops.count(.expired) }
 
         let size = datagram.byteCount
-        let announced = peers[Int(slot)].compression.announced
-        let content = chain.inbound(&datagram, on: &sessions[session], announced: announced, into: &inbox)
+        let announced = peers[Int(slot)].announced
+        let content = chain.inbound(&datagram, on: &sessions[session][suite], announced: announced, into: &inbox)
         switch content {
         case .dropped(.authentication): return peers[Int(slot)].drops.count(.authentication)
         case .dropped(.replay): return peers[Int(slot)].drops.count(.replay)
@@ -83,7 +89,9 @@ extension Tunnel {
         if !inbox.append(decoded: place.prefix(header.length), header) { drops.count(.overflow) }
     }
 
-    private mutating func admitDecoded(_ place: Range<Int>, _ slot: Int32, _ congestion: CongestionBits) -> InternetPacket? {
+    private mutating func admitDecoded(_ place: Range<Int>, _ slot: Int32, _ congestion: CongestionBits)
+        -> InternetPacket?
+    {
         var packet = inbox[decoded: place]
         let header = InternetPacket(packet.bytes)
         let isMarked = congestion != .experienced || header != nil && CongestionBits.markExperienced(&packet)

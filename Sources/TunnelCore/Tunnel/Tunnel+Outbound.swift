@@ -40,9 +40,13 @@ extension Tunnel {
             return stage(packet, for: slot, at: now)
         }
         guard let path = peers[Int(slot)].path else { return peers[Int(slot)].drops.count(.noEndpoint) }
+        if peers[Int(slot)].cipher == .aes256gcm, !sessions[session].aes.isOpen {
+            return hold(packet, for: slot, session)
+        }
         let sent = chain.outbound(
-            packet, header, compression: peers[Int(slot)].compression, mtu: mtu, on: &sessions[session], to: path,
-            into: &outbox)
+            packet, header, compression: peers[Int(slot)].compression,
+            sessions[session].hello.codecs(forUnit: packet.byteCount), mtu: mtu, on: &sessions[session].forData,
+            to: Destination(path: path, peer: slot), into: &outbox)
         guard let sent else { return drops.count(.overflow) }
         peers[Int(slot)].sent &+= UInt64(sent.datagram)
         peers[Int(slot)].traffic.noteSent(packet.byteCount, sent)
@@ -54,6 +58,12 @@ extension Tunnel {
         let dropped = peers[Int(slot)].staged.append(packet)
         peers[Int(slot)].drops.count(.staged, dropped)
         startHandshake(slot, at: now)
+    }
+
+    /// Keeps a packet until the peer has said that it does AES-256-GCM, or drops it if it has said that it doesn't.
+    private mutating func hold(_ packet: RawSpan, for slot: Int32, _ session: Int32) {
+        let dropped = sessions[session].hello.hasArrived ? 1 : peers[Int(slot)].staged.append(packet)
+        peers[Int(slot)].drops.count(.staged, dropped)
     }
 
     /// Sends what waited for a session.
@@ -73,7 +83,8 @@ extension Tunnel {
             if session < 0 || !sessions[session].canSend(at: now.instant) { startHandshake(slot, at: now) }
             return
         }
-        let size = chain.outboundKeepalive(on: &sessions[session], to: path, into: &outbox)
+        let size = chain.outboundKeepalive(
+            on: &sessions[session].forData, to: Destination(path: path, peer: slot), into: &outbox)
         guard size > 0 else { return drops.count(.overflow) }
         peers[Int(slot)].sent &+= UInt64(size)
         noteAuthenticatedSent(slot, at: now)
@@ -101,9 +112,8 @@ extension Tunnel {
     /// Asks for a new session if this one is at its age, whitepaper §6.2.
     @inline(__always)
     private mutating func renewIfOld(_ slot: Int32, _ session: Int32, at now: Now) {
-        let isUsedUp = sessions[session].sendCounter > Limits.rekeyAfterMessages
         let isOld =
             sessions[session].isInitiator && now.instant - sessions[session].createdAt > Limits.rekeyAfterTime
-        if isUsedUp || isOld { startHandshake(slot, at: now) }
+        if sessions[session].isUsedUp || isOld { startHandshake(slot, at: now) }
     }
 }

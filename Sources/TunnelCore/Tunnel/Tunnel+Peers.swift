@@ -23,7 +23,7 @@ extension Tunnel {
             insert(key, configuration)
         } else {
             setPresharedKey(configuration.presharedKey, of: key)
-            setCompression(configuration.compression, of: key)
+            setOptions(configuration.compression, configuration.cipher, of: key)
         }
         if let endpoint = configuration.endpoint { setEndpoint(endpoint, of: key) }
         setAllowedIPs(configuration.allowedIPs, of: key)
@@ -83,16 +83,16 @@ extension Tunnel {
         if wasOff { arm(.persistentKeepalive, slot, at: now.instant) }
     }
 
-    /// What is announced changes with the next session; what is sent, at once.
-    public mutating func setCompression(_ policy: CompressionPolicy, of key: PublicKey) {
-        guard let slot = slots[key], peers[Int(slot)].compression != policy else { return }
-        let announced = peers[Int(slot)].compression.announced
-        peers[Int(slot)].compression = policy
-        if policy.announced != announced {
-            // A new session is the only way to unsay what was announced on this one.
-            endSessions(slot)
-            peers[Int(slot)].lastInitiation = .distantPast
-        }
+    /// What is sent changes at once; what is announced can be unsaid only by a new session.
+    public mutating func setOptions(_ compression: CompressionPolicy, _ cipher: CipherPolicy, of key: PublicKey) {
+        guard let slot = slots[key] else { return }
+        let announced = peers[Int(slot)].announced
+        let isSame = peers[Int(slot)].cipher == cipher
+        peers[Int(slot)].compression = compression
+        peers[Int(slot)].cipher = cipher
+        guard !isSame || peers[Int(slot)].announced != announced else { return }
+        endSessions(slot)
+        peers[Int(slot)].lastInitiation = .distantPast
     }
 
     /// The local address that a peer is answered from was refused by the system: let the routing table choose.

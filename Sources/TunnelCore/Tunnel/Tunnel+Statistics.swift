@@ -22,6 +22,8 @@ public struct PeerStatistics: Sendable {
     public let received: UInt64
     public let sent: UInt64
     public let compression: CompressionPolicy
+    /// What data is sealed with now.
+    public let cipher: CipherSuite
     /// The current session allows compressed units to the peer.
     public let compresses: Bool
     public let traffic: CompressionCounters
@@ -54,6 +56,7 @@ extension Tunnel {
             received: peers[Int(slot)].received,
             sent: peers[Int(slot)].sent,
             compression: peers[Int(slot)].compression,
+            cipher: session >= 0 ? sessions[session].forData.suite : .chacha20poly1305,
             compresses: !codecs.isEmpty && mode != .off && mode != .receive,
             traffic: peers[Int(slot)].traffic,
             drops: peers[Int(slot)].drops)

@@ -34,6 +34,9 @@ public struct Tunnel: ~Copyable {
 
     // What is between us.
     var chain = Chain()
+    let chachaImplementation: ChaChaImplementation
+    /// This processor does AES-256-GCM well.
+    let hasAES: Bool
     var sessions = SessionSlab()
     var indices = IndexTable()
 
@@ -50,8 +53,13 @@ public struct Tunnel: ~Copyable {
     public internal(set) var drops = DropCounters()
 
     /// A tunnel without key and peers; `randomness` is a seed in tests.
-    public init(randomness: Randomness = .system) {
+    public init(
+        randomness: Randomness = .system, chacha: ChaChaImplementation = .libsodium,
+        hasAES: Bool = CipherSuite.hasAESInstructions
+    ) {
         self.randomness = randomness
+        chachaImplementation = chacha
+        self.hasAES = hasAES
         jitter = 0
         jitter = UInt64(self.randomness.number()) << 32 | UInt64(self.randomness.number()) | 1
     }
@@ -97,8 +105,10 @@ public enum TunnelEvent: Sendable, Equatable {
     case handshakeGivenUp(PublicKey, dropped: Int)
     /// A handshake message was wrong. The key is the sender's, if it proved it.
     case handshakeFailed(HandshakeFailure, PublicKey?, Path?)
-    /// A peer says that it decodes these.
-    case peerAnnounced(PublicKey, CodecSet, version: UInt8)
+    /// A peer says what it decodes; the cipher is what data to it is sealed with from now on.
+    case peerAnnounced(PublicKey, CodecSet, CipherSuite, version: UInt8)
+    /// A peer can't do AES-256-GCM, which its configuration here demands: nothing is sent to it.
+    case cipherRefused(PublicKey)
     /// A peer talks from somewhere else.
     case roamed(PublicKey, Path)
     /// All keys of a peer were wiped after a long silence.

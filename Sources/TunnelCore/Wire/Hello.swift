@@ -13,6 +13,8 @@ struct Hello: Equatable {
     var codecs: CodecSet
     /// The largest unit that it decodes, in decoded bytes.
     var maximumUnit: Int
+    /// The index by which the sender knows its lane for AES-256-GCM; 0 if it has none.
+    var aesIndex: SessionIndex = 0
 
     private enum Flag {
         static let seen: UInt8 = 1
@@ -22,10 +24,11 @@ struct Hello: Equatable {
     private enum Option: UInt8 {
         case codecs = 1
         case maximumUnit = 2
+        case aes256gcm = 3
     }
 
     /// The bytes that `write` needs at most.
-    static let maximumSize = Record.headerSize + 1 + (2 + Codec.allCases.count) + (2 + 4)
+    static let maximumSize = Record.headerSize + 1 + (2 + Codec.allCases.count) + (2 + 4) + (2 + 4)
 
     /// Writes the whole record to the start of `payload`; its size.
     func write(to payload: inout MutableRawSpan) -> Int {
@@ -43,6 +46,12 @@ struct Hello: Equatable {
         append(4, &payload)
         payload.store(little: UInt32(maximumUnit), at: end)
         end += 4
+        if aesIndex != 0 {
+            append(Option.aes256gcm.rawValue, &payload)
+            append(4, &payload)
+            payload.store(little: aesIndex, at: end)
+            end += 4
+        }
         Record.writeHeader(.hello, parameter: version, length: end - Record.headerSize, to: &payload)
         return end
     }
@@ -73,6 +82,9 @@ extension Hello {
             case .maximumUnit:
                 guard end - offset == 2 + 4 else { return nil }
                 maximumUnit = Int(body.little32(at: offset + 2))
+            case .aes256gcm:
+                guard end - offset == 2 + 4 else { return nil }
+                aesIndex = body.little32(at: offset + 2)
             case nil:
                 break
             }

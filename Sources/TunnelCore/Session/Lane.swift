@@ -1,0 +1,45 @@
+import Keys
+
+/// One way of sealing within a session, both directions: its keys, its counters, and the indices by which each end knows
+/// it. Every session has WireGuard's lane; between gateways it may have a second one for AES-256-GCM, which looks the
+/// same on the wire.
+struct Lane: ~Copyable {
+    let suite: CipherSuite
+    var sending = CipherKey()
+    var receiving = CipherKey()
+    /// The counter of the next message.
+    var sendCounter: UInt64 = 0
+    var window = ReplayWindow()
+    /// What the peer puts into messages to us, and we into messages to it; 0: the lane is not there.
+    var localIndex: SessionIndex
+    var remoteIndex: SessionIndex
+
+    init(_ suite: CipherSuite, local: SessionIndex, remote: SessionIndex) {
+        self.suite = suite
+        localIndex = local
+        remoteIndex = remote
+    }
+
+    mutating func begin(_ implementation: ChaChaImplementation, sending: Secret, receiving: Secret) {
+        self.sending.begin(suite, implementation, key: sending.bytes)
+        self.receiving.begin(suite, implementation, key: receiving.bytes)
+    }
+
+    mutating func end() {
+        sending.end()
+        receiving.end()
+    }
+
+    /// The peer has said that it receives on this lane.
+    @inline(__always) var isOpen: Bool { remoteIndex != 0 }
+
+    /// Whether there are counters left.
+    @inline(__always) var canSend: Bool {
+        sendCounter < (suite == .aes256gcm ? Limits.aesRejectAfterMessages : Limits.rejectAfterMessages)
+    }
+
+    /// Whether so many messages were sent that it is time for new keys.
+    @inline(__always) var isUsedUp: Bool {
+        sendCounter > (suite == .aes256gcm ? Limits.aesRekeyAfterMessages : Limits.rekeyAfterMessages)
+    }
+}
