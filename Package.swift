@@ -84,7 +84,11 @@ let package = Package(
         .testTarget(name: "KeysTests", dependencies: ["Keys"], swiftSettings: settings),
         .testTarget(
             name: "TunnelCoreTests",
-            dependencies: ["Addresses", "Keys", "TunnelCore", "CSodium", "CBlake2"], swiftSettings: settings),
+            dependencies: [
+                "Addresses", "Keys", "TunnelCore", "CSodium", "CBlake2", "CZlib",
+                .product(name: "BasicContainers", package: "swift-collections"),
+            ],
+            swiftSettings: settings),
         .testTarget(name: "LinuxIOTests", dependencies: ["Addresses", "LinuxIO"], swiftSettings: settings),
         .testTarget(name: "ControlTests", dependencies: ["Addresses", "Keys", "Control"], swiftSettings: settings),
     ],

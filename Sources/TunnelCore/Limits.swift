@@ -26,6 +26,9 @@ public enum Limits {
     public static let wipeAfter = rejectAfterTime * 3
     /// A peer's initiations are not answered more often than this.
     public static let initiationInterval = Interval.milliseconds(20)
+    /// Under load, an address is answered once in this time, and so many times at once.
+    public static let initiationCost = Interval.milliseconds(1000 / 20)
+    public static let initiationsAtOnce: Int64 = 5
     /// A cookie, and the secret it is made from, is good for this time.
     public static let cookieLifetime = Interval.seconds(120)
     /// A cookie is not used in its last seconds, since its way takes time.

@@ -92,7 +92,7 @@ import Testing
                 #"CompressionSkip has an item that is neither port nor prefix "sctp/5": "#
                     + "write tcp/80, udp/53, 443, tcp/8000-8100 or 10.0.0.0/8"
             ),
-            ("Cipher = aes", #"Cipher has no such value "aes": write chacha20poly1305 or auto"#),
+            ("Cipher = aes", #"Cipher has no such value "aes": write chacha20poly1305, auto or aes256gcm"#),
             ("Rate = 20mbit", #"not in this version "Rate = 20mbit": use off, or remove the line"#),
             ("HistoryMemory = 2M", #"not in this version "HistoryMemory = 2M": use 0, or remove the line"#),
             ("AllowedMACs = x", #"not in this version "AllowedMACs = x": remove the line; it belongs to Mode = tap"#),

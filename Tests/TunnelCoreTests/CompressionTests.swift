@@ -148,7 +148,9 @@ private let receive = CompressionPolicy(.receive)
         let pair = Pair(auto, auto)
         pair.connect()
         for policy in [CompressionPolicy.off, auto, receive, auto] {
-            pair.link.change(pair.alice) { tunnel, _ in tunnel.setCompression(policy, of: pair.bob.publicKey) }
+            pair.link.change(pair.alice) { tunnel, now in
+                tunnel.setOptions(policy, .chacha20poly1305, of: pair.bob.publicKey, at: now)
+            }
             pair.link.send(udp(1, 2, text(1000)), from: pair.alice)
             pair.link.run(for: .seconds(10))
             pair.forget()

@@ -14,7 +14,7 @@ private let auto = CompressionPolicy(.auto)
         pair.link.run(for: .seconds(1))
         let payload = try #require(pair.link.sightings.hellos.first?.payload)
         #expect(payload == [0x10, 1, 10, 0, 2, 1, 1, 1, 2, 4, 0xff, 0xff, 0, 0].padded)
-        #expect(pair.alice.events.contains(.peerAnnounced(pair.bob.publicKey, .all, version: 1)))
+        #expect(pair.alice.events.contains(.peerAnnounced(pair.bob.publicKey, .all, .chacha20poly1305, version: 1)))
     }
 
     @Test("a newer version with flags, options and codecs that nobody knows is read as far as we know it")
@@ -32,7 +32,7 @@ private let auto = CompressionPolicy(.auto)
             pair.link.deliver(hello, to: pair.alice, from: pair.bob.endpoint)
             #expect(pair.alice.drops(.record, of: pair.bob) == 0, "\(option)")
             #expect(pair.alice.statistics(of: pair.bob)?.compresses == true, "\(option)")
-            #expect(pair.alice.events.contains(.peerAnnounced(pair.bob.publicKey, .all, version: 9)))
+            #expect(pair.alice.events.contains(.peerAnnounced(pair.bob.publicKey, .all, .chacha20poly1305, version: 9)))
         }
     }
 

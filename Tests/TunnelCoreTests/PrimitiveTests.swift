@@ -76,20 +76,43 @@ import Testing
         #expect(opened == sunscreen)
     }
 
-    @Test("a transport message has its counter, little-endian behind four zeros, as nonce, and no associated data")
-    func transport() {
+    @Test(
+        "a transport message has its counter, little-endian behind four zeros, as nonce, and no associated data",
+        arguments: ChaChaImplementation.allCases)
+    func transport(implementation: ChaChaImplementation) {
         let key = Bytes32 { UInt8(0x80 + $0) }
-        var sealed = sunscreen + [UInt8](repeating: 0, count: 16)
-        do {
-            var span = sealed.mutableSpan
-            var raw = unsafe span.mutableBytes
-            ChaChaPoly.seal(&raw, key: key, counter: 0x0102_0304_0506_0708)
-        }
+        let sealed = sealMessage(sunscreen, .chacha20poly1305, implementation, key, counter: 0x0102_0304_0506_0708)
         #expect(
             hex(sealed)
                 == "b8d08ad235a97bbc4dd551cc6b1911b3961e31851245f58e7f581dbe0627e811f7465bd39dd94d5546bf48ac1a2dd43c"
                 + "bda6f795d215ec93abb888192adfa41a10ee4bb956f2bbbe7294b33f513dbeeba962d9c2f8cc18c88a9171bebc9ffb11"
                 + "6a4383f49408e055ad9ca5fa75dccb65b94fd5d23d697079b0de81ed4b7817a92427")
+    }
+
+    @Test(
+        "libsodium and BoringSSL seal to the same bytes, and open what the other sealed",
+        arguments: [0, 1, 15, 64, 1420])
+    func implementationsAgree(size: Int) {
+        let key = Bytes32 { UInt8($0 * 7) }
+        let plain = (0..<size).map { UInt8(truncatingIfNeeded: $0 * 31) }
+        let sodium = sealMessage(plain, .chacha20poly1305, .libsodium, key, counter: 77)
+        let boring = sealMessage(plain, .chacha20poly1305, .boringSSL, key, counter: 77)
+        #expect(sodium == boring)
+        #expect(openMessage(sodium, .chacha20poly1305, .boringSSL, key, counter: 77) == plain)
+        #expect(openMessage(boring, .chacha20poly1305, .libsodium, key, counter: 77) == plain)
+        #expect(openMessage(boring, .chacha20poly1305, .libsodium, key, counter: 78) == nil)
+    }
+
+    @Test("AES-256-GCM seals as NIST's test case 14 and with our nonce as another library does")
+    func aes() {
+        // SP 800-38D test case 14: a key, a nonce and a block of zeros.
+        let zeros = sealMessage(
+            [UInt8](repeating: 0, count: 16), .aes256gcm, .libsodium, Bytes32(repeating: 0), counter: 0)
+        #expect(hex(zeros) == "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919")
+        // By Python's cryptography 48: AESGCM(bytes(range(32))).encrypt(nonce 00000000 0807060504030201, b"gateway").
+        let named = sealMessage(
+            Array("gateway".utf8), .aes256gcm, .libsodium, Bytes32 { UInt8($0) }, counter: 0x0102_0304_0506_0708)
+        #expect(hex(named) == "7b998b20154eb1cd749da8dc30a22e18dc78008f4bf1cc")
     }
 
     @Test("XChaCha20-Poly1305 is that of draft-irtf-cfrg-xchacha A.3.1")
@@ -167,4 +190,30 @@ func hex<let count: Int>(_ bytes: InlineArray<count, UInt8>) -> String { hex((0.
 func bytes(_ hex: String) -> [UInt8] {
     let digits = hex.compactMap(\.hexDigitValue)
     return stride(from: 0, to: digits.count - 1, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
+}
+
+private func sealMessage(
+    _ plain: [UInt8], _ suite: CipherSuite, _ implementation: ChaChaImplementation, _ key: Bytes32, counter: UInt64
+) -> [UInt8] {
+    var sealed = plain + [UInt8](repeating: 0, count: 16)
+    var span = sealed.mutableSpan
+    var raw = unsafe span.mutableBytes
+    var cipher = CipherKey()
+    cipher.begin(suite, implementation, key: key.span)
+    cipher.seal(&raw, counter: counter)
+    cipher.end()
+    return sealed
+}
+
+private func openMessage(
+    _ sealed: [UInt8], _ suite: CipherSuite, _ implementation: ChaChaImplementation, _ key: Bytes32, counter: UInt64
+) -> [UInt8]? {
+    var opened = sealed
+    var span = opened.mutableSpan
+    var raw = unsafe span.mutableBytes
+    var cipher = CipherKey()
+    cipher.begin(suite, implementation, key: key.span)
+    let isAuthentic = cipher.open(&raw, counter: counter)
+    cipher.end()
+    return isAuthentic ? Array(opened.dropLast(16)) : nil
 }

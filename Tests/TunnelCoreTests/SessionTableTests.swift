@@ -73,28 +73,32 @@ import Testing
         var model: [Int32: SessionIndex] = [:]
         for round in 1..<5000 as Range<SessionIndex> {
             if model.isEmpty || noise.next() % 100 < 52 {
-                let slot = slab.insert(session(round))
+                let slot = insert(round, into: &slab)
                 #expect(model[slot] == nil)
                 model[slot] = round
             } else if let slot = model.keys.randomElement(using: &noise) {
                 slab.remove(slot)
                 model[slot] = nil
-                let left = (slab[slot].localIndex, slab[slot].sendingKey[0], slab[slot].receivingKey[31])
+                let left = (
+                    slab[slot].wireGuard.localIndex, slab[slot].wireGuard.sending.bytes[0],
+                    slab[slot].aes.receiving.bytes[31]
+                )
                 #expect(left == (0, 0, 0))
             }
             let count = slab.count
             #expect(count == model.count)
         }
         for (slot, index) in model {
-            let found = (slab[slot].localIndex, slab[slot].remoteIndex)
+            let found = (slab[slot].wireGuard.localIndex, slab[slot].wireGuard.remoteIndex)
             #expect(found == (index, ~index))
         }
     }
 
-    private func session(_ number: SessionIndex) -> Session {
+    private func insert(_ number: SessionIndex, into slab: inout SessionSlab) -> Int32 {
         let state = SymmetricState(hash: Bytes32(repeating: 1), chainingKey: Bytes32(repeating: 2))
-        return Session(
-            SessionKeys(state, isInitiator: true), peer: 0, local: number, remote: ~number, isInitiator: true,
-            at: Instant(nanoseconds: 0))
+        let slot = slab.insert(
+            Session(peer: 0, local: number, remote: ~number, isInitiator: true, at: Instant(nanoseconds: 0)))
+        slab[slot].begin(SessionKeys(state, isInitiator: true), .libsodium)
+        return slot
     }
 }

@@ -165,6 +165,6 @@ extension End {
     /// As if so many messages had been sent on the current session.
     fileprivate func setCounter(_ counter: UInt64, to other: End) {
         guard let session = sessions(with: other.publicKey).first else { return }
-        tunnel.sessions[session].sendCounter = counter
+        tunnel.sessions[session].wireGuard.sendCounter = counter
     }
 }

@@ -71,8 +71,8 @@ private struct Transcript {
             ("timestamp", hex(timestamp.bytes)),
             ("initiation", hex(try #require(exchange.initiations.first).bytes)),
             ("response", hex(try #require(exchange.first { $0.isResponse }).bytes)),
-            ("key, initiator to responder", hex(alice.tunnel.sessions[session].sendingKey)),
-            ("key, responder to initiator", hex(alice.tunnel.sessions[session].receivingKey)),
+            ("key, initiator to responder", hex(alice.tunnel.sessions[session].wireGuard.sending.bytes)),
+            ("key, responder to initiator", hex(alice.tunnel.sessions[session].wireGuard.receiving.bytes)),
             ("packet", hex(packet)),
         ]
         for (name, sighting) in zip(["first HELLO (asks)", "second HELLO (seen, asks)", "third HELLO (seen)"], hellos) {

@@ -58,6 +58,11 @@ struct IndexTable {
         put(target, at: index)
     }
 
+    /// Frees the indices of all initiations whose session is being made: nothing will come of them.
+    mutating func removeReserved() {
+        for entry in entries where entry.index != 0 && self[entry.index] == .reserved { remove(entry.index) }
+    }
+
     /// Frees an index; nothing happens if it is not in use.
     mutating func remove(_ index: SessionIndex) {
         let mask = entries.count - 1

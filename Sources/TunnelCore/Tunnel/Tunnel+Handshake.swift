@@ -80,7 +80,11 @@ extension Tunnel {
             drops.count(.rateLimited)
             return false
         }
-        if cookieChecker?.verifyMAC2(message, from: path.remote, at: now) == true { return true }
+        if cookieChecker?.verifyMAC2(message, from: path.remote, at: now) == true {
+            if rateLimiter.admit(path.remote.address, at: now.instant) { return true }
+            drops.count(.rateLimited)
+            return false
+        }
         if let reply = cookieChecker?.reply(to: message, from: path.remote, at: now, randomness: &randomness) {
             _ = transmit(reply, to: path, peer: -1)
         }
@@ -110,6 +114,8 @@ extension Tunnel {
             sendHandshake(message, slot, to: peers[Int(slot)].path, at: now)
         case .response(let id, let message, let keys, let index, let remote, let path):
             handshakesUnderWay -= 1
+            // The index is free again if our key changed meanwhile: the session would be the old identity's.
+            guard indices[index] == .reserved else { return }
             guard let slot = slot(of: id) else { return indices.remove(index) }
             roam(slot, to: path)
             peers[Int(slot)].timers.disarm(.newHandshake)

@@ -10,6 +10,7 @@ extension Tunnel {
         publicKey = key?.publicKey
         cookieChecker = publicKey.map { CookieChecker($0) }
         jobs.append(.identity(key))
+        indices.removeReserved()
         for slot in slots.values {
             endSessions(slot)
             peers[Int(slot)].lastInitiation = .distantPast
@@ -23,7 +24,7 @@ extension Tunnel {
             insert(key, configuration)
         } else {
             setPresharedKey(configuration.presharedKey, of: key)
-            setOptions(configuration.compression, configuration.cipher, of: key)
+            setOptions(configuration.compression, configuration.cipher, of: key, at: now)
         }
         if let endpoint = configuration.endpoint { setEndpoint(endpoint, of: key) }
         setAllowedIPs(configuration.allowedIPs, of: key)
@@ -83,16 +84,20 @@ extension Tunnel {
         if wasOff { arm(.persistentKeepalive, slot, at: now.instant) }
     }
 
-    /// What is sent changes at once; what is announced can be unsaid only by a new session.
-    public mutating func setOptions(_ compression: CompressionPolicy, _ cipher: CipherPolicy, of key: PublicKey) {
+    /// What is sent changes at once; what is announced can be unsaid only by a new session, which is asked for.
+    public mutating func setOptions(
+        _ compression: CompressionPolicy, _ cipher: CipherPolicy, of key: PublicKey, at now: Now
+    ) {
         guard let slot = slots[key] else { return }
         let announced = peers[Int(slot)].announced
         let isSame = peers[Int(slot)].cipher == cipher
         peers[Int(slot)].compression = compression
         peers[Int(slot)].cipher = cipher
         guard !isSame || peers[Int(slot)].announced != announced else { return }
+        let hadSession = peers[Int(slot)].current >= 0
         endSessions(slot)
         peers[Int(slot)].lastInitiation = .distantPast
+        if hadSession { startHandshake(slot, at: now) }
     }
 
     /// The local address that a peer is answered from was refused by the system: let the routing table choose.

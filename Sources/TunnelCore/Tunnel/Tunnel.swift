@@ -48,6 +48,7 @@ public struct Tunnel: ~Copyable {
     // Handshakes under way on the other thread, and until when we count as under load.
     var handshakesUnderWay = 0
     var underLoadUntil = Instant.distantPast
+    var rateLimiter = RateLimiter()
 
     /// Datagrams and packets that belong to no peer, dropped.
     public internal(set) var drops = DropCounters()

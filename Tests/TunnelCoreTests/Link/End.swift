@@ -109,14 +109,15 @@ final class End {
         let receiver = header.little32(at: 4)
         let counter = header.little64(at: 8)
         for peer in tunnel.slots.keys {
-            for session in sessions(with: peer) where tunnel.sessions[session].remoteIndex == receiver {
-                var sealed = Array(datagram[16...])
-                var span = sealed.mutableSpan
-                var bytes = unsafe span.mutableBytes
-                guard ChaChaPoly.open(&bytes, key: tunnel.sessions[session].sendingKey, counter: counter) else {
-                    continue
+            for session in sessions(with: peer) {
+                for suite in [CipherSuite.chacha20poly1305, .aes256gcm]
+                where tunnel.sessions[session][suite].remoteIndex == receiver {
+                    var sealed = Array(datagram[16...])
+                    var span = sealed.mutableSpan
+                    var bytes = unsafe span.mutableBytes
+                    let isOpen = tunnel.sessions[session][suite].sending.open(&bytes, counter: counter)
+                    if isOpen { return Array(sealed.dropLast(16)) }
                 }
-                return Array(sealed.dropLast(16))
             }
         }
         return nil
@@ -128,13 +129,13 @@ final class End {
         var datagram = [UInt8](repeating: 0, count: 16) + payload + [UInt8](repeating: 0, count: 16)
         var span = datagram.mutableSpan
         var bytes = unsafe span.mutableBytes
-        let counter = tunnel.sessions[session].sendCounter
-        tunnel.sessions[session].sendCounter += 1
+        let counter = tunnel.sessions[session].wireGuard.sendCounter
+        tunnel.sessions[session].wireGuard.sendCounter += 1
         bytes.store(little: 4 as UInt32, at: 0)
-        bytes.store(little: tunnel.sessions[session].remoteIndex, at: 4)
+        bytes.store(little: tunnel.sessions[session].wireGuard.remoteIndex, at: 4)
         bytes.store(little: counter, at: 8)
         var sealed = bytes.part(16...)
-        ChaChaPoly.seal(&sealed, key: tunnel.sessions[session].sendingKey, counter: counter)
+        tunnel.sessions[session].wireGuard.sending.seal(&sealed, counter: counter)
         return datagram
     }
 }
