@@ -2,6 +2,7 @@
 #include "ctun.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -111,4 +112,12 @@ struct ctun_time ctun_wall_clock(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     return (struct ctun_time){now.tv_sec, (int32_t)now.tv_nsec};
+}
+
+int ctun_name_thread(const uint8_t *name, size_t n) {
+    char text[16];
+    if (n >= sizeof text) return -EINVAL;
+    memcpy(text, name, n);
+    text[n] = 0;
+    return -pthread_setname_np(pthread_self(), text);
 }

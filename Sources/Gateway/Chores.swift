@@ -6,34 +6,30 @@ import LinuxIO
 import Synchronization
 import TunnelCore
 
-/// What may block: asking for the addresses of names, reading the configuration again. On a thread of its own.
+/// What may block: reading the configuration again, and asking for the addresses of names. Each on a thread of its own,
+/// so that a name server which does not answer holds up nothing else.
 final class Chores: Sendable {
-    private enum Chore: Sendable {
-        case resolve(PublicKey, HostAndPort)
-        case reload
-    }
-
     private let daemon: Daemon
-    private let thread: WorkThread<Chore>
+    private let reloads: WorkThread<Chores>
+    private let names: WorkThread<Question>
+    /// Peers whose addresses are being asked for: each once.
+    private let asked = Mutex<Set<PublicKey>>([])
 
     init(_ daemon: Daemon) throws(SystemError) {
         self.daemon = daemon
-        thread = try WorkThread(name: "chores", capacity: 4096) {
-            { chore in
-                switch chore {
-                case .resolve(let key, let host): Self.resolve(host, of: key, daemon)
-                case .reload: daemon.reload()
-                }
-            }
-        }
+        reloads = try WorkThread(name: "reloads", capacity: 16) { { chores in daemon.reload(chores) } }
+        names = try WorkThread(name: "names", capacity: 65_536) { { question in question.chores.answer(question) } }
     }
 
-    func reload() { thread.post(.reload) }
+    func reload() { reloads.post(self) }
 
     /// Asks for the addresses of all endpoints that are names.
     func resolveAll(_ peers: [Configuration.Peer]) {
         for peer in peers {
-            if let endpoint = peer.endpoint, endpoint.numeric == nil { thread.post(.resolve(peer.publicKey, endpoint)) }
+            guard let host = peer.endpoint, host.numeric == nil else { continue }
+            if asked.withLock({ $0.insert(peer.publicKey).inserted }) {
+                names.post(Question(chores: self, peer: peer.publicKey, host: host))
+            }
         }
     }
 
@@ -42,18 +38,45 @@ final class Chores: Sendable {
         resolveAll(daemon.configuration.withLock { $0.peers.filter { $0.publicKey == key } })
     }
 
-    private static func resolve(_ host: HostAndPort, of key: PublicKey, _ daemon: Daemon) {
-        // A name may have no address yet, because the network isn't up: that is no reason to give up.
-        for attempt in 0... {
+    /// A name whose address is wanted. One that has none now is asked for again and again, at growing intervals: the
+    /// network may not be up yet.
+    private struct Question: Sendable {
+        private static let longestWait = Interval.seconds(60)
+
+        let chores: Chores
+        let peer: PublicKey
+        let host: HostAndPort
+        var attempts = 0
+        /// Not to be asked before this time of `bootTime()`.
+        var notBefore: Int64 = 0
+
+        mutating func wait() {
+            attempts += 1
+            notBefore = bootTime() + min(Interval.seconds(Int64(attempts)), Self.longestWait).nanoseconds
+        }
+    }
+
+    private func answer(_ question: Question) {
+        var question = question
+        if bootTime() < question.notBefore {
+            // Its turn comes again after those that wait behind it.
+            usleep(100_000)
+        } else {
             do throws(ResolutionError) {
-                let endpoint = try host.resolve()
-                daemon.commands.post { tunnel, _ in tunnel.setEndpoint(endpoint, of: key) }
+                let endpoint = try question.host.resolve()
+                asked.withLock { _ = $0.remove(question.peer) }
+                daemon.commands.post { [peer = question.peer] tunnel, _ in tunnel.setEndpoint(endpoint, of: peer) }
                 return
             } catch {
-                if attempt == 0 { daemon.log.warning("\(daemon.name(of: key)): no address for \(error), asking again") }
-                guard attempt < 20 else { return }
-                sleep(UInt32(min(attempt + 1, 5)))
+                if question.attempts == 0 {
+                    daemon.log.warning("\(daemon.name(of: question.peer)): no address for \(error), asking again")
+                }
+                question.wait()
             }
         }
+        let isWanted = daemon.configuration.withLock { configuration in
+            configuration.peers.contains { $0.publicKey == question.peer && $0.endpoint == question.host }
+        }
+        if isWanted { names.post(question) } else { asked.withLock { _ = $0.remove(question.peer) } }
     }
 }

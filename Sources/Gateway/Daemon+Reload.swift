@@ -8,7 +8,7 @@ import TunnelCore
 extension Daemon {
     /// Reads the file again and applies the difference: peers that are new, gone or changed, and the private key.
     /// Sessions of peers that did not change go on. A file with an error changes nothing. On the chores thread.
-    func reload() {
+    func reload(_ chores: Chores) {
         let old = configuration.withLock { $0 }
         guard let (new, key) = readAgain(old.file) else {
             return log.error("reload: \(old.file) has errors, nothing was changed")
@@ -21,6 +21,9 @@ extension Daemon {
         applied.peers = new.peers
         do throws(SystemError) {
             let plan = RoutingPlan(applied)
+            if plan.families != RoutingPlan(old).families {
+                log.warning("reload: a default route that comes or goes (AllowedIPs = 0.0.0.0/0 or ::/0) takes a restart")
+            }
             try network.withLock { network throws(SystemError) in try network?.change(to: plan) }
         } catch {
             log.warning("reload: \(error)")
@@ -37,6 +40,7 @@ extension Daemon {
             for peer in removed { tunnel.removePeer(peer) }
             for peer in changed { tunnel.setPeer(peer.publicKey, peer.tunnelConfiguration, at: now) }
         }
+        chores.resolveAll(changed)
         log.info("reloaded: \(changed.count) peers new or changed, \(removed.count) removed")
     }
 

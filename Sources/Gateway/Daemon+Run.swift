@@ -154,10 +154,12 @@ extension Daemon {
         }
     }
 
-    /// Session keys must not end up in a file.
+    /// Session keys must not end up in a file: no core dumps, and as much locked memory as there are sessions.
     private static func leaveNoCore() {
         var none = rlimit(rlim_cur: 0, rlim_max: 0)
         _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
+        var all = rlimit(rlim_cur: rlim_t.max, rlim_max: rlim_t.max)
+        _ = unsafe setrlimit(__rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue), &all)
     }
 }
 

@@ -91,8 +91,10 @@ struct DataLoop: ~Copyable {
     mutating func run(_ daemon: Daemon, _ chores: Chores, _ events: inout EventLog) -> Ending {
         finishTurn(at: Self.now(), &events)
         while true {
+            let before = bootTime()
             let count = epoll.wait(milliseconds: -1)
             let now = Self.now()
+            tunnel.beginTurn(at: now, idle: Interval(nanoseconds: now.instant.nanoseconds - before))
             for index in 0..<max(count, 0) {
                 switch Source(rawValue: epoll.event(at: index).token) {
                 case .device: guard readDevice(at: now) else { return .deviceGone }

@@ -89,14 +89,15 @@ struct Network: ~Copyable {
         if plan.families.contains(.v4) { Self.acceptMarkedReplies() }
     }
 
-    /// Goes over to another plan: what only one of the two has is removed or added.
+    /// Goes over to the routes of another plan: those that only one of the two has are removed or added. Default routes
+    /// stay as they are, since the sockets' mark and the rules go with them.
     mutating func change(to new: RoutingPlan) throws(SystemError) {
         let old = plan
-        for route in old.routes where !new.routes.contains(where: { $0 == route }) {
+        plan = new
+        for route in old.routes where route.destination.length > 0 && !new.routes.contains(where: { $0 == route }) {
             try? netlink.removeRoute(Route(route.destination, interface: index, table: route.table))
         }
-        plan = new
-        for route in new.routes where !old.routes.contains(where: { $0 == route }) {
+        for route in new.routes where route.destination.length > 0 && !old.routes.contains(where: { $0 == route }) {
             try netlink.addRoute(Route(route.destination, interface: index, table: route.table))
         }
     }

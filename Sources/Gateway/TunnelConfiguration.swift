@@ -14,7 +14,7 @@ extension Configuration.Peer {
             persistentKeepalive: persistentKeepalive.map { .seconds($0.components.seconds) },
             compression: CompressionPolicy(
                 compressionMode,
-                skip: compressionSkip.map { TrafficRules($0.map(\.rule)) } ?? .exposed,
+                skip: compressionSkip.map { TrafficRules($0.map(\.rule)) },
                 only: compressionOnly.map { TrafficRules($0.map(\.rule)) }),
             cipher: cipherPolicy)
     }

@@ -169,6 +169,9 @@ int ctun_signalfd_open(const int32_t *__counted_by(n) signals __noescape, size_t
 /// The number of a signal, 0 if none waits.
 int ctun_signalfd_read(int fd);
 
+/// Names the calling thread, as `top -H` shows it: at most 15 bytes, without terminator.
+int ctun_name_thread(const uint8_t *__counted_by(n) name __noescape, size_t n);
+
 struct ctun_time {
     int64_t seconds;
     int32_t nanoseconds;

@@ -51,10 +51,18 @@ extension Configuration {
             let text = try TextFile.read(path)
             let old = text.trimmed
             try TextFile.replace(path, text: text[..<old.startIndex] + key.base64 + text[old.endIndex...])
+            try storePublicKey(key.publicKey, beside: path)
         } else {
             let text = try TextFile.read(file)
             try TextFile.replace(file, text: PrivateKeyLine.replacing(in: text, with: key))
         }
+    }
+
+    /// `NAME.pub` follows `NAME.key`, if it is there.
+    private func storePublicKey(_ key: PublicKey, beside path: String) throws(FileFailure) {
+        let publicPath = path.hasSuffix(".key") ? path.dropLast(4) + ".pub" : ""
+        guard TextFile.exists(publicPath) else { return }
+        try TextFile.replace(publicPath, text: "\(key)\n")
     }
 
     /// The path of the key file as the process can open it; `nil` if the key is in the config file.

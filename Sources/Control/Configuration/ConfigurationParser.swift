@@ -95,7 +95,8 @@ extension ConfigurationParser {
                 }
             case .unreadable(let text):
                 report(
-                    .error, line: line.number, text: text, "line is neither a section nor a key",
+                    .error, line: line.number, text: text.utf8.count >= 40 ? nil : text,
+                    "line is neither a section nor a key",
                     cure: "write [Section], Key = value, or a comment after #")
             case .entry(let key, let value):
                 if !isUnderUnknown { collect(key: key, value: value, line: line.number, in: section) }
@@ -105,8 +106,12 @@ extension ConfigurationParser {
 
     private mutating func collect(key text: String, value: String, line: Int, in section: ConfigurationSection?) {
         guard let key = ConfigurationKey(written: text) else {
-            let nearest = ConfigurationKey.nearest(to: text).rawValue
-            report(.error, line: line, text: text, "unknown key", cure: "did you mean \"\(nearest)\"?")
+            // A private key on a line of its own reads as a key with an empty value: it must not be shown.
+            let mayBeSecret = text.utf8.count >= 40
+            let nearest = mayBeSecret ? "PrivateKey" : ConfigurationKey.nearest(to: text).rawValue
+            report(
+                .error, line: line, text: mayBeSecret ? nil : text, "unknown key",
+                cure: "did you mean \"\(nearest)\"?")
             return
         }
         guard section == key.section else {

@@ -1,3 +1,4 @@
+import CTun
 import Glibc
 
 /// A thread that does what is posted to it, one after the other, until the process ends.
@@ -12,6 +13,8 @@ public final class WorkThread<Job: Sendable>: Sendable {
         let jobs = try Mailbox<Job>(capacity: capacity)
         self.jobs = jobs
         try startThread(name) {
+            let bytes = Array(name.utf8)
+            _ = ctun_name_thread(bytes.span)
             do throws(SystemError) {
                 var epoll = try Epoll()
                 try epoll.add(jobs.descriptor, token: 0)

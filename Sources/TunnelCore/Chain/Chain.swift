@@ -14,6 +14,8 @@
 struct Chain: ~Copyable {
     private var deflate = Deflate()
     private var flows = FlowTable()
+    /// Whether there is time to compress.
+    var governor = Governor()
 
     init() {}
 
@@ -27,7 +29,8 @@ struct Chain: ~Copyable {
         mtu: Int, on lane: inout Lane, to destination: Destination, into outbox: inout Outbox
     ) -> Outbound? {
         let plain = Self.paddedSize(packet.byteCount, mtu: mtu)
-        let attempt = compression.attempt(packet, header, peer: codecs, &flows)
+        let attempt = compression.attempt(packet, header, peer: codecs, &flows, hasTime: governor.allowsCoding)
+        governor.noteSent(packet.byteCount)
         var sent = Outbound(datagram: 0, attempt: attempt)
         sent.datagram = outbox.append(
             plain + Transport.overhead, to: destination, trafficClass: header.congestion.rawValue

@@ -12,12 +12,13 @@ public struct CompressionPolicy: Sendable, Equatable {
     }
 
     public var mode: Mode
-    /// Traffic that is never compressed, because what an attacker may place beside a secret would betray it by length.
-    public var skip: TrafficRules
+    /// Traffic that is never compressed; `nil` is what encrypts by itself, and what an attacker may place text in beside
+    /// a secret, which its length would betray.
+    public var skip: TrafficRules?
     /// If given, the only traffic that is.
     public var only: TrafficRules?
 
-    public init(_ mode: Mode, skip: TrafficRules = .exposed, only: TrafficRules? = nil) {
+    public init(_ mode: Mode, skip: TrafficRules? = nil, only: TrafficRules? = nil) {
         self.mode = mode
         self.skip = skip
         self.only = only
@@ -35,7 +36,8 @@ public struct CompressionPolicy: Sendable, Equatable {
     /// Whether to try to compress a packet for a peer that decodes `codecs`, and with what.
     @inline(__always)
     borrowing func attempt(
-        _ packet: RawSpan, _ header: InternetPacket, peer codecs: CodecSet, _ flows: inout FlowTable
+        _ packet: RawSpan, _ header: InternetPacket, peer codecs: CodecSet, _ flows: inout FlowTable,
+        hasTime: Bool
     ) -> CompressionAttempt {
         let codec: Codec
         switch mode {
@@ -46,10 +48,23 @@ public struct CompressionPolicy: Sendable, Equatable {
         guard codecs.contains(codec) else { return .plain }
         guard header.length >= Self.floor else { return .skipped(.small) }
         let traffic = Traffic(packet, header)
-        guard !skip.match(traffic), only?.match(traffic) != false else { return .skipped(.exposed) }
-        guard !TrafficRules.encrypted.match(traffic) else { return .skipped(.encrypted) }
+        if let reason = exclusion(of: traffic) { return .skipped(reason) }
+        guard hasTime || mode != .auto else { return .skipped(.busy) }
         guard let flow = flows.take(traffic.hash) else { return .skipped(.backoff) }
         return .code(codec, flow)
+    }
+}
+
+extension CompressionPolicy {
+    /// Why the rules leave a packet alone, if they do. One whose ports can't be seen is left alone wherever ports decide.
+    @inline(__always)
+    private borrowing func exclusion(of traffic: Traffic) -> CompressionSkip? {
+        if let only, !only.match(traffic) { return .exposed }
+        if let skip {
+            return skip.match(traffic) || traffic.hidesPorts && skip.looksAtPorts ? .exposed : nil
+        }
+        if TrafficRules.exposed.match(traffic) || traffic.hidesPorts { return .exposed }
+        return TrafficRules.encrypted.match(traffic) ? .encrypted : nil
     }
 }
 

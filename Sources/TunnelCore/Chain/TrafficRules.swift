@@ -18,6 +18,16 @@ public struct TrafficRules: Sendable, Equatable {
 
     public init(_ rules: [Rule]) { self.rules = rules }
 
+    /// Whether any rule depends on ports.
+    var looksAtPorts: Bool {
+        rules.contains { rule in
+            switch rule {
+            case .ports, .portsTowards: true
+            case .prefix, .transport: false
+            }
+        }
+    }
+
     /// Where plaintext HTTP goes: an attacker who places text in a request beside a cookie learns the cookie from the
     /// length (CRIME, VORACLE).
     public static let exposed = TrafficRules(
@@ -58,12 +68,15 @@ struct Traffic {
     let transport: UInt8
     /// TCP or UDP, and the header is in this packet.
     let hasPorts: Bool
+    /// There may be ports, but not where they could be seen: fragments, IPv6 extension headers (RFC 8200 §4).
+    let hidesPorts: Bool
 
     @inline(__always)
     init(_ packet: RawSpan, _ header: InternetPacket) {
         transport = header.transport
         hasPorts =
             (transport == 6 || transport == 17) && !header.isFragment && header.length >= header.headerLength + 4
+        hidesPorts = header.isFragment || !header.isV4 && [0, 43, 60, 135, 139, 140].contains(transport)
         source = Endpoint(header.source, port: hasPorts ? packet.big16(at: header.headerLength) : 0)
         destination = Endpoint(header.destination, port: hasPorts ? packet.big16(at: header.headerLength + 2) : 0)
     }

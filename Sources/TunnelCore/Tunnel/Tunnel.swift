@@ -65,6 +65,11 @@ public struct Tunnel: ~Copyable {
         jitter = UInt64(self.randomness.number()) << 32 | UInt64(self.randomness.number()) | 1
     }
 
+    // MARK: In
+
+    /// A turn of the owning thread begins, before which it slept for `idle`: `auto` compresses only while there is time.
+    public mutating func beginTurn(at now: Now, idle: Interval) { chain.governor.beginTurn(at: now.instant, idle: idle) }
+
     // MARK: Out
 
     /// The next piece of work for the handshake thread; its result comes back through `handle`.
