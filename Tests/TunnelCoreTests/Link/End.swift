@@ -21,10 +21,10 @@ final class End {
 
     var publicKey: PublicKey { key.publicKey }
 
-    init(_ key: PrivateKey, _ endpoint: Endpoint, seed: UInt64) {
+    init(_ key: PrivateKey, _ endpoint: Endpoint, seed: UInt64, hasAES: Bool = true) {
         self.key = key
         self.endpoint = endpoint
-        tunnel = Tunnel(randomness: Randomness(seed: seed))
+        tunnel = Tunnel(randomness: Randomness(seed: seed), hasAES: hasAES)
         engine = HandshakeEngine(randomness: Randomness(seed: seed ^ 0xff00))
         let start = Now(instant: Instant(nanoseconds: 0), wall: WallTime(seconds: 0, nanoseconds: 0))
         tunnel.setPrivateKey(key, at: start)

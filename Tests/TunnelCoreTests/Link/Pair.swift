@@ -15,6 +15,9 @@ struct Pair {
     struct Options {
         var presharedKey: PresharedKey?
         var compression = CompressionPolicy.off
+        var cipher = CipherPolicy.chacha20poly1305
+        /// The end's processor has the instructions for AES.
+        var hasAES = true
         var persistentKeepalive: Interval?
         /// False: it waits to be called.
         var knowsEndpoint = true
@@ -25,8 +28,8 @@ struct Pair {
         seed: UInt64 = 1
     ) {
         link = Link(latency: latency)
-        alice = End(privateKey(seed << 8 + 1), site(1).endpoint, seed: seed << 8 + 1)
-        bob = End(privateKey(seed << 8 + 2), site(2).endpoint, seed: seed << 8 + 2)
+        alice = End(privateKey(seed << 8 + 1), site(1).endpoint, seed: seed << 8 + 1, hasAES: first.hasAES)
+        bob = End(privateKey(seed << 8 + 2), site(2).endpoint, seed: seed << 8 + 2, hasAES: second.hasAES)
         link.add(alice)
         link.add(bob)
         introduce(bob, site(2), to: alice, first)
@@ -70,7 +73,7 @@ struct Pair {
         PeerConfiguration(
             presharedKey: options.presharedKey, endpoint: options.knowsEndpoint ? place.endpoint : nil,
             allowedIPs: place.allowedIPs, persistentKeepalive: options.persistentKeepalive,
-            compression: options.compression)
+            compression: options.compression, cipher: options.cipher)
     }
 
     /// Sends a packet from alice, so that there is a session, and forgets what was seen and received.
