@@ -8,20 +8,24 @@ MEASURES = ("idle", "tcp1", "tcp4", "loaded", "udp")
 
 
 class Cell(Enum):
-    TCP1_THERE = ("tcp1", "1 →", "Gbit/s", 2)
-    TCP1_BACK = ("tcp1", "1 ←", "Gbit/s", 2)
-    TCP4_THERE = ("tcp4", "4 →", "Gbit/s", 2)
-    TCP4_BACK = ("tcp4", "4 ←", "Gbit/s", 2)
+    TCP1_THERE = ("tcp1", "1 →", "TCP Gbit/s", 2)
+    TCP1_BACK = ("tcp1", "1 ←", "TCP Gbit/s", 2)
+    TCP4_THERE = ("tcp4", "4 →", "TCP Gbit/s", 2)
+    TCP4_BACK = ("tcp4", "4 ←", "TCP Gbit/s", 2)
     COST1 = ("tcp1", "1", "CPU s/GB", 2)
     COST4 = ("tcp4", "4", "CPU s/GB", 2)
-    UDP = ("udp", "UDP 64B", "kpps", 0)
-    IDLE = ("idle", "idle µs", "ping", 0)
-    LOADED = ("loaded", "load ms", "ping", 1)
-    LOADED_P95 = ("loaded", "p95 ms", "ping", 1)
-    MEMORY = ("memory", "peak", "MB", 0)
+    UDP = ("udp", "kpps", "UDP 64 B", 0)
+    IDLE = ("idle", "idle", "ping ms", 3)
+    LOADED = ("loaded", "load", "ping ms", 1)
+    LOADED_P95 = ("loaded", "p95", "ping ms", 1)
+    MEMORY = ("memory", "MB", "peak", 0)
 
     def __init__(self, measure, title, group, digits):
         self.measure, self.title, self.group, self.digits = measure, title, group, digits
+
+    @property
+    def unit(self):
+        return f"{self.group} {self.title}"
 
     @staticmethod
     def of(measures):

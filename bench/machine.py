@@ -10,7 +10,8 @@ def describe():
     return {
         "processor": _first("/proc/cpuinfo", "model name"), "cores": _count("/proc/cpuinfo", "processor"),
         "memory": _first("/proc/meminfo", "MemTotal"), "kernel": platform.release(),
-        "hypervisor": _says("systemd-detect-virt"), "system": _first("/etc/os-release", "PRETTY_NAME", "=").strip('"'),
+        "hypervisor": _says("systemd-detect-virt", "--vm"),
+        "system": _first("/etc/os-release", "PRETTY_NAME", "=").strip('"'),
     }
 
 

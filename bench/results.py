@@ -39,8 +39,9 @@ class Results:
         return own / other if own is not None and other else None
 
     def spreads(self):
-        """How far the samples of a cell lie apart, greatest less smallest, as a part of its value: by group of columns, the
-        median of all tunnels."""
+        """How far the samples of a cell lie apart: greatest less smallest, as a part of its value. By group of columns, the
+        median of all tunnels.
+        """
         spreads = {}
         for (_, cell), samples in self._samples.items():
             if len(samples) > 1:
@@ -66,7 +67,7 @@ class Results:
     def _cell(self, tunnel, cell):
         value = self.value(tunnel, cell)
         return {
-            "unit": f"{cell.group} {cell.title}", "value": None if value is None else _rounded(value),
+            "unit": cell.unit, "value": None if value is None else _rounded(value),
             "samples": [_rounded(sample) for sample in self._samples.get((tunnel.name, cell), [])],
             **({"failure": why} if (why := self._failures.get((tunnel.name, cell))) else {}),
         }

@@ -2,31 +2,38 @@
 
 from itertools import groupby
 
-_WIDTH = 8
 _NONE = "–"
+_COLUMN = 7
 
 
 def table(results, reference):
     """The lines of the whole report. reference: the tunnel to compare with, or None."""
-    width = max(len(tunnel.label) for tunnel in results.tunnels) + 2
-    lines = ["", *_head(results.columns, width)]
-    lines += [_row(tunnel.label, width, _values(results, tunnel)) for tunnel in results.tunnels]
-    if reference:
+    layout = _Layout(results)
+    lines = ["", *layout.head]
+    lines += [layout.row(tunnel.label, _values(results, tunnel)) for tunnel in results.tunnels]
+    if reference and len(results.tunnels) > 1:
         lines += ["", f"  times {reference.label}"]
-        lines += [_row(tunnel.label, width, _ratios(results, tunnel, reference))
+        lines += [layout.row(tunnel.label, _ratios(results, tunnel, reference))
                   for tunnel in results.tunnels if tunnel is not reference]
     return lines + _failures(results)
 
 
-def _head(columns, width):
-    groups = [(group, len(list(cells))) for group, cells in groupby(columns, lambda cell: cell.group)]
-    above = "".join(group.rjust(_WIDTH * count) for group, count in groups)
-    below = "".join(cell.title.rjust(_WIDTH) for cell in columns)
-    return [" " * (width + 2) + above, " " * (width + 2) + below, "  " + "─" * (width + _WIDTH * len(columns))]
+class _Layout:
+    """Columns stand in groups, with a gap before each."""
 
+    def __init__(self, results):
+        self._label = max(len(tunnel.label) for tunnel in results.tunnels)
+        self._widths, above = [], ""
+        for title, cells in groupby(results.columns, lambda cell: cell.group):
+            widths = [_COLUMN for _ in cells]
+            widths[0] += max(0, len(title) - sum(widths)) + 2
+            self._widths += widths
+            above += title.rjust(sum(widths))
+        below = self.row("", [cell.title for cell in results.columns])
+        self.head = [" " * (self._label + 2) + above, below, "  " + "─" * (len(below) - 2)]
 
-def _row(label, width, texts):
-    return "  " + label.ljust(width) + "".join(text.rjust(_WIDTH) for text in texts)
+    def row(self, label, texts):
+        return "  " + label.ljust(self._label) + "".join(map(str.rjust, texts, self._widths))
 
 
 def _values(results, tunnel):
@@ -45,7 +52,6 @@ def _failures(results):
     lines = []
     for tunnel in results.tunnels:
         for why, cells in results.failures(tunnel).items():
-            what = "all" if len(cells) == len(results.columns) else ", ".join(
-                f"{cell.group} {cell.title}" for cell in cells)
+            what = "all" if len(cells) == len(results.columns) else ", ".join(cell.unit for cell in cells)
             lines.append(f"  {tunnel.label}: {what}: {why}")
     return ["", "  not measured:", *lines] if lines else []

@@ -74,8 +74,8 @@ class Visit:
             time.sleep(0.7)
             trips = echo.ping(bed, count=int(self.seconds * 15), interval=0.05)
             assert load.poll() is None, "the load ended before the pings"
-        self._add(Cell.LOADED, trips.median / 1000)
-        self._add(Cell.LOADED_P95, trips.p95 / 1000)
+        self._add(Cell.LOADED, trips.median)
+        self._add(Cell.LOADED_P95, trips.p95)
 
     def _udp(self, bed, _):
         for _ in range(UDP_ROUNDS):

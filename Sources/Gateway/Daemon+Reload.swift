@@ -22,7 +22,7 @@ extension Daemon {
         do throws(SystemError) {
             let plan = RoutingPlan(applied)
             if plan.families != RoutingPlan(old).families {
-                log.warning("reload: a default route that comes or goes (AllowedIPs = 0.0.0.0/0 or ::/0) takes a restart")
+                log.warning("reload: a default route that comes or goes (AllowedIPs = 0.0.0.0/0, ::/0) takes a restart")
             }
             try network.withLock { network throws(SystemError) in try network?.change(to: plan) }
         } catch {

@@ -22,17 +22,18 @@ public func isZero(_ bytes: Span<UInt8>) -> Bool {
 }
 
 extension Span where Element == UInt8 {
-    /// Where the bytes are, for a C function to read while the span lives; never `nil`, even if there are none.
+    /// Where the bytes are, for a C function to read while the span lives; somewhere, if there are none.
     @unsafe package var start: UnsafePointer<UInt8> {
-        unsafe withUnsafeBufferPointer { unsafe $0.baseAddress ?? UnsafePointer(bitPattern: 1)! }
+        unsafe withUnsafeBufferPointer { unsafe $0.baseAddress ?? UnsafePointer(nowhere) }
     }
 }
 
 extension MutableSpan where Element == UInt8 {
-    /// Where the bytes are, for a C function to write while the span lives; never `nil`, even if there are none.
+    /// Where the bytes are, for a C function to write while the span lives; somewhere, if there are none.
     @unsafe package var start: UnsafeMutablePointer<UInt8> {
-        mutating get {
-            unsafe withUnsafeMutableBufferPointer { unsafe $0.baseAddress ?? UnsafeMutablePointer(bitPattern: 1)! }
-        }
+        mutating get { unsafe withUnsafeMutableBufferPointer { unsafe $0.baseAddress ?? nowhere } }
     }
 }
+
+/// A pointer for C functions that are given no bytes and yet don't take NULL.
+private nonisolated(unsafe) let nowhere = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)

@@ -16,10 +16,10 @@ def all_tunnels():
     """In the order of the table."""
     other = os.environ.get("WIREGUARD_GO")
     return [
-        Tunnel("gateway", "gateway, ChaCha20-Poly1305", wireguard.gateway_program(), wireguard.gateway("chacha20poly1305")),
-        Tunnel("gateway-aes", "gateway, AES-256-GCM", wireguard.gateway_program(), wireguard.gateway("aes256gcm")),
+        Tunnel("gateway", "gateway, ChaCha20-Poly1305", wireguard.GATEWAY, wireguard.gateway("chacha20poly1305")),
+        Tunnel("gateway-aes", "gateway, AES-256-GCM", wireguard.GATEWAY, wireguard.gateway("aes256gcm")),
         Tunnel(REFERENCE, "wireguard-go of Debian", "wireguard-go", wireguard.wireguard_go("wireguard-go")),
-        *([Tunnel("wireguard-go-2", "wireguard-go of WIREGUARD_GO", other, wireguard.wireguard_go(other))] if other else []),
+        *([Tunnel("wireguard-go-2", "wireguard-go, the other", other, wireguard.wireguard_go(other))] if other else []),
         Tunnel("openvpn", "openvpn, ChaCha20-Poly1305", "openvpn", openvpn.start),
         Tunnel("tinc", "tinc", "tincd", tinc.start),
         Tunnel("nebula", "nebula, AES-256-GCM", "nebula", nebula.start),

@@ -3,7 +3,7 @@
 from bed import TUNNEL_MTU
 from lab import wait_until
 
-from .tunnel import Running, has_device, start_daemons
+from .tunnel import Running, has_device, start_daemon
 
 _CONFIG = """
 log level warn;
@@ -15,7 +15,7 @@ bind {outer}:10000;
 mtu {mtu};
 peer "other" {{
     key "{key}";
-    remote {remote}:10000;
+    {remote}
 }}
 """
 
@@ -28,12 +28,16 @@ def start(bed, stack):
         file = bed.folder(end) / "fastd.conf"
         file.write_text(_CONFIG.format(
             name=end.name, secret=keys[end.letter]["Secret"], key=keys[other.letter]["Public"],
-            outer=end.outer, remote=other.outer, mtu=TUNNEL_MTU))
+            outer=end.outer, mtu=TUNNEL_MTU,
+            remote=f"remote {other.outer}:10000;" if end is bed.a else ""))
         file.chmod(0o600)
         return ["fastd", "--config", file]
 
-    daemons = start_daemons(bed, stack, argv)
-    for end in bed.ends:
+    # Only one end begins, and not before the other listens: when both shake hands at once, they may end with sessions that
+    # don't match, and a first message that is lost is sent again only after many seconds.
+    daemons = []
+    for end in (bed.b, bed.a):
+        daemons.append(start_daemon(bed, end, stack, argv(end)))
         wait_until(lambda: has_device(end), "fastd makes its interface")
         bed.configure(end)
     return Running(daemons)

@@ -25,10 +25,14 @@ class Running(NamedTuple):
         self.check()
 
 
-def start_daemons(bed, stack, argv, environment=None):
-    """Starts `argv(end)` at each end, logging into the end's folder."""
-    return [
-        stack.enter_context(Daemon(end.gateway, bed.folder(end) / "log", argv(end), environment)) for end in bed.ends]
+def start_daemon(bed, end, stack, argv):
+    """Starts a program at that end, logging into the end's folder."""
+    return stack.enter_context(Daemon(end.gateway, bed.folder(end) / "log", argv))
+
+
+def start_daemons(bed, stack, argv):
+    """Starts `argv(end)` at each end."""
+    return [start_daemon(bed, end, stack, argv(end)) for end in bed.ends]
 
 
 def has_device(end):

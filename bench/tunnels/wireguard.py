@@ -7,10 +7,6 @@ from lab.wireguard_go import WireGuardGo
 from .tunnel import Running
 
 
-def gateway_program():
-    return GATEWAY
-
-
 def gateway(cipher):
     """Starts gateways that seal data with `cipher`, and fails later if they did not.
 

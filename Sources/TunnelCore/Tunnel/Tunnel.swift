@@ -68,7 +68,9 @@ public struct Tunnel: ~Copyable {
     // MARK: In
 
     /// A turn of the owning thread begins, before which it slept for `idle`: `auto` compresses only while there is time.
-    public mutating func beginTurn(at now: Now, idle: Interval) { chain.governor.beginTurn(at: now.instant, idle: idle) }
+    public mutating func beginTurn(at now: Now, idle: Interval) {
+        chain.governor.beginTurn(at: now.instant, idle: idle)
+    }
 
     // MARK: Out
 
