@@ -177,6 +177,8 @@ struct DataLoop: ~Copyable {
                 if !tunnel.inbox.hasRoom || !tunnel.outbox.hasRoom { flush() }
                 start = next
             } while start < end
+            // What came as one run leaves as one; single datagrams may still be merged with the next.
+            if message.segment > 0 { write() }
         }
         flush()
     }

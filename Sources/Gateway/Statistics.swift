@@ -34,7 +34,8 @@ extension Daemon {
             txBytes: peer.sent,
             cipher: peer.cipher.name,
             compression: describe(peer.traffic, configuration?.compression, isActive: peer.compresses),
-            drops: PeerDrops(peer.drops))
+            drops: PeerDrops(peer.drops),
+            error: peer.refusesCipher ? "the peer does not do AES-256-GCM, which Cipher = aes256gcm demands" : nil)
     }
 
     private static func describe(

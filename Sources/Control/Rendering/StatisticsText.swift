@@ -31,6 +31,7 @@ public enum StatisticsText {
             ? ink.paint("never", .red) : Quantities.ago(peer.latestHandshake, now: now, ink: ink)
         lines += row("handshake", age)
         lines += row("cipher", peer.cipher)
+        if let error = peer.error { lines += row("error", ink.paint(error, .red)) }
         if peer.rttMicroseconds != 0 {
             let loss = "\(peer.lossPermille / 10).\(peer.lossPermille % 10) %"
             lines += row("path", "round trip \(Quantities.roundTrip(microseconds: peer.rttMicroseconds)), loss \(loss)")

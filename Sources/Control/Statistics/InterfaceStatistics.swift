@@ -54,13 +54,15 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
     public var lossPermille: UInt32
     public var compression: CompressionStatistics
     public var drops: PeerDrops
+    /// Why nothing is sent to the peer, if its configuration asks for what can't be; absent if all is well.
+    public var error: String?
 
     public init(
         publicKey: String, name: String? = nil, endpoint: String? = nil, allowedIPs: [String] = [],
         presharedKey: Bool = false, persistentKeepalive: UInt16 = 0, latestHandshake: Int64 = 0, rxBytes: UInt64 = 0,
         txBytes: UInt64 = 0, cipher: String = "chacha20poly1305", rttMicroseconds: UInt64 = 0,
         lossPermille: UInt32 = 0, compression: CompressionStatistics = CompressionStatistics(),
-        drops: PeerDrops = PeerDrops()
+        drops: PeerDrops = PeerDrops(), error: String? = nil
     ) {
         self.publicKey = publicKey
         self.name = name
@@ -76,6 +78,7 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
         self.lossPermille = lossPermille
         self.compression = compression
         self.drops = drops
+        self.error = error
     }
 }
 

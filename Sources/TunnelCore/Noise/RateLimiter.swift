@@ -5,21 +5,12 @@ import Addresses
 struct RateLimiter {
     /// Addresses that are remembered at once; while there are so many, no other gets in.
     private static let capacity = 8192
-    private static let cost = Limits.initiationCost
-    private static let most = cost * Limits.initiationsAtOnce
-
     private enum Network: Hashable {
         case v4(UInt32)
         case v6(UInt64)
     }
 
-    /// What is left, in time, and when that was.
-    private struct Bucket {
-        var tokens: Interval
-        var at: Instant
-    }
-
-    private var buckets: [Network: Bucket] = [:]
+    private var buckets: [Network: TokenBucket] = [:]
     private var sweptAt = Instant.distantPast
 
     /// Whether one more initiation of `address` may be handled.
@@ -30,20 +21,43 @@ struct RateLimiter {
             case .v4(let bits): .v4(bits)
             case .v6(let bits): .v6(UInt64(truncatingIfNeeded: bits >> 64))
             }
-        var bucket = buckets[network] ?? Bucket(tokens: Self.most, at: now)
         guard buckets[network] != nil || buckets.count < Self.capacity else { return false }
-        bucket.tokens = min(bucket.tokens + (now - bucket.at), Self.most)
-        bucket.at = now
-        let isAdmitted = bucket.tokens >= Self.cost
-        if isAdmitted { bucket.tokens = bucket.tokens + Self.cost * -1 }
-        buckets[network] = bucket
-        return isAdmitted
+        let new = TokenBucket(every: Limits.initiationCost, atOnce: Limits.initiationsAtOnce)
+        return buckets[network, default: new].admit(at: now)
     }
 
     /// Once a second, forgets those whose bucket is full again.
     private mutating func sweep(at now: Instant) {
         guard now - sweptAt >= .seconds(1) else { return }
         sweptAt = now
-        buckets = buckets.filter { now - $0.value.at < Self.most }
+        buckets = buckets.filter { !$0.value.isFull(at: now) }
     }
+}
+
+/// So many at once, and then one in every interval.
+struct TokenBucket {
+    private let cost: Interval
+    private let most: Interval
+    /// What is left, in time, and when that was.
+    private var tokens: Interval
+    private var at = Instant.distantPast
+
+    /// A full one.
+    init(every cost: Interval, atOnce count: Int64) {
+        self.cost = cost
+        most = cost * count
+        tokens = most
+    }
+
+    /// Whether there is one left now; takes it.
+    mutating func admit(at now: Instant) -> Bool {
+        tokens = min(tokens + (now - at), most)
+        at = now
+        guard tokens >= cost else { return false }
+        tokens = tokens + cost * -1
+        return true
+    }
+
+    /// Whether nothing has been taken for so long that it is as new.
+    func isFull(at now: Instant) -> Bool { now - at >= most }
 }

@@ -25,7 +25,8 @@ public struct Outbox: ~Copyable {
     /// What the output of one input may need: a super-segment of the device cut into its smallest pieces, or all staged
     /// packets of a peer.
     static let reserve = 384 * 1024
-    private static let capacity = 1024 * 1024
+    /// The reserve, and four super-segments: what is sent at once, so that the first does not wait for many more.
+    private static let capacity = reserve + 256 * 1024
     private static let runCapacity = 512
     /// UDP_MAX_SEGMENTS of older kernels.
     private static let runSegments = 64

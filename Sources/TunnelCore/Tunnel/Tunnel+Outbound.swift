@@ -17,7 +17,7 @@ extension Tunnel {
             return drops.count(.notIP)
         }
         let slot = allowedIPs.lookup(header.destination)
-        guard slot >= 0 else { return drops.count(.noPeer) }
+        guard slot >= 0 else { return refuse(packet.bytes, header, at: now) }
         while let range = split.nextPacket(in: &packet) {
             send(packet.bytes.extracting(range), header.resized(to: range.count), to: slot, at: now)
         }
@@ -28,8 +28,22 @@ extension Tunnel {
     public mutating func handlePacket(_ packet: RawSpan, at now: Now) {
         guard let header = InternetPacket(packet) else { return drops.count(.notIP) }
         let slot = allowedIPs.lookup(header.destination)
-        guard slot >= 0 else { return drops.count(.noPeer) }
+        guard slot >= 0 else { return refuse(packet, header, at: now) }
         send(packet.extracting(0..<header.length), header, to: slot, at: now)
+    }
+
+    /// Nobody's AllowedIPs hold the packet's destination: its sender is told so, but not more often than it can matter.
+    @inline(never)
+    private mutating func refuse(_ packet: RawSpan, _ header: InternetPacket, at now: Now) {
+        drops.count(.noPeer)
+        guard Unreachable.mayAnswer(packet, header), refusals.admit(at: now.instant), inbox.hasRoom else { return }
+        let place = inbox.decode(Unreachable.maximumSize) { space in
+            Unreachable.write(answering: packet, header, to: &space)
+        }
+        guard let place else { return }
+        let written = inbox[decoded: place]
+        guard let answer = InternetPacket(written.bytes) else { return }
+        _ = inbox.append(decoded: place, answer)
     }
 
     /// Sends a packet to a peer, or keeps it until there is a session.

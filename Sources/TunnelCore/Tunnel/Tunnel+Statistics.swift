@@ -24,6 +24,8 @@ public struct PeerStatistics: Sendable {
     public let compression: CompressionPolicy
     /// What data is sealed with now.
     public let cipher: CipherSuite
+    /// The configuration demands AES-256-GCM and the peer can't do it: nothing is sent.
+    public let refusesCipher: Bool
     /// The current session allows compressed units to the peer.
     public let compresses: Bool
     public let traffic: CompressionCounters
@@ -57,6 +59,8 @@ extension Tunnel {
             sent: peers[Int(slot)].sent,
             compression: peers[Int(slot)].compression,
             cipher: session >= 0 ? sessions[session].forData.suite : .chacha20poly1305,
+            refusesCipher: session >= 0 && peers[Int(slot)].cipher == .aes256gcm
+                && sessions[session].hello.hasArrived && !sessions[session].aes.isOpen,
             compresses: !codecs.isEmpty && mode != .off && mode != .receive,
             traffic: peers[Int(slot)].traffic,
             drops: peers[Int(slot)].drops)

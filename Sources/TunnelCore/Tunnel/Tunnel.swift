@@ -49,6 +49,8 @@ public struct Tunnel: ~Copyable {
     var handshakesUnderWay = 0
     var underLoadUntil = Instant.distantPast
     var rateLimiter = RateLimiter()
+    /// ICMP errors to hosts behind us.
+    var refusals = TokenBucket(every: .milliseconds(10), atOnce: 50)
 
     /// Datagrams and packets that belong to no peer, dropped.
     public internal(set) var drops = DropCounters()

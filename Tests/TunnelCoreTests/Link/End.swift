@@ -43,6 +43,7 @@ final class End {
     }
 
     func work(at now: Now) {
+        takePackets()
         while isWorking, let job = tunnel.pollHandshake() {
             let result = engine.perform(job)
             tunnel.handle(result, at: now)
