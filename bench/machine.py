@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import time
 
+QUIET = 0.1
+"""Up to this share of the processors, other work is taken for none."""
 
 def describe():
     return {
@@ -37,6 +39,14 @@ def others(seconds=0.5):
     time.sleep(seconds)
     spent = [after - earlier for after, earlier in zip(_ticks(), before)]
     return 1 - (spent[3] + spent[4]) / max(1, sum(spent))
+
+
+def wait_until_quiet(patience):
+    """Waits so many seconds at most, and returns what `others` said last."""
+    deadline = time.monotonic() + patience
+    while (share := others()) > QUIET and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return share
 
 
 class Stolen:

@@ -234,9 +234,8 @@ struct DataLoop: ~Copyable {
     /// Sends the outbox.
     private mutating func send() {
         guard tunnel.outbox.count > 0 else { return }
-        var refusedSources: [Int32] = []
-        refused.datagrams += departures.send(tunnel.outbox, on: &sockets) { refusedSources.append($0) }
-        for peer in refusedSources { tunnel.forgetSource(ofPeer: peer) }
+        refused.datagrams += departures.send(tunnel.outbox, on: &sockets)
+        for index in departures.refusedSources.indices { tunnel.forgetSource(ofPeer: departures.refusedSources[index]) }
         tunnel.outbox.clear()
     }
 

@@ -13,6 +13,8 @@ struct Departures: ~Copyable {
     /// The peer that each run of an array is for.
     private var v4Peers: [Int32] = []
     private var v6Peers: [Int32] = []
+    /// The peers of the last flush whose path's local address the system no longer has.
+    private(set) var refusedSources: [Int32] = []
 
     init() {
         v4Peers.reserveCapacity(Self.capacity)
@@ -24,17 +26,15 @@ struct Departures: ~Copyable {
         unsafe v6Runs.deallocate()
     }
 
-    /// Sends the outbox's runs, each on the socket of its family. How many datagrams were not sent (or runs, for a family that
-    /// this host lacks); `onRefusedSource`
-    /// gets each peer whose path's local address the system no longer has.
-    mutating func send(
-        _ outbox: borrowing Outbox, on sockets: inout UDPSocketPair, onRefusedSource: (Int32) -> Void
-    ) -> UInt64 {
+    /// Sends the outbox's runs, each on the socket of its family, and sets `refusedSources`. How many datagrams were not sent
+    /// (or runs, for a family that this host lacks).
+    mutating func send(_ outbox: borrowing Outbox, on sockets: inout UDPSocketPair) -> UInt64 {
+        if !refusedSources.isEmpty { refusedSources = [] }
         v4Peers.removeAll(keepingCapacity: true)
         v6Peers.removeAll(keepingCapacity: true)
         for index in 0..<min(outbox.count, Self.capacity) { unsafe sort(outbox[index], outbox.base) }
-        return unsafe Self.send(v4Runs, v4Peers, &sockets.v4, onRefusedSource)
-            + Self.send(v6Runs, v6Peers, &sockets.v6, onRefusedSource)
+        return unsafe Self.send(v4Runs, v4Peers, &sockets.v4, &refusedSources)
+            + Self.send(v6Runs, v6Peers, &sockets.v6, &refusedSources)
     }
 
     private mutating func sort(_ run: Outbox.Run, _ base: UnsafeRawPointer) {
@@ -53,7 +53,7 @@ struct Departures: ~Copyable {
 
     private static func send(
         _ runs: UnsafeMutableBufferPointer<ctun_run>, _ peers: [Int32], _ socket: inout UDPSocket?,
-        _ onRefusedSource: (Int32) -> Void
+        _ refusedSources: inout [Int32]
     ) -> UInt64 {
         guard !peers.isEmpty else { return 0 }
         let ready = unsafe UnsafeMutableBufferPointer(rebasing: runs[0..<peers.count])
@@ -62,7 +62,7 @@ struct Departures: ~Copyable {
             return UInt64(peers.count)
         }
         for index in ready.indices where unsafe ready[index].source_refused != 0 {
-            onRefusedSource(peers[index])
+            refusedSources.append(peers[index])
         }
         return UInt64(result.dropped)
     }

@@ -1,3 +1,5 @@
+import BasicContainers
+
 /// The transform chain: what happens to every payload between the device and the wire.
 ///
 ///     outbound:   compress ─▶ encrypt ─▶ frame
@@ -21,15 +23,16 @@ struct Chain: ~Copyable {
 
     // MARK: Outbound
 
-    /// Sends one IP packet: as a compressed unit if `compression` and the peer, which decodes `codecs`, allow it and it
+    /// Sends one IP packet: as a compressed unit if the peer's policy and the peer, which decodes `codecs`, allow it and it
     /// gets smaller, else as it is. What went out, or `nil` if the outbox has no room.
     @inline(__always)
     mutating func outbound(
-        _ packet: RawSpan, _ header: InternetPacket, compression: borrowing CompressionPolicy, _ codecs: CodecSet,
-        mtu: Int, on lane: inout Lane, to destination: Destination, into outbox: inout Outbox
+        _ packet: RawSpan, _ header: InternetPacket, for slot: Int32, of peers: borrowing UniqueArray<Peer>,
+        _ codecs: CodecSet, mtu: Int, on lane: inout Lane, to destination: Destination, into outbox: inout Outbox
     ) -> Outbound? {
         let plain = Self.paddedSize(packet.byteCount, mtu: mtu)
-        let attempt = compression.attempt(packet, header, peer: codecs, &flows, hasTime: governor.allowsCoding)
+        let attempt = peers[Int(slot)].compression.attempt(
+            packet, header, peer: codecs, &flows, hasTime: governor.allowsCoding)
         governor.noteSent(packet.byteCount)
         var sent = Outbound(datagram: 0, attempt: attempt)
         sent.datagram = outbox.append(

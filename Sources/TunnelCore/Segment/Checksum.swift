@@ -16,37 +16,42 @@ struct Checksum {
         sum += UInt64(UInt16(header.transport).bigEndian) + UInt64(UInt16(truncatingIfNeeded: length).bigEndian)
     }
 
+    /// Begins with the sum of a pseudo-header, in network order, that was made for another length.
+    @inline(__always)
+    init(pseudoHeader whole: UInt16, from old: Int, to new: Int) {
+        sum = UInt64(whole.bigEndian) + UInt64((~UInt16(truncatingIfNeeded: old)).bigEndian)
+        sum += UInt64(UInt16(truncatingIfNeeded: new).bigEndian)
+    }
+
     /// Adds bytes that begin at an even offset of what is summed.
     @inline(__always)
     mutating func add(_ bytes: RawSpan) {
         unsafe bytes.withUnsafeBytes { bytes in
             let count = bytes.count
             guard let start = bytes.baseAddress else { return }
-            // Four sums of 32-bit words, so that none waits for another.
+            // Four sums, so that none waits for another; what is carried out of one comes in again at its end.
             var a: UInt64 = 0
             var b: UInt64 = 0
             var c: UInt64 = 0
             var d: UInt64 = 0
             var offset = 0
             while count &- offset >= 32 {
-                let first = unsafe start.loadUnaligned(fromByteOffset: offset, as: SIMD4<UInt64>.self)
-                a &+= first[0] & 0xffff_ffff &+ first[0] >> 32
-                b &+= first[1] & 0xffff_ffff &+ first[1] >> 32
-                c &+= first[2] & 0xffff_ffff &+ first[2] >> 32
-                d &+= first[3] & 0xffff_ffff &+ first[3] >> 32
+                a.addWithCarry(unsafe start.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+                b.addWithCarry(unsafe start.loadUnaligned(fromByteOffset: offset &+ 8, as: UInt64.self))
+                c.addWithCarry(unsafe start.loadUnaligned(fromByteOffset: offset &+ 16, as: UInt64.self))
+                d.addWithCarry(unsafe start.loadUnaligned(fromByteOffset: offset &+ 24, as: UInt64.self))
                 offset &+= 32
             }
+            sum &+= a.halves &+ b.halves &+ c.halves &+ d.halves
             while count &- offset >= 4 {
-                a &+= unsafe UInt64(start.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+                sum &+= unsafe UInt64(start.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
                 offset &+= 4
             }
             if count &- offset >= 2 {
-                b &+= unsafe UInt64(start.loadUnaligned(fromByteOffset: offset, as: UInt16.self))
+                sum &+= unsafe UInt64(start.loadUnaligned(fromByteOffset: offset, as: UInt16.self))
                 offset &+= 2
             }
-            if offset < count { c &+= unsafe UInt64(start.load(fromByteOffset: offset, as: UInt8.self)) }
-            // At most 64 KB: none of the sums comes near its end.
-            sum &+= a &+ b &+ c &+ d
+            if offset < count { sum &+= unsafe UInt64(start.load(fromByteOffset: offset, as: UInt8.self)) }
         }
     }
 
@@ -63,6 +68,19 @@ struct Checksum {
     /// What is stored as the checksum of what was added with the field at zero.
     @inline(__always)
     var value: UInt16 { ~folded }
+}
+
+extension UInt64 {
+    /// One's complement addition.
+    @inline(__always)
+    fileprivate mutating func addWithCarry(_ other: UInt64) {
+        let (result, isCarried) = addingReportingOverflow(other)
+        self = result &+ (isCarried ? 1 : 0)
+    }
+
+    /// Both halves added: the same number modulo 2^32 - 1.
+    @inline(__always)
+    fileprivate var halves: UInt64 { (self & 0xffff_ffff) &+ (self >> 32) }
 }
 
 extension MutableRawSpan {

@@ -9,11 +9,14 @@ struct MergeCandidate {
     /// Where the packet ends.
     let end: Int
     let sequence: UInt32
+    /// IPv4's identifier where it means something: in a packet that routers may fragment (RFC 6864 §4).
+    let identifier: UInt16?
     /// PSH is set: nothing may follow.
     let isPushed: Bool
 
     private static let acknowledge: UInt8 = 0x10
     private static let push: UInt8 = 0x08
+    private static let dontFragment: UInt8 = 0x40
 
     /// `nil` if the packet is none that may be merged.
     @inline(__always)
@@ -22,6 +25,7 @@ struct MergeCandidate {
         isV4 = header.isV4
         end = header.length
         guard !header.isFragment, isV4 ? transport == 20 : true else { return nil }
+        identifier = isV4 && packet.byte(at: 6) & Self.dontFragment == 0 ? packet.big16(at: 4) : nil
         switch header.transport {
         case 6:
             guard end > transport + 20 else { return nil }
@@ -41,7 +45,7 @@ struct MergeCandidate {
             isTCP = false
         default: return nil
         }
-        guard payload >= transport + 8, payload < end else { return nil }
+        guard payload >= transport + (isTCP ? 20 : 8), payload < end else { return nil }
     }
 
     /// Whether everything that must be the same in both is: addresses, ports, hop limit, traffic class, acknowledgement,
@@ -68,9 +72,14 @@ struct MergeCandidate {
         return true
     }
 
-    /// Whether the transport checksum is right; a packet with a wrong one must arrive as it is.
+    /// Whether the checksums are right; a packet with a wrong one must arrive as it is.
     @inline(__always)
     func hasRightChecksum(_ packet: RawSpan, _ header: InternetPacket) -> Bool {
+        if isV4 {
+            var sum = Checksum()
+            sum.add(packet.extracting(0..<transport))
+            guard sum.folded == 0xffff else { return false }
+        }
         var sum = Checksum(pseudoHeaderOf: packet, header, length: end - transport)
         sum.add(packet.extracting(transport..<end))
         return sum.folded == 0xffff
@@ -110,7 +119,7 @@ struct Merge {
         guard !isClosed, candidate.isTCP == first.isTCP, candidate.isV4 == first.isV4,
             candidate.transport == first.transport, candidate.payload == first.payload,
             payload <= segment, length + payload <= Limits.unit, count < Self.mostPackets,
-            !candidate.isTCP || candidate.sequence == nextSequence,
+            !candidate.isTCP || candidate.sequence == nextSequence, continuesIdentifiers(candidate),
             MergeCandidate.areAlike(head, packet, candidate)
         else { return false }
         nextSequence &+= UInt32(truncatingIfNeeded: payload)
@@ -119,6 +128,13 @@ struct Merge {
         isPushed = isPushed || candidate.isPushed
         isClosed = payload < segment || candidate.isPushed
         return true
+    }
+
+    /// Whether the packet has the identifier that the kernel will give it when it cuts the frame.
+    @inline(__always)
+    private func continuesIdentifiers(_ candidate: MergeCandidate) -> Bool {
+        guard let identifier = candidate.identifier, let start = first.identifier else { return true }
+        return identifier == start &+ UInt16(truncatingIfNeeded: count)
     }
 
     /// Writes what is to be known of all packets into the first one's headers, and returns the virtio header. Nothing

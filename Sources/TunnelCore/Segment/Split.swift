@@ -7,6 +7,8 @@
 struct Split {
     private let header: InternetPacket
     private let kind: VirtioHeader.Kind
+    /// Where the transport header starts.
+    private let transport: Int
     /// IP and transport headers together.
     private let headerLength: Int
     private let segment: Int
@@ -15,38 +17,40 @@ struct Split {
     private let firstSequence: UInt32
     private let flags: UInt8
     /// The headers, since those in the buffer are overwritten.
-    private let template: InlineArray<120, UInt8>
+    private let template: InlineArray<192, UInt8>
     private var next: Int
     private var count = 0
 
-    /// 60 bytes of IP, 60 of TCP.
-    private static let longestHeaders = 120
+    /// 60 bytes of IPv4, or 40 of IPv6 and 92 of its extensions; 60 of TCP.
+    private static let longestHeaders = 192
     /// TCP flags that only the last segment carries: FIN and PSH (RFC 9293 §3.1).
     private static let lastOnly: UInt8 = 0x09
+    /// The one that only the first carries: CWR (RFC 3168 §6.1.2).
+    private static let firstOnly: UInt8 = 0x80
     private static let sequenceOffset = 4
     private static let flagsOffset = 13
 
     /// `nil` if the packet is not what the virtio header says it is.
     init?(_ packet: RawSpan, _ header: InternetPacket, _ virtio: VirtioHeader) {
-        let start = header.headerLength
-        guard !header.isFragment, virtio.segment > 0 else { return nil }
+        guard !header.isFragment, virtio.segment > 0, let start = Self.transport(header, virtio) else { return nil }
         let length: Int
         switch virtio.kind {
         case .none: return nil
         case .tcp4, .tcp6:
-            guard header.transport == 6, header.length >= start + 20 else { return nil }
-            let transport = Int(packet.byte(at: start + 12) >> 4) * 4
-            guard transport >= 20 else { return nil }
-            length = start + transport
+            guard header.length >= start + 20 else { return nil }
+            let size = Int(packet.byte(at: start + 12) >> 4) * 4
+            guard size >= 20 else { return nil }
+            length = start + size
             firstSequence = packet.big32(at: start + Self.sequenceOffset)
             flags = packet.byte(at: start + Self.flagsOffset)
         case .udp:
-            guard header.transport == 17, header.length >= start + 8 else { return nil }
+            guard header.length >= start + 8 else { return nil }
             length = start + 8
             firstSequence = 0
             flags = 0
         }
         guard length <= Self.longestHeaders, length < header.length else { return nil }
+        transport = start
         headerLength = length
         template = InlineArray { $0 < length ? packet.byte(at: $0) : 0 }
         self.header = header
@@ -57,6 +61,18 @@ struct Split {
         next = headerLength
     }
 
+    /// Where the transport header starts: behind the IP header, or where the kernel says if IPv6's extensions stand between
+    /// (hop-by-hop options, routing, destination options). `nil` if it is another transport.
+    private static func transport(_ header: InternetPacket, _ virtio: VirtioHeader) -> Int? {
+        switch (header.isV4, header.transport) {
+        case (_, virtio.kind == .udp ? 17 : 6): return header.headerLength
+        case (false, 0), (false, 43), (false, 60):
+            let start = Int(virtio.checksumStart)
+            return virtio.needsChecksum && start > header.headerLength ? start : nil
+        default: return nil
+        }
+    }
+
     /// Makes the next packet and says where it is; `nil` after the last.
     @inline(__always)
     mutating func nextPacket(in frame: inout MutableRawSpan) -> Range<Int>? {
@@ -64,7 +80,7 @@ struct Split {
         let payload = next..<min(next + segment, end)
         let start = payload.lowerBound - headerLength
         if count > 0 {
-            for offset in 0..<headerLength { frame.store(template[offset], at: start + offset) }
+            unsafe frame.copy(template.span.bytes.extracting(0..<headerLength), to: start)
         }
         var packet = frame.part(start..<payload.upperBound)
         write(&packet, isLast: payload.upperBound == end)
@@ -75,14 +91,13 @@ struct Split {
 
     @inline(__always)
     private func write(_ packet: inout MutableRawSpan, isLast: Bool) {
-        let transport = header.headerLength
         let length = packet.byteCount - transport
         if header.isV4 {
             packet.store(big: UInt16(truncatingIfNeeded: packet.byteCount), at: 2)
             packet.store(big: firstIdentifier &+ UInt16(truncatingIfNeeded: count), at: 4)
             packet.storeHeaderChecksum(length: transport)
         } else {
-            packet.store(big: UInt16(truncatingIfNeeded: length), at: 4)
+            packet.store(big: UInt16(truncatingIfNeeded: packet.byteCount - header.headerLength), at: 4)
         }
         let checksum: Int
         if kind == .udp {
@@ -91,14 +106,27 @@ struct Split {
         } else {
             let sequence = firstSequence &+ UInt32(truncatingIfNeeded: count &* segment)
             packet.store(big: sequence, at: transport + Self.sequenceOffset)
-            packet.store(isLast ? flags : flags & ~Self.lastOnly, at: transport + Self.flagsOffset)
+            let elsewhere = (isLast ? 0 : Self.lastOnly) | (count == 0 ? 0 : Self.firstOnly)
+            packet.store(flags & ~elsewhere, at: transport + Self.flagsOffset)
             checksum = transport + 16
         }
+        var sum = pseudoHeader(of: packet.bytes, length: length, checksum)
         packet.store(checksum: 0, at: checksum)
-        var sum = Checksum(pseudoHeaderOf: packet.bytes, header, length: length)
         sum.add(packet.bytes.extracting(transport..<packet.byteCount))
         // A UDP checksum of zero would mean that there is none (RFC 768).
         packet.store(checksum: kind == .udp && sum.value == 0 ? 0xffff : sum.value, at: checksum)
+    }
+
+    /// The sum of a packet's pseudo-header.
+    @inline(__always)
+    private func pseudoHeader(of packet: RawSpan, length: Int, _ checksum: Int) -> Checksum {
+        guard transport > header.headerLength else {
+            return Checksum(pseudoHeaderOf: packet, header, length: length)
+        }
+        // A routing header may hide the last destination. The kernel knows it: what stands in the field is the sum for the
+        // length of the whole super-segment.
+        let whole = UInt16(template[checksum]) << 8 | UInt16(template[checksum + 1])
+        return Checksum(pseudoHeader: whole, from: end - transport, to: length)
     }
 }
 

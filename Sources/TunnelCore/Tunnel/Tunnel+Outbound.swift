@@ -58,7 +58,7 @@ extension Tunnel {
             return hold(packet, for: slot, session)
         }
         let sent = chain.outbound(
-            packet, header, compression: peers[Int(slot)].compression,
+            packet, header, for: slot, of: peers,
             sessions[session].hello.codecs(forUnit: packet.byteCount), mtu: mtu, on: &sessions[session].forData,
             to: Destination(path: path, peer: slot), into: &outbox)
         guard let sent else { return drops.count(.overflow) }
