@@ -20,16 +20,19 @@ public struct Tunnel: ~Copyable {
     var events: [TunnelEvent] = []
 
     // Who we are.
+    public internal(set) var privateKey: PrivateKey?
     public internal(set) var publicKey: PublicKey?
     var cookieChecker: CookieChecker?
     /// The MTU of the device, which padding must not exceed.
     public var mtu = 1420
+    /// The device is up. While it is down nothing is sent or received.
+    public internal(set) var isUp = true
 
     // Who they are.
     var peers = UniqueArray<Peer>()
     var freeSlots: [Int32] = []
     var slots: [PublicKey: Int32] = [:]
-    var allowedIPs = AllowedIPs()
+    public internal(set) var allowedIPs = AllowedIPs()
     var nextGeneration: UInt32 = 0
 
     // What is between us.
