@@ -4,7 +4,7 @@ import BasicContainers
 
 extension Tunnel {
     /// The device went up or down, as its owner sees it. Down: sessions end, what waited is dropped, timers stop.
-    /// Up: peers with a persistent keepalive are greeted; the others wait for traffic.
+    /// Up: peers with a persistent keepalive or with packets that wait are greeted; the others wait for traffic.
     public mutating func setUp(_ isUp: Bool, at now: Now) {
         guard isUp != self.isUp else { return }
         self.isUp = isUp
@@ -12,6 +12,7 @@ extension Tunnel {
         for slot in slots.values {
             if isUp {
                 if peers[Int(slot)].persistentKeepalive != nil { arm(.persistentKeepalive, slot, at: now.instant) }
+                if !peers[Int(slot)].staged.isEmpty { startHandshake(slot, at: now) }
             } else {
                 quiet(slot)
             }

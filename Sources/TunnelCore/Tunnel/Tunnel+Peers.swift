@@ -81,9 +81,9 @@ extension Tunnel {
         jobs.append(.peer(peers[Int(slot)].id, key, presharedKey))
     }
 
-    /// Sends there from now on, until something authentic comes from elsewhere.
+    /// Sends there from now on, until something authentic comes from elsewhere; from which address of ours is open again.
     public mutating func setEndpoint(_ endpoint: Endpoint, of key: PublicKey) {
-        guard let slot = slots[key], peers[Int(slot)].path?.remote != endpoint else { return }
+        guard let slot = slots[key] else { return }
         peers[Int(slot)].path = Path(endpoint)
     }
 
