@@ -32,6 +32,7 @@ extension Daemon {
         case .signal: log.info("down")
         case .deviceGone: log.info("the interface was deleted: down")
         case .socketGone: log.info("the socket's file was removed: down")
+        case .errandDone: break
         }
         // Before the interface goes: whoever waits for its end may make both anew at once.
         uapi.close()

@@ -40,14 +40,21 @@ extension Daemon {
         loop.setOffloads(interface.offloads)
         note(loop)
         Self.configure(&loop.tunnel, configuration, key, mtu: mtu)
-        try hooks.run(DNS.setting(interface) + interface.postUp, "PostUp")
         log.info("up: \(Self.summary(configuration)), UDP port \(loop.sockets.port), MTU \(mtu), key \(key.publicKey)")
         chores.resolveAll(configuration.peers)
 
         var events = EventLog(self, chores)
-        let ending = loop.run(self, chores, &events)
+        let early = try run(
+            DNS.setting(interface) + interface.postUp, "PostUp", hooks, beside: &loop, chores, &events)
+        let ending = early ?? loop.run(self, chores, &events)
         if case .deviceGone = ending { log.warning("the interface was deleted") }
-        hooks.runAnyway(interface.preDown, "PreDown")
+        for command in interface.preDown {
+            do throws(Failure) {
+                _ = try run([command], "PreDown", hooks, beside: &loop, chores, &events)
+            } catch {
+                log.warning(error.message)
+            }
+        }
         if interface.savesConfiguration { save(loop.tunnel.statistics()) }
         uapi.close()
         server.close()

@@ -20,6 +20,8 @@ struct DataLoop: ~Copyable {
         case deviceGone
         /// Somebody removed the file of the UAPI socket.
         case socketGone
+        /// What was to be done beside the loop is done, or failed.
+        case errandDone(Failure?)
     }
 
     enum Source: UInt64 {
@@ -52,6 +54,8 @@ struct DataLoop: ~Copyable {
     var link: LinkWatch?
     var linkDueAt = Instant.distantPast
     var socketFile: FileWatch?
+    /// Set by a command that wants the loop to end.
+    var ending: Ending?
     private var refused = RefusedCounters()
 
     private init(
@@ -107,7 +111,12 @@ struct DataLoop: ~Copyable {
             tunnel.beginTurn(at: now, idle: Interval(nanoseconds: now.instant.nanoseconds - before))
             for index in 0..<max(count, 0) {
                 switch Source(rawValue: epoll.event(at: index).token) {
-                case .device: guard readDevice(at: now) else { return .deviceGone }
+                case .device:
+                    guard readDevice(at: now) else {
+                        // It would wake us for ever.
+                        try? epoll.remove(device.descriptor)
+                        return .deviceGone
+                    }
                 case .v4: receive(Self.receive(&sockets.v4, &received, &messages), at: now)
                 case .v6: receive(Self.receive(&sockets.v6, &received, &messages), at: now)
                 case .timer: timer.take()
@@ -130,6 +139,10 @@ struct DataLoop: ~Copyable {
             if link == nil { watchLink(at: now) }
             tunnel.handleTimeout(at: now)
             finishTurn(at: now, &events)
+            if let ending {
+                self.ending = nil
+                return ending
+            }
         }
     }
 

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from lab import DropIn, Keys, Namespace, wait_until
+from lab import DropIn, Keys, Lab, Namespace, link, wait_until
+from lab.gateway import gateway
 from lab.site import preshared_key
 
 PEERS = [Keys() for _ in range(4)]
@@ -214,3 +215,39 @@ def is_over(connection):
 
 def test_wg_finds_no_interface_where_there_is_none(ours):
     assert "Unable to access interface" in ours.namespace.run("wg", "show", "nosuchlink", check=False).stderr
+
+
+# MARK: gateway run
+
+
+@pytest.fixture
+def lab():
+    with Lab() as lab:
+        yield lab
+
+
+def test_wg_reads_and_changes_an_interface_of_gateway_run_and_no_session_is_lost(lab):
+    with link(lab, compression="auto") as (a, b):
+        def wg(*words):
+            return lab.a.gateway.run("wg", *words).stdout
+        handshake = wg("show", a.name, "latest-handshakes")
+        assert handshake.split("\t")[0] == b.stats()["publicKey"]
+        peer = lab.b.keys.public
+        wg("set", a.name, "peer", peer, "persistent-keepalive", "9", "allowed-ips",
+           ",".join([*lab.b.allowed_ips, "10.77.0.0/16"]))
+        wg("set", a.name, "peer", Keys().public, "allowed-ips", "10.78.0.0/16")
+        wg("set", a.name, "listen-port", "51999")
+        assert lab.ping(lab.a, lab.b.v4, count=3)
+        assert wg("show", a.name, "latest-handshakes").splitlines()[0] + "\n" == handshake
+        assert a.stats()["listenPort"] == 51999 and len(a.stats()["peers"]) == 2
+        assert b.peer()["endpoint"].endswith(":51999")
+
+
+def test_hooks_may_ask_wg_about_the_interface(lab, tmp_path):
+    hooks = ("PostUp = wg set %i fwmark 7 && wg show %i > " + str(tmp_path / "up"),
+             "PreDown = wg show %i dump > " + str(tmp_path / "down"))
+    with gateway(lab, lab.a, interface=hooks) as a:
+        wait_until(lambda: "fwmark: 0x7" in (tmp_path / "up").read_text(), "PostUp saw the interface")
+        assert a.stats()["fwmark"] == 7
+        assert a.stop() == 0
+    assert lab.b.keys.public in (tmp_path / "down").read_text()
