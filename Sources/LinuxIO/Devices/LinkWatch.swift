@@ -19,11 +19,12 @@ public struct LinkWatch: ~Copyable {
 
     /// Begins to watch; the error is `ENODEV` if the interface is elsewhere.
     public init(_ device: borrowing TunDevice) throws(SystemError) {
+        let name = try device.currentName
+        guard device.isHere else { throw SystemError("watch the interface \(name)", number: ENODEV) }
         // The monitor first: what changes between the two is then told twice, not never.
         let monitor = try NetlinkMonitor(linksAlone: true)
         var netlink = try Netlink()
-        let name = try device.currentName
-        guard device.isHere, let state = try netlink.link(named: name) else {
+        guard let state = try netlink.link(named: name) else {
             throw SystemError("watch the interface \(name)", number: ENODEV)
         }
         self.state = state

@@ -17,6 +17,8 @@ public struct Tunnel: ~Copyable {
     public var outbox = Outbox()
     public var inbox = Inbox()
     var jobs: [HandshakeJob] = []
+    /// The next of them: there may be one for each of very many peers.
+    var nextJob = 0
     var events: [TunnelEvent] = []
 
     // Who we are.
@@ -81,8 +83,13 @@ public struct Tunnel: ~Copyable {
 
     /// The next piece of work for the handshake thread; its result comes back through `handle`.
     public mutating func pollHandshake() -> HandshakeJob? {
-        guard !jobs.isEmpty else { return nil }
-        return jobs.removeFirst()
+        guard nextJob < jobs.count else {
+            jobs.removeAll(keepingCapacity: nextJob <= 64)
+            nextJob = 0
+            return nil
+        }
+        nextJob += 1
+        return jobs[nextJob - 1]
     }
 
     /// The next thing that happened and that a person may want to know.
