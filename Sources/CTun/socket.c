@@ -2,8 +2,11 @@
 #include "ctun.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/netlink.h>
 #include <poll.h>
+#include <string.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -60,4 +63,25 @@ int ctun_netlink_receive(int fd, uint8_t *reply, size_t n, int milliseconds) {
         if (ready == 0) return -EAGAIN;
         if (ready < 0 && errno != EINTR) return -errno;
     }
+}
+
+int ctun_file_watch_open(const uint8_t *path, size_t n) {
+    char name[PATH_MAX];
+    if (n >= sizeof name) return -ENAMETOOLONG;
+    memcpy(name, path, n);
+    name[n] = 0;
+    int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (fd < 0) return -errno;
+    // A socket that is still open is not deleted by unlink, but its count of links changes, and that is an attribute.
+    if (inotify_add_watch(fd, name, IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
+void ctun_file_watch_take(int fd) {
+    char events[4096];
+    while (read(fd, events, sizeof events) > 0) continue;
 }

@@ -6,8 +6,11 @@
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -89,4 +92,38 @@ int ctun_tun_is_up(int fd) {
     if (poll(&ask, 1, 0) < 0) return -errno;
     if (ask.revents & (POLLERR | POLLNVAL)) return -EBADFD;
     return ask.revents & POLLOUT ? 1 : 0;
+}
+
+int ctun_tun_is_here(int fd) {
+    int namespace = ioctl(fd, TUNGETDEVNETNS);
+    if (namespace < 0) return -errno;
+    struct stat its, ours;
+    int failed = fstat(namespace, &its) < 0 || stat("/proc/thread-self/ns/net", &ours) < 0;
+    int error = errno;
+    close(namespace);
+    return failed ? -error : its.st_dev == ours.st_dev && its.st_ino == ours.st_ino;
+}
+
+struct errand {
+    int namespace;
+    uint32_t groups;
+    int result;
+};
+
+static void *open_there(void *context) {
+    struct errand *errand = context;
+    errand->result = setns(errand->namespace, CLONE_NEWNET) < 0 ? -errno : ctun_netlink_open(errand->groups);
+    return NULL;
+}
+
+int ctun_tun_netlink_open(int fd, uint32_t groups) {
+    int namespace = ioctl(fd, TUNGETDEVNETNS);
+    if (namespace < 0) return -errno;
+    // A thread that never comes back, so that no failure can leave the caller in a namespace that is not its own.
+    struct errand errand = {namespace, groups, -EAGAIN};
+    pthread_t thread;
+    int error = pthread_create(&thread, NULL, open_there, &errand);
+    if (error == 0) pthread_join(thread, NULL);
+    close(namespace);
+    return error == 0 ? errand.result : -error;
 }

@@ -65,7 +65,9 @@ final class Chores: Sendable {
             do throws(ResolutionError) {
                 let endpoint = try question.host.resolve()
                 asked.withLock { _ = $0.remove(question.peer) }
-                daemon.commands.post { [peer = question.peer] tunnel, _ in tunnel.setEndpoint(endpoint, of: peer) }
+                daemon.commands.post { [peer = question.peer] loop, _ in
+                    loop.tunnel.setEndpoint(endpoint, of: peer)
+                }
                 return
             } catch {
                 if question.attempts == 0 {

@@ -120,7 +120,7 @@ struct ControlRequest: Sendable {
         _ daemon: Daemon, on loop: any EventLoop, _ question: @escaping @Sendable (inout Tunnel, Now) -> Answer
     ) -> EventLoopFuture<Answer> {
         let promise = loop.makePromise(of: Answer.self)
-        let isPosted = daemon.commands.post { tunnel, now in promise.succeed(question(&tunnel, now)) }
+        let isPosted = daemon.commands.post { loop, now in promise.succeed(question(&loop.tunnel, now)) }
         if !isPosted { promise.fail(TooBusy()) }
         return promise.futureResult
     }

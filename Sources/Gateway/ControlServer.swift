@@ -6,15 +6,14 @@ import NIOHTTP1
 import NIOPosix
 import Synchronization
 
-/// HTTP/1.1 on the interface's control socket, on one event-loop thread beside the data thread.
+/// HTTP/1.1 on the interface's control socket, on an event-loop thread beside the data thread.
 final class ControlServer: Sendable {
     private let path: String
-    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private let channel: any Channel
     private let isOpen = Atomic<Bool>(true)
 
-    /// Listens on `/run/gateway/NAME.sock`, for root and the group `gateway`.
-    init(_ daemon: Daemon) throws(Failure) {
+    /// Listens on `/run/gateway/NAME.sock`, for root and the group `gateway`, on one of the group's loops.
+    init(_ daemon: Daemon, on group: MultiThreadedEventLoopGroup) throws(Failure) {
         let directory = RunDirectory.current
         let name = daemon.configuration.withLock { $0.interface.name }
         path = directory.socket(of: name)
@@ -50,6 +49,5 @@ final class ControlServer: Sendable {
         guard isOpen.exchange(false, ordering: .relaxed) else { return }
         _ = unsafe unlink(path)
         try? channel.close().wait()
-        try? group.syncShutdownGracefully()
     }
 }

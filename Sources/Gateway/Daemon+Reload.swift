@@ -35,10 +35,10 @@ extension Daemon {
         let kept = Set(new.peers.map(\.publicKey))
         let removed = old.peers.map(\.publicKey).filter { !kept.contains($0) }
         let changed = new.peers.filter { known[$0.publicKey]?.isSame(as: $0) != true }
-        commands.post { tunnel, now in
-            if tunnel.publicKey != key.publicKey { tunnel.setPrivateKey(key, at: now) }
-            for peer in removed { tunnel.removePeer(peer) }
-            for peer in changed { tunnel.setPeer(peer.publicKey, peer.tunnelConfiguration, at: now) }
+        commands.post { loop, now in
+            if loop.tunnel.publicKey != key.publicKey { loop.tunnel.setPrivateKey(key, at: now) }
+            for peer in removed { loop.tunnel.removePeer(peer) }
+            for peer in changed { loop.tunnel.setPeer(peer.publicKey, peer.tunnelConfiguration, at: now) }
         }
         chores.resolveAll(changed)
         log.info("reloaded: \(changed.count) peers new or changed, \(removed.count) removed")

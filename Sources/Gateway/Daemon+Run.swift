@@ -3,6 +3,8 @@ import Control
 import Glibc
 import Keys
 import LinuxIO
+import NIOCore
+import NIOPosix
 import Synchronization
 import TunnelCore
 
@@ -16,33 +18,45 @@ extension Daemon {
         let signals = try Failure.from(.unavailable) { () throws(SystemError) in
             try SignalFD([SIGTERM, SIGINT, SIGHUP])
         }
-        _ = signal(SIGPIPE, SIG_IGN)
-        Self.leaveNoCore()
+        Self.prepareProcess()
 
         let hooks = Hooks(interface.name, log)
         try hooks.run(interface.preUp, "PreUp")
         let plan = RoutingPlan(configuration)
-        let device = try Self.makeDevice(interface)
+        let device = try Self.makeDevice(interface.name)
         let sockets = try Self.openSockets(configuration, mark: plan.mark)
-        let port = sockets.port
-        listenPort.store(port, ordering: .relaxed)
-        let server = try ControlServer(self)
+        let uapiSocket = try UAPIServer.open(interface.name)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        defer { try? group.syncShutdownGracefully() }
+        let uapi = try UAPIServer(self, uapiSocket, on: group)
+        defer { uapi.close() }
+        let server = try ControlServer(self, on: group)
         defer { server.close() }
         let mtu = try makeNetwork(configuration, plan, device.index)
         defer { unmakeNetwork() }
         let chores = try Failure.from(.unavailable) { () throws(SystemError) in try Chores(self) }
         var loop = try makeLoop(device, sockets, signals)
+        loop.mark = plan.mark
         loop.setOffloads(interface.offloads)
+        note(loop)
         Self.configure(&loop.tunnel, configuration, key, mtu: mtu)
-        try hooks.run(DNS.setting(interface) + interface.postUp, "PostUp")
-        log.info("up: \(Self.summary(configuration)), UDP port \(port), MTU \(mtu), key \(key.publicKey)")
+        log.info("up: \(Self.summary(configuration)), UDP port \(loop.sockets.port), MTU \(mtu), key \(key.publicKey)")
         chores.resolveAll(configuration.peers)
 
         var events = EventLog(self, chores)
-        let ending = loop.run(self, chores, &events)
+        let early = try run(
+            DNS.setting(interface) + interface.postUp, "PostUp", hooks, beside: &loop, chores, &events)
+        let ending = early ?? loop.run(self, chores, &events)
         if case .deviceGone = ending { log.warning("the interface was deleted") }
-        hooks.runAnyway(interface.preDown, "PreDown")
+        for command in interface.preDown {
+            do throws(Failure) {
+                _ = try run([command], "PreDown", hooks, beside: &loop, chores, &events)
+            } catch {
+                log.warning(error.message)
+            }
+        }
         if interface.savesConfiguration { save(loop.tunnel.statistics()) }
+        uapi.close()
         server.close()
         unmakeNetwork()
         loop.close()
@@ -83,7 +97,7 @@ extension Daemon {
         }
     }
 
-    private func makeLoop(
+    func makeLoop(
         _ device: consuming TunDevice, _ sockets: consuming UDPSocketPair, _ signals: consuming SignalFD
     ) throws(Failure) -> DataLoop {
         do throws(SystemError) {
@@ -93,9 +107,9 @@ extension Daemon {
         }
     }
 
-    private static func makeDevice(_ interface: Configuration.Interface) throws(Failure) -> TunDevice {
+    static func makeDevice(_ name: InterfaceName) throws(Failure) -> TunDevice {
         do throws(SystemError) {
-            return try TunDevice(name: interface.name.description, kind: .tun)
+            return try TunDevice(name: name.description, kind: .tun)
         } catch {
             switch error.number {
             case EPERM, EACCES:
@@ -104,13 +118,13 @@ extension Daemon {
                 throw Failure(.unavailable, "\(error); load the kernel's tun module (modprobe tun)")
             case EBUSY:
                 throw Failure(
-                    .cantCreate, "an interface named \(interface.name) exists already; rename the file or remove it")
+                    .cantCreate, "an interface named \(name) exists already; choose another name or remove it")
             default: throw Failure(.unavailable, "\(error)")
             }
         }
     }
 
-    private static func openSockets(_ configuration: Configuration, mark: UInt32) throws(Failure) -> UDPSocketPair {
+    static func openSockets(_ configuration: Configuration, mark: UInt32) throws(Failure) -> UDPSocketPair {
         do throws(SystemError) {
             return try UDPSocket.pair(port: configuration.interface.listenPort, fwmark: mark)
         } catch {
@@ -154,8 +168,10 @@ extension Daemon {
         }
     }
 
-    /// Session keys must not end up in a file: no core dumps, and as much locked memory as there are sessions.
-    private static func leaveNoCore() {
+    /// A client that hangs up must not end us, and session keys must not end up in a file: no core
+    /// dumps, and as much locked memory as there are sessions.
+    static func prepareProcess() {
+        _ = signal(SIGPIPE, SIG_IGN)
         var none = rlimit(rlim_cur: 0, rlim_max: 0)
         _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
         var all = rlimit(rlim_cur: rlim_t.max, rlim_max: rlim_t.max)

@@ -1,11 +1,12 @@
 import CTun
+import Control
 import Glibc
 import LinuxIO
 import Synchronization
 import TunnelCore
 
-/// Something to be done to the tunnel on the data thread. It must not block.
-typealias TunnelCommand = @Sendable (inout Tunnel, Now) -> Void
+/// Something to be done on the data thread. It must not block, nor take longer than a few milliseconds.
+typealias LoopCommand = @Sendable (inout DataLoop, Now) -> Void
 
 /// The data thread: one epoll over the device, the sockets, a timer and the mailboxes.
 ///
@@ -17,10 +18,14 @@ struct DataLoop: ~Copyable {
     enum Ending {
         case signal
         case deviceGone
+        /// Somebody removed the file of the UAPI socket.
+        case socketGone
+        /// What was to be done beside the loop is done, or failed.
+        case errandDone(Failure?)
     }
 
-    private enum Source: UInt64 {
-        case device, v4, v6, timer, signals, commands, results
+    enum Source: UInt64 {
+        case device, v4, v6, timer, signals, commands, results, link, socketFile
     }
 
     /// Frames and turns of the sockets that one wake-up handles before it looks at the others.
@@ -30,10 +35,13 @@ struct DataLoop: ~Copyable {
     var tunnel = Tunnel(chacha: .fastest)
     let device: TunDevice
     var sockets: UDPSocketPair
-    private var epoll: Epoll
+    /// The mark on what the sockets send; 0 is none.
+    var mark: UInt32 = 0
+    var offloads: Set<Configuration.Offload> = []
+    var epoll: Epoll
     private let timer: TimerFD
     private let signals: SignalFD
-    private let commands: Mailbox<TunnelCommand>
+    private let commands: Mailbox<LoopCommand>
     private let results: Mailbox<HandshakeResult>
     private let handshakes: WorkThread<HandshakeJob>
 
@@ -42,11 +50,17 @@ struct DataLoop: ~Copyable {
     private var messages = [ctun_received](repeating: ctun_received(), count: UDPSocket.batch)
     private var departures = Departures()
     private var timerSetTo: Instant?
+    /// What becomes of the interface; `nil` while that can't be known, and then when to look again.
+    var link: LinkWatch?
+    var linkDueAt = Instant.distantPast
+    var socketFile: FileWatch?
+    /// Set by a command that wants the loop to end.
+    var ending: Ending?
     private var refused = RefusedCounters()
 
     private init(
         _ device: consuming TunDevice, _ sockets: consuming UDPSocketPair, _ epoll: consuming Epoll,
-        _ timer: consuming TimerFD, _ signals: consuming SignalFD, _ commands: Mailbox<TunnelCommand>,
+        _ timer: consuming TimerFD, _ signals: consuming SignalFD, _ commands: Mailbox<LoopCommand>,
         _ results: Mailbox<HandshakeResult>, _ handshakes: WorkThread<HandshakeJob>
     ) {
         self.device = device
@@ -62,9 +76,9 @@ struct DataLoop: ~Copyable {
     /// Takes over the device and the sockets and starts the handshake thread.
     static func make(
         _ device: consuming TunDevice, _ sockets: consuming UDPSocketPair, _ signals: consuming SignalFD,
-        _ commands: Mailbox<TunnelCommand>
+        _ commands: Mailbox<LoopCommand>
     ) throws(SystemError) -> DataLoop {
-        let epoll = try Epoll()
+        var epoll = try Epoll()
         let timer = try TimerFD()
         // Every initiation under way has room for its result, and so has every peer for one of ours.
         let results = try Mailbox<HandshakeResult>(capacity: Limits.handshakeQueue + Limits.peers)
@@ -75,8 +89,7 @@ struct DataLoop: ~Copyable {
             return { worker.perform($0) }
         }
         try epoll.add(device.descriptor, token: Source.device.rawValue)
-        if let descriptor = sockets.v4?.descriptor { try epoll.add(descriptor, token: Source.v4.rawValue) }
-        if let descriptor = sockets.v6?.descriptor { try epoll.add(descriptor, token: Source.v6.rawValue) }
+        try watch(&sockets, &epoll)
         try epoll.add(timer.descriptor, token: Source.timer.rawValue)
         try epoll.add(signals.descriptor, token: Source.signals.rawValue)
         try epoll.add(commands.descriptor, token: Source.commands.rawValue)
@@ -89,6 +102,7 @@ struct DataLoop: ~Copyable {
 
     /// Runs until a signal or the end of the device.
     mutating func run(_ daemon: Daemon, _ chores: Chores, _ events: inout EventLog) -> Ending {
+        watchLink(at: Self.now())
         finishTurn(at: Self.now(), &events)
         while true {
             let before = bootTime()
@@ -97,7 +111,12 @@ struct DataLoop: ~Copyable {
             tunnel.beginTurn(at: now, idle: Interval(nanoseconds: now.instant.nanoseconds - before))
             for index in 0..<max(count, 0) {
                 switch Source(rawValue: epoll.event(at: index).token) {
-                case .device: guard readDevice(at: now) else { return .deviceGone }
+                case .device:
+                    guard readDevice(at: now) else {
+                        // It would wake us for ever.
+                        try? epoll.remove(device.descriptor)
+                        return .deviceGone
+                    }
                 case .v4: receive(Self.receive(&sockets.v4, &received, &messages), at: now)
                 case .v6: receive(Self.receive(&sockets.v6, &received, &messages), at: now)
                 case .timer: timer.take()
@@ -110,13 +129,20 @@ struct DataLoop: ~Copyable {
                 case .commands:
                     refused.received = UInt64(sockets.v4?.overflows ?? 0) + UInt64(sockets.v6?.overflows ?? 0)
                     daemon.refused.withLock { $0 = refused }
-                    for command in commands.takeAll() { command(&tunnel, now) }
+                    for command in commands.takeAll() { command(&self, now) }
                 case .results: for result in results.takeAll() { tunnel.handle(result, at: now) }
+                case .link: readLink(at: now)
+                case .socketFile: if socketFile?.isGone() == true { return .socketGone }
                 case nil: break
                 }
             }
+            if link == nil { watchLink(at: now) }
             tunnel.handleTimeout(at: now)
             finishTurn(at: now, &events)
+            if let ending {
+                self.ending = nil
+                return ending
+            }
         }
     }
 
@@ -127,7 +153,7 @@ struct DataLoop: ~Copyable {
             if !handshakes.post(job) { refused.handshakes += 1 }
         }
         while let event = tunnel.pollEvent() { events.note(event, at: now.instant) }
-        let next = tunnel.nextTimeout
+        let next = link == nil ? min(tunnel.nextTimeout ?? linkDueAt, linkDueAt) : tunnel.nextTimeout
         guard next != timerSetTo else { return }
         timerSetTo = next
         if let next { timer.arm(at: next.nanoseconds) } else { timer.disarm() }
@@ -140,6 +166,8 @@ struct DataLoop: ~Copyable {
         for _ in 0..<Self.turn {
             let length = Self.readFrame(device, &frame, &tunnel, at: now)
             guard length > 0 else { return -length != EBADFD }
+            // What is not up sends nothing: it went up, and the watch has not told yet.
+            if !tunnel.isUp { noteUp(at: now) }
             if !tunnel.outbox.hasRoom { send() }
         }
         return true
@@ -163,6 +191,7 @@ struct DataLoop: ~Copyable {
 
     /// Opens what is in the first `count` messages.
     private mutating func receive(_ count: Int, at now: Now) {
+        if count > 0, !tunnel.isUp { noteUp(at: now) }
         for index in 0..<count {
             let message = messages[index]
             guard let sender = message.sender, message.truncated == 0 else { continue }
@@ -203,7 +232,7 @@ struct DataLoop: ~Copyable {
 
     // MARK: Flush
 
-    private mutating func flush() {
+    mutating func flush() {
         write()
         send()
     }

@@ -10,12 +10,34 @@ struct Log: Sendable {
         case info = 6
     }
 
+    /// How much is written.
+    enum Level: Int {
+        case silent = 0
+        case errors = 3
+        case warnings = 4
+        case information = 6
+
+        /// What `LOG_LEVEL` asks for, in the words of wireguard-go; `nil` if it is not set or another.
+        static var wanted: Level? {
+            guard let value = unsafe getenv("LOG_LEVEL") else { return nil }
+            switch unsafe String(cString: value) {
+            case "verbose", "debug", "info": return .information
+            case "error": return .errors
+            case "silent": return .silent
+            default: return nil
+            }
+        }
+    }
+
     /// The interface.
     private let name: String
+    private let level: Level
     private let isJournal: Bool
 
-    init(_ name: String) {
+    /// `level` is what holds unless `LOG_LEVEL` says otherwise.
+    init(_ name: String, _ level: Level) {
         self.name = name
+        self.level = Level.wanted ?? level
         isJournal = unsafe getenv("JOURNAL_STREAM") != nil
     }
 
@@ -27,6 +49,7 @@ struct Log: Sendable {
     func error(_ message: String) { write(.error, message) }
 
     private func write(_ priority: Priority, _ message: String) {
+        guard priority.rawValue <= level.rawValue else { return }
         let line = message.split { $0.isNewline }.joined(separator: " ")
         Self.print(isJournal ? "<\(priority.rawValue)>\(name): \(line)" : "\(name): \(line)")
     }

@@ -13,7 +13,7 @@ extension Daemon {
             interface: configuration.interface.name.description,
             publicKey: tunnel.publicKey?.description,
             listenPort: listenPort.load(ordering: .relaxed),
-            fwmark: RoutingPlan(configuration).mark,
+            fwmark: mark.load(ordering: .relaxed),
             uptimeSeconds: uptime,
             peers: tunnel.peers.map { Self.describe($0, peers[$0.publicKey]) },
             drops: InterfaceDrops(tunnel.drops, refused.withLock { $0 }))
@@ -33,13 +33,13 @@ extension Daemon {
             rxBytes: peer.received,
             txBytes: peer.sent,
             cipher: peer.cipher.name,
-            compression: describe(peer.traffic, configuration?.compression, isActive: peer.compresses),
+            compression: describe(peer.traffic, peer.compression.name, isActive: peer.compresses),
             drops: PeerDrops(peer.drops),
             error: peer.refusesCipher ? "the peer does not do AES-256-GCM, which Cipher = aes256gcm demands" : nil)
     }
 
     private static func describe(
-        _ traffic: CompressionCounters, _ configured: Configuration.Compression?, isActive: Bool
+        _ traffic: CompressionCounters, _ configured: String, isActive: Bool
     ) -> CompressionStatistics {
         var codecs: [String: CodecStatistics] = [:]
         for codec in Codec.allCases {
@@ -48,7 +48,7 @@ extension Daemon {
                 units: traffic.units[Int(codec.rawValue)], plainBytes: bytes.plain, wireBytes: bytes.wire)
         }
         return CompressionStatistics(
-            configured: configured?.rawValue ?? Configuration.Compression.off.rawValue,
+            configured: configured,
             active: isActive,
             tx: ByteCounts(traffic.sent),
             rx: ByteCounts(traffic.received),

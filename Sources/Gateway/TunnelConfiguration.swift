@@ -13,26 +13,42 @@ extension Configuration.Peer {
             allowedIPs: allowedIPs,
             persistentKeepalive: persistentKeepalive.map { .seconds($0.components.seconds) },
             compression: CompressionPolicy(
-                compressionMode,
+                compression.mode,
                 skip: compressionSkip.map { TrafficRules($0.map(\.rule)) },
                 only: compressionOnly.map { TrafficRules($0.map(\.rule)) }),
-            cipher: cipherPolicy)
+            cipher: cipher.policy)
     }
+}
 
-    private var cipherPolicy: CipherPolicy {
-        switch cipher {
+extension Configuration.Cipher {
+    var policy: CipherPolicy {
+        switch self {
         case .chacha20poly1305: .chacha20poly1305
         case .auto: .auto
         case .aes256gcm: .aes256gcm
         }
     }
+}
 
-    private var compressionMode: CompressionPolicy.Mode {
-        switch compression {
+extension Configuration.Compression {
+    var mode: CompressionPolicy.Mode {
+        switch self {
         case .off: .off
         case .receive: .receive
         case .auto, .zstd: .auto
         case .deflate: .codec(.deflate)
+        }
+    }
+}
+
+extension CompressionPolicy {
+    /// What stands for its mode in the configuration.
+    var name: String {
+        switch mode {
+        case .off: Configuration.Compression.off.rawValue
+        case .receive: Configuration.Compression.receive.rawValue
+        case .auto: Configuration.Compression.auto.rawValue
+        case .codec(let codec): codec.name
         }
     }
 }

@@ -36,7 +36,7 @@ import Testing
         }
         expectSame(trie, list)
         for entry in list.entries { trie.remove(entry.prefix, entry.slot) }
-        #expect(trie.all().isEmpty)
+        #expect((0..<20).allSatisfy { trie.prefixes(of: $0).isEmpty })
         #expect(trie.lookup(.v4(0)) == -1 && trie.lookup(.v6(0)) == -1)
     }
 
@@ -63,7 +63,7 @@ import Testing
         var trie = AllowedIPs()
         trie.insert(prefix, 1)
         trie.insert(prefix, 2)
-        #expect(trie.all().map(\.slot) == [2])
+        #expect(trie.prefixes(of: 1).isEmpty && trie.prefixes(of: 2) == [prefix])
         trie.remove(prefix, 1)
         #expect(trie.lookup(.v4(0x0a00_0001)) == 2)
         trie.remove(prefix, 2)
@@ -88,14 +88,26 @@ import Testing
         let pair = Pair()
         pair.link.change(pair.alice) { tunnel, _ in tunnel.setAllowedIPs(prefixes, of: pair.bob.publicKey) }
         let listed = pair.alice.statistics(of: pair.bob)?.allowedIPs
-        #expect(listed == prefixes.filter { $0.address.isV4 } + prefixes.filter { !$0.address.isV4 })
+        #expect(listed == prefixes)
+    }
+
+    @Test("taking a peer's prefixes in portions takes all of them and nobody else's")
+    func portions() throws {
+        var trie = AllowedIPs()
+        for number in UInt32(0)..<1000 {
+            trie.insert(try #require(Prefix(.v4(number << 8), length: 24)), Int32(number % 2))
+            trie.insert(try #require(Prefix(.v6(UInt128(number) << 64), length: 64)), Int32(number % 2))
+        }
+        var portions = 0
+        while trie.removeSome(1, atMost: 300) > 0 { portions += 1 }
+        #expect(portions == 4)
+        #expect(trie.prefixes(of: 1).isEmpty && trie.prefixes(of: 0).count == 1000)
     }
 
     private func expectSame(_ trie: AllowedIPs, _ list: PlainList) {
-        let v4 = list.entries.filter { $0.prefix.address.isV4 }
-        let v6 = list.entries.filter { !$0.prefix.address.isV4 }
-        #expect(trie.all().map(\.prefix) == (v4 + v6).map(\.prefix))
-        #expect(trie.all().map(\.slot) == (v4 + v6).map(\.slot))
+        for slot in Int32(0)..<20 {
+            #expect(trie.prefixes(of: slot) == list.entries.filter { $0.slot == slot }.map(\.prefix))
+        }
     }
 
     /// Few bits vary, so that prefixes meet.
@@ -122,7 +134,6 @@ private struct PlainList {
 
     mutating func insert(_ prefix: Prefix, _ slot: Int32) {
         if let place = entries.firstIndex(where: { $0.prefix == prefix }) {
-            guard entries[place].slot != slot else { return }
             entries.remove(at: place)
         }
         entries.append((prefix, slot))

@@ -45,6 +45,14 @@ long ctun_tun_write_pieces(int fd, const struct ctun_piece *pieces, size_t count
 /// 1 if the interface is up, 0 if it is down, -EBADFD if it is gone; works from any network namespace.
 int ctun_tun_is_up(int fd);
 
+/// 1 if the interface is in our network namespace, 0 if it is in another. -EPERM without CAP_NET_ADMIN there, -EINVAL or
+/// -ENOTTY from a kernel before 5.2.
+int ctun_tun_is_here(int fd);
+
+/// A socket of NETLINK_ROUTE in the network namespace where the interface is now, as ctun_netlink_open makes one in ours. It
+/// keeps that namespace alive, so close it soon. -EPERM without CAP_SYS_ADMIN there; else as ctun_tun_is_here.
+int ctun_tun_netlink_open(int fd, uint32_t groups);
+
 // --- udp.c, udp_send.c, udp_receive.c --------------------------------------------------------------------------------
 
 /// An address and port in host order. `family` is 4 (`low` holds the 32 bits), 6, or 0 for none.
@@ -200,5 +208,11 @@ int ctun_netlink_send(int fd, const uint8_t *__counted_by(n) request __noescape,
 /// One datagram from the kernel, waiting up to `milliseconds`; those of other processes are passed over.
 /// -EAGAIN if none came, -EMSGSIZE if it was longer than `n`.
 int ctun_netlink_receive(int fd, uint8_t *__counted_by(n) reply __noescape, size_t n, int milliseconds);
+
+/// A non-blocking descriptor that is readable after the file at `path` (`n` bytes, without terminator) was unlinked,
+/// moved or changed in its attributes.
+int ctun_file_watch_open(const uint8_t *__counted_by(n) path __noescape, size_t n);
+/// Takes what has come.
+void ctun_file_watch_take(int fd);
 
 #endif

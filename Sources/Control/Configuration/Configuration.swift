@@ -55,6 +55,8 @@ extension Configuration {
         case inline(PrivateKey)
         /// A path as written, perhaps relative to the config file's folder; `loadPrivateKey()` reads it.
         case file(String)
+        /// There is no file: a key may come later, over a socket, and lives in memory alone.
+        case unset
     }
 }
 

@@ -16,6 +16,7 @@ extension Configuration {
         if holdsSecret { diagnostics += Self.permissionWarning(file) }
         switch interface.privateKey {
         case .inline(let key): return (key, diagnostics)
+        case .unset: return (nil, diagnostics)
         case .file: break
         }
         guard let path = keyPath else { return (nil, diagnostics) }
@@ -47,6 +48,7 @@ extension Configuration {
     /// Writes another private key to where this one came from: the config file's line, or the key file. The file is
     /// replaced in one step and keeps its mode. The configuration in memory stays as it is.
     public func storePrivateKey(_ key: PrivateKey) throws(FileFailure) {
+        if case .unset = interface.privateKey { return }
         if let path = keyPath {
             let text = try TextFile.read(path)
             let old = text.trimmed

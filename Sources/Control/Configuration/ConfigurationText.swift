@@ -22,6 +22,7 @@ extension Configuration.Interface {
         switch privateKey {
         case .inline(let key): lines.add(.privateKey, key.base64)
         case .file(let path): lines.add(ours: .privateKeyFile, path)
+        case .unset: break
         }
         if listenPort != 0 { lines.add(.listenPort, "\(listenPort)") }
         if fwmark != 0 { lines.add(.fwmark, "0x\(String(fwmark, radix: 16))") }

@@ -14,7 +14,8 @@ struct GatewayDaemon: ParsableCommand {
             WireGuard peer this is WireGuard; to another gateway it also compresses.
             """,
         version: Release.version,
-        subcommands: [RunCommand.self, CheckCommand.self])
+        subcommands: [RunCommand.self, CheckCommand.self, InterfaceCommand.self],
+        defaultSubcommand: InterfaceCommand.self)
 
     /// As ArgumentParser's own, but an error is one line.
     static func main() {

@@ -15,6 +15,6 @@ struct RunCommand: ParsableCommand {
 
     func run() throws {
         let (configuration, key) = try file.load()
-        try Daemon(configuration).run(key)
+        try Daemon(configuration, Log("\(configuration.interface.name)", .information)).run(key)
     }
 }

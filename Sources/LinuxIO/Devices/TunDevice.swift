@@ -26,6 +26,7 @@ public struct TunDevice: ~Copyable, Sendable {
     public let kind: Kind
     /// The name at the start. Others may rename the interface; `index` stays, until it moves to another namespace.
     public let name: String
+    /// Its number in the namespace that we are in; 0 if it was in another when it was taken over.
     public let index: UInt32
     private let file: FileDescriptor
 
@@ -48,7 +49,7 @@ public struct TunDevice: ~Copyable, Sendable {
         let raw = descriptor.raw
         let isTap = try SystemError.check(ctun_tun_adopt(raw), "take over the TUN descriptor \(raw)") == 1
         let name = try Self.name(of: raw)
-        let index = try Self.index(of: name)
+        let index = unsafe if_nametoindex(name)
         self.file = descriptor
         self.kind = isTap ? .tap : .tun
         self.name = name
@@ -68,6 +69,11 @@ public struct TunDevice: ~Copyable, Sendable {
         case 0: .down
         default: .gone
         }
+    }
+
+    /// The interface's name now; others may have given it another.
+    public var currentName: String {
+        get throws(SystemError) { try Self.name(of: file.raw) }
     }
 
     /// What the kernel may hand over uncut or without checksums, and take as such. None at the start.

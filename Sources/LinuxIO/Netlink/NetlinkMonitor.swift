@@ -21,8 +21,10 @@ public struct NetlinkMonitor: ~Copyable, Sendable {
     private let file: FileDescriptor
     private var buffer = [UInt8](repeating: 0, count: 32 << 10)
 
-    public init() throws(SystemError) {
-        let groups = RTNetlink.linkGroup | RTNetlink.addressGroups | RTNetlink.routeGroups
+    /// `linksAlone` leaves addresses and routes out, of which there may be very many.
+    public init(linksAlone: Bool = false) throws(SystemError) {
+        let others = RTNetlink.addressGroups | RTNetlink.routeGroups
+        let groups = RTNetlink.linkGroup | (linksAlone ? 0 : others)
         file = try FileDescriptor(ctun_netlink_open(groups), "open a netlink socket that listens")
     }
 

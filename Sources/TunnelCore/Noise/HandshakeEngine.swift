@@ -49,8 +49,8 @@ public enum HandshakeFailure: Sendable {
 
 /// Everything of the handshake that costs X25519 (190 µs a side): owned by one thread, fed with jobs.
 ///
-/// It alone knows the private key, the preshared keys, the pending handshakes and the timestamps of the initiations
-/// that came. It has no clock and no socket; jobs bring the time.
+/// It alone uses the private key and the preshared keys, and knows the pending handshakes and the timestamps of the
+/// initiations that came. It has no clock and no socket; jobs bring the time.
 public struct HandshakeEngine: ~Copyable {
     private var identity: Identity?
     private var peers: [PeerID: Peer] = [:]

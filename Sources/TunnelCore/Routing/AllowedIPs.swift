@@ -2,9 +2,12 @@ public import Addresses
 
 /// Which peer each inner address belongs to, both ways: where a packet to it goes, and who may send a packet from it
 /// (the whitepaper's cryptokey routing, §2). A prefix belongs to one peer at a time; the longest one decides.
-public struct AllowedIPs {
+///
+/// A copy is a snapshot that costs nothing until either is changed: another thread may read it while this one goes on.
+public struct AllowedIPs: Sendable {
     private var v4 = PrefixTrie<UInt32>()
     private var v6 = PrefixTrie<UInt128>()
+    private var sequence: UInt64 = 0
 
     public init() {}
 
@@ -19,9 +22,10 @@ public struct AllowedIPs {
 
     /// Gives `prefix` to the peer in `slot`, whosever it was before.
     public mutating func insert(_ prefix: Prefix, _ slot: Int32) {
+        sequence &+= 1
         switch prefix.address {
-        case .v4(let bits): v4.insert(bits, length: prefix.length, slot)
-        case .v6(let bits): v6.insert(bits, length: prefix.length, slot)
+        case .v4(let bits): v4.insert(bits, length: prefix.length, slot, sequence: sequence)
+        case .v6(let bits): v6.insert(bits, length: prefix.length, slot, sequence: sequence)
         }
     }
 
@@ -34,13 +38,35 @@ public struct AllowedIPs {
     }
 
     /// Takes everything away from the peer in `slot`.
-    public mutating func removeAll(_ slot: Int32) {
-        for (prefix, owner) in all() where owner == slot { remove(prefix, slot) }
+    public mutating func removeAll(_ slot: Int32) { _ = removeSome(slot, atMost: .max) }
+
+    /// Takes up to `count` prefixes away from the peer in `slot`; how many those were.
+    public mutating func removeSome(_ slot: Int32, atMost count: Int) -> Int {
+        var removed = 0
+        while removed < count, let (bits, length) = v4.first(of: slot) {
+            v4.remove(bits, length: length, slot)
+            removed += 1
+        }
+        while removed < count, let (bits, length) = v6.first(of: slot) {
+            v6.remove(bits, length: length, slot)
+            removed += 1
+        }
+        return removed
     }
 
-    /// All prefixes and their owners, each family in the order in which they were given.
-    public func all() -> [(prefix: Prefix, slot: Int32)] {
-        v4.all().compactMap { entry in Prefix(.v4(entry.bits), length: entry.length).map { ($0, entry.value) } }
-            + v6.all().compactMap { entry in Prefix(.v6(entry.bits), length: entry.length).map { ($0, entry.value) } }
+    /// What a peer has, in the order in which it was given.
+    public func prefixes(of peer: PeerID) -> [Prefix] { prefixes(of: peer.slot) }
+
+    /// What the peer in `slot` has, in the order in which it was given.
+    public func prefixes(of slot: Int32) -> [Prefix] {
+        var entries: [(prefix: Prefix, sequence: UInt64)] = []
+        func note(_ address: IPAddress, _ length: Int, _ sequence: UInt64) {
+            if let prefix = Prefix(address, length: length) { entries.append((prefix, sequence)) }
+        }
+        v4.forEach(of: slot) { note(.v4($0), $1, $2) }
+        let v4Count = entries.count
+        v6.forEach(of: slot) { note(.v6($0), $1, $2) }
+        if v4Count > 0, v4Count < entries.count { entries.sort { $0.sequence < $1.sequence } }
+        return entries.map(\.prefix)
     }
 }

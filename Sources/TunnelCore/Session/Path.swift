@@ -7,6 +7,11 @@ public struct PeerID: Hashable, Sendable {
     let generation: UInt32
 }
 
+extension PeerID: Comparable {
+    /// The order in which peers were added.
+    public static func < (a: PeerID, b: PeerID) -> Bool { a.generation < b.generation }
+}
+
 /// How to reach a peer: its endpoint, and the address of ours that it talks to.
 public struct Path: Hashable, Sendable {
     public var remote: Endpoint

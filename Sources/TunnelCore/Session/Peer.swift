@@ -13,7 +13,7 @@ struct Peer: ~Copyable {
     var persistentKeepalive: Interval?
     var compression: CompressionPolicy
     var cipher: CipherPolicy
-    var hasPresharedKey: Bool
+    var presharedKey: PresharedKey?
 
     // Where it is: the last address from which something authentic came.
     var path: Path?
@@ -54,7 +54,7 @@ struct Peer: ~Copyable {
         persistentKeepalive = configuration.persistentKeepalive
         compression = configuration.compression
         cipher = configuration.cipher
-        hasPresharedKey = configuration.presharedKey != nil
+        presharedKey = configuration.presharedKey
         path = configuration.endpoint.map { Path($0) }
         cookies = CookieJar(publicKey)
     }

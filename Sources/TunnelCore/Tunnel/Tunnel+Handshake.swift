@@ -12,7 +12,7 @@ extension Tunnel {
     mutating func startHandshake(_ slot: Int32, at now: Now) {
         // Whoever asks while we try makes us try for 90 s more (whitepaper §6.4).
         peers[Int(slot)].handshakeAttempts = 0
-        guard publicKey != nil, peers[Int(slot)].path != nil,
+        guard isUp, publicKey != nil, peers[Int(slot)].path != nil,
             now.instant - peers[Int(slot)].lastInitiation >= Limits.rekeyTimeout
         else { return }
         initiate(slot, at: now)

@@ -9,6 +9,7 @@ extension Tunnel {
     public mutating func handleDatagram(
         _ datagram: inout MutableRawSpan, from path: Path, trafficClass: UInt8, at now: Now
     ) {
+        guard isUp else { return }
         switch Message(datagram.bytes) {
         case .transport(let receiver):
             handleTransport(&datagram, receiver, from: path, CongestionBits(rawValue: trafficClass & 3), at: now)

@@ -5,16 +5,35 @@ public import Keys
 // What the operator changes. Nothing here drops a session that did not change.
 
 extension Tunnel {
-    /// Sets or takes away our private key. All sessions end: they were made with the old one.
+    /// Sets or takes away our private key. All sessions end: they were made with the old one; where
+    /// there was one, another is asked for at once.
     public mutating func setPrivateKey(_ key: PrivateKey?, at now: Now) {
+        privateKey = key
         publicKey = key?.publicKey
         cookieChecker = publicKey.map { CookieChecker($0) }
         jobs.append(.identity(key))
         indices.removeReserved()
+        // Ourselves as a peer would be a loop.
+        if let publicKey { removePeer(publicKey) }
         for slot in slots.values {
+            let hadSession = peers[Int(slot)].current >= 0
             endSessions(slot)
             peers[Int(slot)].lastInitiation = .distantPast
+            if hadSession { startHandshake(slot, at: now) }
         }
+    }
+
+    public func hasPeer(_ key: PublicKey) -> Bool { slots[key] != nil }
+
+    /// Any of the peers; `nil` if there is none.
+    public var somePeer: PublicKey? { slots.first?.key }
+
+    /// Adds a peer about which nothing else is said yet; false if there are too many.
+    public mutating func addPeer(_ key: PublicKey) -> Bool {
+        guard slots[key] == nil else { return true }
+        guard slots.count < Limits.peers else { return false }
+        insert(key, PeerConfiguration())
+        return true
     }
 
     /// Adds a peer, or changes everything that is said about one that is there; its sessions stay.
@@ -58,13 +77,13 @@ extension Tunnel {
     /// Takes effect with the next handshake.
     public mutating func setPresharedKey(_ presharedKey: PresharedKey?, of key: PublicKey) {
         guard let slot = slots[key] else { return }
-        peers[Int(slot)].hasPresharedKey = presharedKey != nil
+        peers[Int(slot)].presharedKey = presharedKey
         jobs.append(.peer(peers[Int(slot)].id, key, presharedKey))
     }
 
-    /// Sends there from now on, until something authentic comes from elsewhere.
+    /// Sends there from now on, until something authentic comes from elsewhere; from which address of ours is open again.
     public mutating func setEndpoint(_ endpoint: Endpoint, of key: PublicKey) {
-        guard let slot = slots[key], peers[Int(slot)].path?.remote != endpoint else { return }
+        guard let slot = slots[key] else { return }
         peers[Int(slot)].path = Path(endpoint)
     }
 
@@ -73,6 +92,24 @@ extension Tunnel {
         guard let slot = slots[key] else { return }
         allowedIPs.removeAll(slot)
         for prefix in prefixes { allowedIPs.insert(prefix, slot) }
+    }
+
+    /// Gives a peer one more prefix, which is taken from another that has it.
+    public mutating func allow(_ prefix: Prefix, for key: PublicKey) {
+        guard let slot = slots[key] else { return }
+        allowedIPs.insert(prefix, slot)
+    }
+
+    /// Takes a prefix from a peer, if it has it.
+    public mutating func disallow(_ prefix: Prefix, for key: PublicKey) {
+        guard let slot = slots[key] else { return }
+        allowedIPs.remove(prefix, slot)
+    }
+
+    /// Takes up to `count` of its prefixes from a peer; how many those were.
+    public mutating func disallowSome(of key: PublicKey, atMost count: Int) -> Int {
+        guard let slot = slots[key] else { return 0 }
+        return allowedIPs.removeSome(slot, atMost: count)
     }
 
     /// `nil`: none. One that was not there before begins with a keepalive now.
@@ -98,6 +135,18 @@ extension Tunnel {
         endSessions(slot)
         peers[Int(slot)].lastInitiation = .distantPast
         if hadSession { startHandshake(slot, at: now) }
+    }
+
+    public mutating func setCompression(_ mode: CompressionPolicy.Mode, of key: PublicKey, at now: Now) {
+        guard let slot = slots[key] else { return }
+        var compression = peers[Int(slot)].compression
+        compression.mode = mode
+        setOptions(compression, peers[Int(slot)].cipher, of: key, at: now)
+    }
+
+    public mutating func setCipher(_ cipher: CipherPolicy, of key: PublicKey, at now: Now) {
+        guard let slot = slots[key] else { return }
+        setOptions(peers[Int(slot)].compression, cipher, of: key, at: now)
     }
 
     /// The local address that a peer is answered from was refused by the system: let the routing table choose.

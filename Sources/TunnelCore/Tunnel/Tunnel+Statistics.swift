@@ -12,10 +12,11 @@ public struct TunnelStatistics: Sendable {
 
 /// What is known of one peer.
 public struct PeerStatistics: Sendable {
+    public let id: PeerID
     public let publicKey: PublicKey
-    public let hasPresharedKey: Bool
+    public let presharedKey: PresharedKey?
     public let endpoint: Endpoint?
-    public let allowedIPs: [Prefix]
+    public var allowedIPs: [Prefix] = []
     public let persistentKeepalive: Interval?
     public let lastHandshake: WallTime?
     /// UDP payload of everything authentic, as `wg` counts.
@@ -30,29 +31,36 @@ public struct PeerStatistics: Sendable {
     public let compresses: Bool
     public let traffic: CompressionCounters
     public let drops: DropCounters
+
+    public var hasPresharedKey: Bool { presharedKey != nil }
 }
 
 extension Tunnel {
     /// A snapshot; peers in the order in which they were added.
     public func statistics() -> TunnelStatistics {
-        let allowed = Dictionary(grouping: allowedIPs.all(), by: \.slot)
-        var order = Array(slots.values)
-        order.sort { peers[Int($0)].id.generation < peers[Int($1)].id.generation }
-        return TunnelStatistics(
-            publicKey: publicKey,
-            peers: order.map { statistics(of: $0, allowedIPs: (allowed[$0] ?? []).map(\.prefix)) },
-            drops: drops)
+        var found = peerStatistics(inPlaces: 0..<peerPlaces).sorted { $0.id < $1.id }
+        for index in found.indices { found[index].allowedIPs = allowedIPs.prefixes(of: found[index].id) }
+        return TunnelStatistics(publicKey: publicKey, peers: found, drops: drops)
     }
 
-    private func statistics(of slot: Int32, allowedIPs: [Prefix]) -> PeerStatistics {
+    /// How many places for peers there are; some may be empty.
+    public var peerPlaces: Int { peers.count }
+
+    /// The peers in some of the places, in no order and without their AllowedIPs: for a snapshot that is made in parts,
+    /// so that none takes long.
+    public func peerStatistics(inPlaces places: Range<Int>) -> [PeerStatistics] {
+        places.clamped(to: 0..<peers.count).filter { peers[$0].isAlive }.map { statistics(of: Int32($0)) }
+    }
+
+    private func statistics(of slot: Int32) -> PeerStatistics {
         let session = peers[Int(slot)].current
         let codecs = session >= 0 ? sessions[session].hello.codecs : []
         let mode = peers[Int(slot)].compression.mode
         return PeerStatistics(
+            id: peers[Int(slot)].id,
             publicKey: peers[Int(slot)].publicKey,
-            hasPresharedKey: peers[Int(slot)].hasPresharedKey,
+            presharedKey: peers[Int(slot)].presharedKey,
             endpoint: peers[Int(slot)].path?.remote,
-            allowedIPs: allowedIPs,
             persistentKeepalive: peers[Int(slot)].persistentKeepalive,
             lastHandshake: peers[Int(slot)].lastHandshake,
             received: peers[Int(slot)].received,

@@ -17,19 +17,24 @@ public struct Tunnel: ~Copyable {
     public var outbox = Outbox()
     public var inbox = Inbox()
     var jobs: [HandshakeJob] = []
+    /// The next of them: there may be one for each of very many peers.
+    var nextJob = 0
     var events: [TunnelEvent] = []
 
     // Who we are.
+    public internal(set) var privateKey: PrivateKey?
     public internal(set) var publicKey: PublicKey?
     var cookieChecker: CookieChecker?
     /// The MTU of the device, which padding must not exceed.
     public var mtu = 1420
+    /// The device is up. While it is down nothing is sent or received.
+    public internal(set) var isUp = true
 
     // Who they are.
     var peers = UniqueArray<Peer>()
     var freeSlots: [Int32] = []
     var slots: [PublicKey: Int32] = [:]
-    var allowedIPs = AllowedIPs()
+    public internal(set) var allowedIPs = AllowedIPs()
     var nextGeneration: UInt32 = 0
 
     // What is between us.
@@ -78,8 +83,13 @@ public struct Tunnel: ~Copyable {
 
     /// The next piece of work for the handshake thread; its result comes back through `handle`.
     public mutating func pollHandshake() -> HandshakeJob? {
-        guard !jobs.isEmpty else { return nil }
-        return jobs.removeFirst()
+        guard nextJob < jobs.count else {
+            jobs.removeAll(keepingCapacity: nextJob <= 64)
+            nextJob = 0
+            return nil
+        }
+        nextJob += 1
+        return jobs[nextJob - 1]
     }
 
     /// The next thing that happened and that a person may want to know.

@@ -5,17 +5,20 @@ daemon that can stand on either side. Everything made here carries this process'
 swept away at the end, by this process or, if it is killed, by its watchdog.
 """
 
+from . import watchdog
 from .daemon import Daemon
+from .drop_in import DropIn
 from .gateway import Gateway
 from .namespace import Namespace
 from .link import all_drops, link, wait_until_up
 from .recorder import Recorder
 from .site import Keys, Site
+from .three import Three
 from .topology import Lab
 from .waiting import wait_until
 from .wireguard_go import WireGuardGo
 
 __all__ = [
-    "Daemon", "Gateway", "Keys", "Lab", "Namespace", "Recorder", "Site", "WireGuardGo",
-    "all_drops", "link", "wait_until", "wait_until_up",
+    "Daemon", "DropIn", "Gateway", "Keys", "Lab", "Namespace", "Recorder", "Site", "Three", "WireGuardGo",
+    "all_drops", "link", "wait_until", "wait_until_up", "watchdog",
 ]

@@ -1,0 +1,106 @@
+import Addresses
+import Glibc
+import Keys
+
+extension UAPIChange {
+    /// One line of a `set=1`; `nil` if it is right and changes nothing. `ofPeer`: whether a peer was named before.
+    static func parse(_ line: String, ofPeer: Bool) throws(UAPIError) -> UAPIChange? {
+        guard let equals = line.utf8.firstIndex(of: UInt8(ascii: "=")) else { throw .protocolViolated }
+        let key = line[..<equals]
+        let value = line[line.utf8.index(after: equals)...]
+        if key == "public_key" {
+            guard let key = PublicKey(hex: value) else { throw .invalid }
+            return .peer(key)
+        }
+        return ofPeer ? try parsePeer(key, value) : try parseInterface(key, value)
+    }
+
+    private static func parseInterface(_ key: Substring, _ value: Substring) throws(UAPIError) -> UAPIChange {
+        switch key {
+        case "private_key":
+            // All zeros is none; else it must be a key.
+            if let key = PrivateKey(hex: value) { return .privateKey(key) }
+            guard isZeros(value) else { throw .invalid }
+            return .privateKey(nil)
+        case "listen_port": return .listenPort(try number(value))
+        case "fwmark": return .fwmark(try number(value))
+        case "replace_peers":
+            try expectTrue(value)
+            return .replacePeers
+        default: throw .invalid
+        }
+    }
+
+    private static func parsePeer(_ key: Substring, _ value: Substring) throws(UAPIError) -> UAPIChange? {
+        switch key {
+        case "update_only":
+            try expectTrue(value)
+            return .updateOnly
+        case "remove":
+            try expectTrue(value)
+            return .remove
+        case "preshared_key":
+            if let key = PresharedKey(hex: value) { return .presharedKey(key) }
+            guard isZeros(value) else { throw .invalid }
+            return .presharedKey(nil)
+        case "endpoint": return .endpoint(try endpoint(value))
+        case "persistent_keepalive_interval": return .persistentKeepalive(try number(value))
+        case "replace_allowed_ips":
+            try expectTrue(value)
+            return .replaceAllowedIPs
+        case "allowed_ip":
+            return value.utf8.first == UInt8(ascii: "-")
+                ? .disallow(try prefix(value.dropFirst())) : .allow(try prefix(value))
+        case "protocol_version":
+            guard value == "1" else { throw .invalid }
+            return nil
+        case "gateway_compression":
+            guard let compression = Configuration.Compression(rawValue: String(value)), compression != .zstd else {
+                throw .invalid
+            }
+            return .compression(compression)
+        case "gateway_cipher":
+            guard let cipher = Configuration.Cipher(rawValue: String(value)) else { throw .invalid }
+            return .cipher(cipher)
+        default: throw .invalid
+        }
+    }
+
+    private static func expectTrue(_ value: Substring) throws(UAPIError) {
+        guard value == "true" else { throw .invalid }
+    }
+
+    /// Decimal digits alone; `UInt16` would take a sign.
+    private static func number<Number: FixedWidthInteger>(_ value: Substring) throws(UAPIError) -> Number {
+        guard let first = value.utf8.first, first != UInt8(ascii: "+"), first != UInt8(ascii: "-"),
+            let number = Number(value)
+        else { throw .invalid }
+        return number
+    }
+
+    /// An address with its length: a bare one is not enough here.
+    private static func prefix(_ value: Substring) throws(UAPIError) -> Prefix {
+        guard let slash = value.utf8.firstIndex(of: UInt8(ascii: "/")),
+            value.utf8.index(after: slash) < value.utf8.endIndex, let prefix = Prefix(value)
+        else { throw .invalid }
+        return prefix
+    }
+
+    /// `ip:port`, `[v6]:port`, `[v6%zone]:port`; the zone may be an interface's name or its index.
+    private static func endpoint(_ value: Substring) throws(UAPIError) -> Endpoint {
+        if let endpoint = Endpoint(value) { return endpoint }
+        guard let percent = value.firstIndex(of: "%"), let bracket = value.lastIndex(of: "]"), percent < bracket else {
+            throw .invalid
+        }
+        let scope = unsafe if_nametoindex(String(value[value.index(after: percent)..<bracket]))
+        guard scope != 0, var endpoint = Endpoint(value[..<percent] + value[bracket...]), !endpoint.address.isV4 else {
+            throw .invalid
+        }
+        endpoint.scope = scope
+        return endpoint
+    }
+
+    private static func isZeros(_ value: Substring) -> Bool {
+        value.utf8.count == 64 && value.utf8.allSatisfy { $0 == UInt8(ascii: "0") }
+    }
+}

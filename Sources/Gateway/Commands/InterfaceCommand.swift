@@ -1,0 +1,126 @@
+import ArgumentParser
+import Control
+import Glibc
+import LinuxIO
+
+/// `gateway NAME`: in the place of wireguard-go.
+struct InterfaceCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "interface",
+        abstract: "Make an interface that wg(8) configures, as wireguard-go does (also without this word).",
+        discussion: """
+            Makes the interface, down and without addresses, listens on /var/run/wireguard/NAME.sock and goes to the \
+            background. It ends when the interface is deleted or the socket's file is removed. LOG_LEVEL is verbose, \
+            error (the default) or silent.
+            """)
+
+    @Flag(name: .shortAndLong, help: "Stay in the foreground.")
+    var foreground = false
+
+    @Argument(help: "The interface's name.")
+    var name: String
+
+    func run() throws {
+        guard let name = InterfaceName(name) else {
+            throw Failure(.usage, "\"\(name)\" can't be an interface's name: 1 to 15 of a-z A-Z 0-9 _ = + . -")
+        }
+        let device = try Self.device(name)
+        // One that was handed over may have another name than the caller thinks.
+        let socket = try Self.socket(name)
+        guard foreground || Environment["WG_PROCESS_FOREGROUND"] == "1" else {
+            return try Background.start(device: device.descriptor, socket: socket.raw)
+        }
+        let configuration = Configuration(file: "", interface: .init(name: name, privateKey: .unset))
+        let daemon = try Daemon(configuration, Log(name.description, .errors))
+        do throws(Failure) {
+            try daemon.serve(device, socket)
+        } catch {
+            _ = unsafe unlink(UAPIServer.path(of: name))
+            throw error
+        }
+    }
+
+    /// The interface: made, or taken over from `WG_TUN_FD`.
+    private static func device(_ name: InterfaceName) throws(Failure) -> TunDevice {
+        if let descriptor = try Environment.descriptor("WG_TUN_FD") {
+            return try Failure.from(.unavailable) { () throws(SystemError) in
+                try TunDevice(adopting: FileDescriptor(owning: descriptor))
+            }
+        }
+        let device = try Daemon.makeDevice(name)
+        let index = device.index
+        try Failure.from(.unavailable) { () throws(SystemError) in
+            var netlink = try Netlink()
+            // A link-local address would make the kernel send into the tunnel on its own.
+            try? netlink.disableLinkLocalAddress(of: index)
+            try netlink.setMTU(1420, of: index)
+        }
+        return device
+    }
+
+    /// The listening socket: made, or taken over from `WG_UAPI_FD`.
+    private static func socket(_ name: InterfaceName) throws(Failure) -> LinuxIO.FileDescriptor {
+        if let descriptor = try Environment.descriptor("WG_UAPI_FD") {
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+            return LinuxIO.FileDescriptor(owning: descriptor)
+        }
+        return try UAPIServer.open(name)
+    }
+}
+
+/// The same program again, without the shell.
+private enum Background {
+    /// Runs it with the two descriptors, which are ready to be used, and lets it go. Threads do not survive a fork, so it
+    /// begins anew.
+    static func start(device: Int32, socket: Int32) throws(Failure) {
+        for descriptor in [device, socket] { _ = fcntl(descriptor, F_SETFD, 0) }
+        unsafe setenv("WG_TUN_FD", "\(device)", 1)
+        unsafe setenv("WG_UAPI_FD", "\(socket)", 1)
+        unsafe setenv("WG_PROCESS_FOREGROUND", "1", 1)
+
+        var actions = unsafe posix_spawn_file_actions_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+        if Log.Level.wanted ?? .silent == .silent {
+            // Nobody asked for a log: the shell's pipes must not wait for us.
+            for descriptor in [STDOUT_FILENO, STDERR_FILENO] {
+                unsafe posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_WRONLY, 0)
+            }
+        }
+        var attributes = posix_spawnattr_t()
+        unsafe posix_spawnattr_init(&attributes)
+        defer { unsafe posix_spawnattr_destroy(&attributes) }
+        // A signal that comes before it waits for signals must not end it half-way.
+        var waiting = sigset_t()
+        unsafe sigemptyset(&waiting)
+        for signal in [SIGTERM, SIGINT] { unsafe sigaddset(&waiting, signal) }
+        unsafe posix_spawnattr_setsigmask(&attributes, &waiting)
+        let newSession: Int16 = 0x80
+        unsafe posix_spawnattr_setflags(&attributes, newSession | Int16(POSIX_SPAWN_SETSIGMASK))
+
+        var arguments: [UnsafeMutablePointer<CChar>?] = unsafe CommandLine.arguments.map { unsafe strdup($0) } + [nil]
+        defer { for index in unsafe arguments.indices { unsafe free(arguments[index]) } }
+        var process = pid_t()
+        let failure = unsafe posix_spawn(&process, "/proc/self/exe", &actions, &attributes, &arguments, environ)
+        guard failure == 0 else {
+            throw Failure(.unavailable, SystemError("go to the background", number: failure), cure: "use --foreground")
+        }
+    }
+}
+
+/// The variables that wireguard-go knows too.
+private enum Environment {
+    static subscript(name: String) -> String? {
+        unsafe getenv(name).map { unsafe String(cString: $0) }
+    }
+
+    /// The number of an open descriptor, if the variable is set.
+    static func descriptor(_ name: String) throws(Failure) -> Int32? {
+        guard let text = self[name], !text.isEmpty else { return nil }
+        guard let descriptor = Int32(text), descriptor > STDERR_FILENO, fcntl(descriptor, F_GETFD) >= 0 else {
+            throw Failure(.usage, "\(name)=\(text) is not the number of an open descriptor")
+        }
+        return descriptor
+    }
+}

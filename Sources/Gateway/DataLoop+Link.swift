@@ -1,0 +1,50 @@
+import LinuxIO
+import TunnelCore
+
+// What happens to the interface: up, down, another MTU, another namespace.
+
+extension DataLoop {
+    /// How often an interface that can't be watched is looked at.
+    private static let pollInterval = Interval.seconds(1)
+
+    /// Begins to watch the interface, or looks at it every second while it is in another namespace. Where that is not
+    /// allowed, the device itself knows whether it is up, but not its MTU.
+    mutating func watchLink(at now: Now) {
+        guard now.instant >= linkDueAt else { return }
+        do throws(SystemError) {
+            let watch = try LinkWatch(device)
+            try epoll.add(watch.descriptor, token: Source.link.rawValue)
+            note(watch.state, at: now)
+            link = consume watch
+        } catch {
+            linkDueAt = now.instant + Self.pollInterval
+            if let state = try? device.link() {
+                note(state, at: now)
+            } else {
+                tunnel.setUp(device.state == .up, at: now)
+            }
+        }
+    }
+
+    /// Takes what the watch has to tell.
+    mutating func readLink(at now: Now) {
+        switch link?.read() {
+        case .link(let state): note(state, at: now)
+        case .gone:
+            // If it was deleted, the device says so too.
+            link = nil
+            linkDueAt = now.instant
+        case nil: break
+        }
+    }
+
+    /// Looks whether the interface is up after all.
+    mutating func noteUp(at now: Now) {
+        if device.state == .up { tunnel.setUp(true, at: now) }
+    }
+
+    private mutating func note(_ state: LinkState, at now: Now) {
+        tunnel.mtu = state.mtu
+        tunnel.setUp(state.isUp, at: now)
+    }
+}

@@ -1,0 +1,66 @@
+import CTun
+import Glibc
+
+/// Tells when a device's interface goes up or down or gets another MTU, while it is in our network namespace.
+///
+/// In another one it has to be asked, by `TunDevice.link()`: a socket there that listens would keep that namespace alive
+/// after its end, and the interface with it.
+public struct LinkWatch: ~Copyable {
+    public enum News: Sendable {
+        /// What the interface is now.
+        case link(LinkState)
+        /// It was deleted or moved to another namespace: this watch is of no more use, the device knows which.
+        case gone
+    }
+
+    /// How the interface was when the watch began.
+    public let state: LinkState
+    private var monitor: NetlinkMonitor
+
+    /// Begins to watch; the error is `ENODEV` if the interface is elsewhere.
+    public init(_ device: borrowing TunDevice) throws(SystemError) {
+        let name = try device.currentName
+        guard device.isHere else { throw SystemError("watch the interface \(name)", number: ENODEV) }
+        // The monitor first: what changes between the two is then told twice, not never.
+        let monitor = try NetlinkMonitor(linksAlone: true)
+        var netlink = try Netlink()
+        guard let state = try netlink.link(named: name) else {
+            throw SystemError("watch the interface \(name)", number: ENODEV)
+        }
+        self.state = state
+        self.monitor = monitor
+    }
+
+    /// For `Epoll`; borrowed.
+    public var descriptor: Int32 { monitor.descriptor }
+
+    /// The last that happened to the interface since the last read; `nil` if nothing did.
+    public mutating func read() -> News? {
+        var news: News?
+        for change in monitor.read() {
+            switch change {
+            case .link(let now) where now.index == state.index: news = .link(now)
+            case .linkGone(let index) where index == state.index: return .gone
+            case .lost: return .gone
+            default: break
+            }
+        }
+        return news
+    }
+}
+
+extension TunDevice {
+    /// What the interface is now, in whichever namespace it is. Takes some 100 µs, and `CAP_SYS_ADMIN` if that is not
+    /// ours.
+    public func link() throws(SystemError) -> LinkState {
+        var netlink = try Netlink(besides: self)
+        let name = try currentName
+        guard let state = try netlink.link(named: name) else {
+            throw SystemError("look at the interface \(name)", number: ENODEV)
+        }
+        return state
+    }
+
+    /// Whether the interface is in our namespace; kernels that can't tell are taken to say yes.
+    fileprivate var isHere: Bool { ctun_tun_is_here(descriptor) != 0 }
+}

@@ -1,0 +1,53 @@
+import Glibc
+import Testing
+
+@testable import LinuxIO
+
+@Suite struct WatchTests {
+    @Test("a link that goes up, gets another MTU and is deleted is told of, and other links are not")
+    func link() {
+        inOwnNamespace { findings in
+            let device = try TunDevice(name: "watched", kind: .tun)
+            let other = try TunDevice(name: "other", kind: .tun)
+            var watch = try LinkWatch(device)
+            findings.expect(!watch.state.isUp && watch.state.index == device.index, "it starts down")
+            var netlink = try Netlink()
+            try netlink.setUp(other.index)
+            findings.expect(watch.read() == nil, "another link is no news")
+            try netlink.setMTU(1300, of: device.index)
+            try netlink.setUp(device.index)
+            guard case .link(let state)? = watch.read() else { return findings.expect(false, "no news") }
+            findings.expect(state, is: LinkState(index: device.index, mtu: 1300, isUp: true), "the link")
+            findings.expect(try device.link(), is: state, "the link when asked for")
+            try netlink.deleteLink(device.index)
+            guard case .gone? = watch.read() else { return findings.expect(false, "not gone") }
+        }
+    }
+
+    @Test("a file that is unlinked, moved or replaced is gone, and one whose mode changes is not")
+    func file() throws {
+        let path = "/tmp/gateway-watch-\(getpid())"
+        for change in ["unlink", "rename", "replace"] {
+            close(unsafe open(path, O_CREAT | O_WRONLY, 0o600))
+            // As a socket that is still open: unlinked, but not deleted.
+            let holder = unsafe open(path, O_RDONLY)
+            let watch = try FileWatch(path: path)
+            let isGoneAtFirst = watch.isGone()
+            unsafe chmod(path, 0o640)
+            let isGoneByMode = watch.isGone()
+            #expect(!isGoneAtFirst && !isGoneByMode)
+            switch change {
+            case "unlink": unsafe unlink(path)
+            case "rename": unsafe rename(path, path + "x")
+            default:
+                unsafe unlink(path)
+                close(unsafe open(path, O_CREAT | O_WRONLY, 0o600))
+            }
+            let isGone = watch.isGone()
+            #expect(isGone)
+            close(holder)
+            unsafe unlink(path)
+            unsafe unlink(path + "x")
+        }
+    }
+}

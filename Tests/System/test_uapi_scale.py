@@ -1,0 +1,105 @@
+"""Very many prefixes and peers over the UAPI, while packets go through the tunnel."""
+
+import os
+import re
+import time
+
+import pytest
+
+from lab import Keys, Three, wait_until
+
+pytestmark = pytest.mark.slow
+
+LONGEST_GAP = 0.02
+
+
+@pytest.fixture
+def three():
+    with Three() as three:
+        three.point(0, "127.0.0.1:20000")
+        three.wait_until_up()
+        yield three
+
+
+def test_130_000_prefixes_are_set_and_read_while_no_ping_is_lost(three, tmp_path, record_property):
+    end, peer = three.ends[0], three.keys[1].public
+    own = end.wg("showconf")
+    prefixes = [text for a in range(1, 256) if a != 10 for b in range(256)
+                for text in (f"{a}.{b}.0.0/16", f"{a:x}:{b + 1:x}::/128")]
+    assert len(prefixes) > 130_000
+    file = tmp_path / "many.conf"
+    file.write_text(own + "\n[Peer]\nPublicKey = " + Keys().public + "\n" + "".join(
+        f"AllowedIPs = {','.join(prefixes[at:at + 2])}\n" for at in range(0, len(prefixes), 2)))
+    file.chmod(0o600)
+    times = {}
+
+    def timed(what, *arguments):
+        start = time.monotonic()
+        answer = end.wg(*arguments)
+        times[what] = time.monotonic() - start
+        return answer
+
+    with Pings(three) as pings:
+        timed("set", "syncconf", file)
+        listed = timed("read", "show", "allowed-ips")
+        assert sorted(re.split(r"[\t ]", listed.splitlines()[1])[1:]) == sorted(prefixes)
+        timed("set again", "syncconf", file)
+        key = next(line.split("\t")[0] for line in listed.splitlines() if peer not in line)
+        timed("removed", "set", "peer", key, "remove")
+    assert end.wg("show", "allowed-ips").count("\n") == 1
+    report(record_property, f"{len(prefixes)} prefixes", times, pings, end)
+
+
+def test_5_000_peers_are_set_read_and_removed_while_no_ping_is_lost(three, record_property):
+    end, empty = three.ends[0], three.ends[0].resident()
+    keys = [os.urandom(32).hex() for _ in range(5000)]
+    times = {}
+
+    def timed(what, request):
+        start = time.monotonic()
+        answer = end.ask(request)
+        times[what] = time.monotonic() - start
+        assert answer.endswith("errno=0\n\n")
+        return answer
+
+    with Pings(three) as pings:
+        timed("set", "set=1\n" + "".join(
+            f"public_key={key}\nendpoint=192.0.2.1:51820\nallowed_ip=172.{n // 256}.{n % 256}.0/24\n"
+            for n, key in enumerate(keys)) + "\n")
+        assert re.findall("public_key=(.*)", timed("read", "get=1\n\n"))[1:] == keys
+        times["bytes a peer"] = (end.resident() - empty) / 5000
+        timed("removed", "set=1\n" + "".join(f"public_key={key}\nremove=true\n" for key in keys) + "\n")
+    report(record_property, "5000 peers", times, pings, end)
+
+
+class Pings:
+    """Pings every 10 ms through the tunnel while the block runs."""
+
+    def __init__(self, three):
+        self.three = three
+
+    def __enter__(self):
+        import subprocess
+        self.process = subprocess.Popen(
+            self.three.one.command("ping", "-n", "-D", "-i", "0.01", "10.9.0.2"), stdout=subprocess.PIPE, text=True)
+        time.sleep(0.3)
+        return self
+
+    def __exit__(self, kind, *_):
+        time.sleep(0.3)
+        self.process.send_signal(2)
+        text = self.process.communicate()[0]
+        self.slowest = max(float(ms) for ms in re.findall(r"time=([\d.]+)", text)) / 1000
+        numbers = [int(number) for number in re.findall(r"icmp_seq=(\d+)", text)]
+        self.sent, self.received = (int(count) for count in re.search(
+            r"(\d+) packets transmitted, (\d+) received", text).groups())
+        assert kind or self.received >= self.sent - 1 and numbers == sorted(numbers), text[-300:]
+
+
+def report(record_property, what, times, pings, end):
+    figures = f"{what}: " + ", ".join(
+        f"{name} {value:.0f}" if value > 100 else f"{name} in {value:.2f} s" for name, value in times.items())
+    figures += f"; {pings.sent} pings, {pings.sent - pings.received} lost, slowest {pings.slowest * 1000:.1f} ms"
+    figures += f"; resident {end.resident() / 1e6:.0f} MB"
+    print(figures)
+    record_property("figures", figures)
