@@ -36,6 +36,7 @@ test: setup
 	@scripts/layer "build" "$(BUILD) --build-tests | scripts/progress"
 	@scripts/layer "check" "$(MAKE) --no-print-directory check"
 	@scripts/layer "units" "$(SUDO) env PATH='$(PATH)' WARNINGS_AS_ERRORS=$(WARNINGS_AS_ERRORS) $(SWIFT) test -c release --skip-build --disable-xctest 2>&1 | scripts/progress"
+	@scripts/layer "hot path" "cd Tests/HotPath && $(SUDO) $(PYTHON) -m pytest -q -k 'not instructions'"
 	@scripts/layer "system" "cd Tests/System && $(SUDO) $(PYTHON) -m pytest -q"
 
 fmt:
