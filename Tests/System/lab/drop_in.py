@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import subprocess
+import tempfile
 
 from . import watchdog
 from .gateway import GATEWAY
@@ -20,7 +21,9 @@ class DropIn:
 
     def __init__(self, namespace, name, program=GATEWAY, **environment):
         self.namespace, self.name, self.program = namespace, watchdog.mark() + name, program
-        self.environment = {**os.environ, "GATEWAY_RUN_DIR": DIRECTORY + "/../gateway-test", **environment}
+        self.environment = {
+            # Swept by the watchdog.
+            **os.environ, "GATEWAY_RUN_DIR": f"{tempfile.gettempdir()}/{watchdog.mark()}run", **environment}
         self.path = f"{DIRECTORY}/{self.name}.sock"
         assert len(self.name) <= 15
 
