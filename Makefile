@@ -3,18 +3,19 @@
 # make check    the format and the rules of the sources, which make test checks as well
 # make fmt      format the sources
 # make bench    compare with the tunnels of Debian, ten minutes; BENCH="--rounds 1 --tunnels gateway,wireguard-go": less
+# make bench-micro  nanoseconds of the steps that every packet goes through
 # make install  into $(PREFIX), /usr/local by default
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test fmt check bench install clean setup build
+.PHONY: help run test fmt check bench bench-micro install clean setup build
 
 PREFIX ?= /usr/local
 SWIFT ?= swift
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PYTHON := /usr/bin/python3
-SOURCES := Package.swift Sources Tests
+SOURCES := Package.swift Sources Tests bench
 BUILD := $(SWIFT) build -c release
 export WARNINGS_AS_ERRORS ?= 1
 
@@ -52,6 +53,10 @@ bench: build
 	@scripts/setup bench
 	@$(SUDO) env $(if $(WIREGUARD_GO),WIREGUARD_GO=$(WIREGUARD_GO)) $(if $(GATEWAY_BIN),GATEWAY_BIN=$(GATEWAY_BIN)) \
 		$(PYTHON) bench/run $(BENCH)
+
+bench-micro: setup
+	@$(BUILD) --product MicroBenchmarks | scripts/progress
+	@.build/release/MicroBenchmarks
 
 install: build
 	$(SUDO) install -D -m 755 .build/release/gateway $(DESTDIR)$(PREFIX)/bin/gateway

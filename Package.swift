@@ -80,6 +80,11 @@ let package = Package(
             ],
             swiftSettings: settings),
 
+        // Nanoseconds of the steps of a packet: `make bench-micro`.
+        .executableTarget(
+            name: "MicroBenchmarks", dependencies: ["Addresses", "LinuxIO", "TunnelCore"], path: "bench/Micro",
+            swiftSettings: settings),
+
         .testTarget(name: "AddressesTests", dependencies: ["Addresses"], swiftSettings: settings),
         .testTarget(name: "KeysTests", dependencies: ["Keys"], swiftSettings: settings),
         .testTarget(

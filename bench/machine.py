@@ -8,6 +8,7 @@ import time
 QUIET = 0.1
 """Up to this share of the processors, other work is taken for none."""
 
+
 def describe():
     return {
         "processor": _first("/proc/cpuinfo", "model name"), "cores": _count("/proc/cpuinfo", "processor"),
