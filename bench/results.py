@@ -6,8 +6,8 @@ import statistics
 
 from cells import Cell
 
-_NUMBERS = re.compile(r"\[[-0-9.e,\s]*\]")
-"""A list of numbers, which is written on one line."""
+_LISTS, _OBJECTS = re.compile(r"\[[^][{}]*\]"), re.compile(r"\{[^{}]*\}")
+"""What holds nothing of its own kind is written on one line."""
 
 
 class Results:
@@ -59,7 +59,9 @@ class Results:
     def json(self, **more):
         tunnels = {tunnel.name: self._tunnel(tunnel) for tunnel in self.tunnels}
         text = json.dumps({**more, "tunnels": tunnels}, indent=1, ensure_ascii=False)
-        return _NUMBERS.sub(lambda match: " ".join(match[0].split()), text)
+        for inner in (_LISTS, _OBJECTS):
+            text = inner.sub(lambda match: " ".join(match[0].split()), text)
+        return text
 
     def _tunnel(self, tunnel):
         return {"label": tunnel.label, "cells": {cell.name.lower(): self._cell(tunnel, cell) for cell in self.columns}}
