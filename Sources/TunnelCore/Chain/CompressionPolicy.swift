@@ -14,21 +14,9 @@ public struct CompressionPolicy: Sendable, Equatable {
     public var mode: Mode
     /// Traffic that is never compressed; `nil` is what encrypts by itself, and what an attacker may place text in beside
     /// a secret, which its length would betray.
-    public var skip: TrafficRules? {
-        get { hasSkip ? skipRules : nil }
-        set { (hasSkip, skipRules) = (newValue != nil, newValue ?? TrafficRules([])) }
-    }
+    public var skip: TrafficRules?
     /// If given, the only traffic that is.
-    public var only: TrafficRules? {
-        get { hasOnly ? onlyRules : nil }
-        set { (hasOnly, onlyRules) = (newValue != nil, newValue ?? TrafficRules([])) }
-    }
-
-    // Not as optionals: to look into one costs a retain and a release for each packet.
-    private var hasSkip = false
-    private var skipRules = TrafficRules([])
-    private var hasOnly = false
-    private var onlyRules = TrafficRules([])
+    public var only: TrafficRules?
 
     public init(_ mode: Mode, skip: TrafficRules? = nil, only: TrafficRules? = nil) {
         self.mode = mode
@@ -71,9 +59,9 @@ extension CompressionPolicy {
     /// Why the rules leave a packet alone, if they do. One whose ports can't be seen is left alone wherever ports decide.
     @inline(__always)
     private borrowing func exclusion(of traffic: Traffic) -> CompressionSkip? {
-        if hasOnly, !onlyRules.match(traffic) { return .exposed }
-        if hasSkip {
-            return skipRules.match(traffic) || traffic.hidesPorts && skipRules.looksAtPorts ? .exposed : nil
+        if let only, !only.match(traffic) { return .exposed }
+        if let skip {
+            return skip.match(traffic) || traffic.hidesPorts && skip.looksAtPorts ? .exposed : nil
         }
         if TrafficRules.exposed.match(traffic) || traffic.hidesPorts { return .exposed }
         return TrafficRules.encrypted.match(traffic) ? .encrypted : nil
