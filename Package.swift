@@ -62,6 +62,9 @@ let package = Package(
         // What a person and a tool see: config file, JSON models, the client of the control socket.
         .target(name: "Control", dependencies: ["Addresses", "Keys"], swiftSettings: settings),
 
+        // A reader of captures.
+        .target(name: "Capture", swiftSettings: testedSettings),
+
         .executableTarget(
             name: "Gateway",
             dependencies: [
@@ -95,6 +98,7 @@ let package = Package(
             ],
             swiftSettings: settings),
         .testTarget(name: "LinuxIOTests", dependencies: ["Addresses", "LinuxIO"], swiftSettings: settings),
+        .testTarget(name: "CaptureTests", dependencies: ["Capture"], swiftSettings: settings),
         .testTarget(name: "ControlTests", dependencies: ["Addresses", "Keys", "Control"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
