@@ -26,6 +26,7 @@ struct Passage {
 /// Two gateways on a wire in memory that loses nothing and takes no time.
 final class TunnelPair {
     private let ends: [End]
+    private let largestDatagram: Int
     /// Bytes of the headers in front of each datagram.
     private let outerHeaders: Int
     /// What the wire carried so far, with those.
@@ -41,6 +42,7 @@ final class TunnelPair {
     /// Both ends with a session.
     init(_ compression: CompressionPolicy, mtu: Int, outerHeaders: Int) {
         self.outerHeaders = outerHeaders
+        largestDatagram = mtu + 32
         let start = Self.now(instant)
         ends = [1, 2].map { End(.v4(0xc000_0200 | $0), mtu: mtu, at: start) }
         for (end, other) in [(ends[0], ends[1]), (ends[1], ends[0])] {
@@ -128,8 +130,9 @@ final class TunnelPair {
         let (packets, time) = end.receive(datagram, from: other, at: now)
         let data = Int((end.peer?.traffic.received.wire ?? 0) - before)
         wireBytes += datagram.bytes.count + outerHeaders
-        // Handshakes, HELLO and keepalives are nobody's.
-        if data > 0 { arriving[number].wire += data + outerHeaders }
+        // Handshakes, HELLO and keepalives are nobody's. What is more than a datagram's came in several.
+        let datagrams = (data + largestDatagram - 1) / largestDatagram
+        arriving[number].wire += data + datagrams * outerHeaders
         arriving[number].time = arriving[number].time + time
         guard !packets.isEmpty else { return }
         passage.deliveries.append(
