@@ -53,14 +53,19 @@ struct Packet {
     /// The headers, if it can be cut into packets of one flow.
     private var cutAt: Int? {
         guard ports != nil else { return nil }
-        var end = headerLength + 8
+        let left = bytes.count - headerLength
+        let size: Int
         if transport == Self.tcp {
-            guard bytes.count >= headerLength + 20 else { return nil }
-            let size = Int(bytes[headerLength + 12] >> 4) * 4
+            guard left >= 20 else { return nil }
+            size = Int(bytes[headerLength + 12] >> 4) * 4
             guard size >= 20 else { return nil }
-            end = headerLength + size
+        } else {
+            guard left >= 8 else { return nil }
+            let stated = Int(bytes[headerLength + 4]) << 8 | Int(bytes[headerLength + 5])
+            guard stated == left else { return nil }
+            size = 8
         }
-        return end < bytes.count ? end : nil
+        return size < left ? headerLength + size : nil
     }
 
     /// Longer than the tunnel's packets, and not of a kind that is cut into them.

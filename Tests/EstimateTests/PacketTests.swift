@@ -44,6 +44,9 @@ import Testing
         let other = try #require(Packet(v4(47, (1, 2), 2000)))
         #expect(other.superSegment(mtu: 1500) == nil && other.isTooLong(mtu: 1500) && !other.isTooLong(mtu: 2040))
         #expect(try #require(Packet(fragment(v4(6, (1, 2), 2000)))).isTooLong(mtu: 1500))
+        var damaged = v4(17, (1, 2), 2000)
+        damaged[25] ^= 1
+        #expect(try #require(Packet(damaged)).isTooLong(mtu: 1500))
     }
 
     @Test("bytes that are no packet, or more or less than one, are none")
@@ -69,7 +72,8 @@ import Testing
 private func big(_ number: Int) -> [UInt8] { [UInt8(number >> 8), UInt8(number & 255)] }
 
 private func body(_ transport: UInt8, _ ports: (Int, Int), _ count: Int) -> [UInt8] {
-    big(ports.0) + big(ports.1) + [0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0, 0, 0, 0, 0, 0, 0]
+    // The length of UDP, and the sequence number of TCP.
+    big(ports.0) + big(ports.1) + big(20 + count) + [0, 0, 0, 0, 0, 0, 0x50, 0, 0, 0, 0, 0, 0, 0]
         + [UInt8](repeating: 1, count: count)
 }
 

@@ -43,8 +43,9 @@ def test_text_is_saved_and_random_costs_nothing(report):
 def test_it_says_why_something_was_left_plain(report):
     reasons = {row["name"]: row["leftPlain"] for row in report["protocols"]}
     packets = rows(report, "packets")
-    # The end of the stream is too small to be looked at.
-    assert reasons["https"]["encrypted"] == packets["https"] - 1 and reasons["https"]["small"] == 1
+    # The end of the stream may be too small to be looked at.
+    assert reasons["https"]["encrypted"] + reasons["https"]["small"] == packets["https"]
+    assert reasons["https"]["small"] <= 1
     assert reasons["quic"]["encrypted"] == packets["quic"]
     assert reasons["http"]["exposed"] == packets["http"]
     assert reasons["dns"]["exposed"] == 0

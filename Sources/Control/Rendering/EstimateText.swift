@@ -42,8 +42,9 @@ public enum EstimateText {
     private static func processor(_ total: EstimateReport.Row) -> [String] {
         let gigabytes = Double(total.plainBytes) / 1e9
         func cost(_ seconds: Double) -> String {
-            let each = gigabytes > 0 ? decimal(seconds / gigabytes, 1) : "-"
-            return "\(decimal(seconds, 3)) s of CPU more than WireGuard, \(each) s per GB"
+            let each = gigabytes > 0 ? decimal(seconds.magnitude / gigabytes, 1) : "-"
+            let comparison = seconds < 0 ? "less" : "more"
+            return "\(decimal(seconds.magnitude, 3)) s of CPU \(comparison) than WireGuard, \(each) s per GB"
         }
         return [row("sender", cost(total.compressSeconds)), row("receiver", cost(total.decompressSeconds))]
     }
