@@ -50,6 +50,7 @@ struct faults {
     double queue;      // what waits for the rate is at most so many ms long; the frame that does not fit is dropped
     double delay;      // ms
     double jitter;     // ms: uniform, up to so much less or more; the order stays
+    double slot;       // ms: what comes out at about the same time comes out at once, as from a card that saves interrupts
     double loss;       // percent of all frames, in the long run
     double burst;      // frames: the mean length of the bad state (Gilbert, Elliott); 0: losses are independent
     double bad, good;  // percent lost in either state
@@ -63,8 +64,8 @@ static const struct faults NO_FAULTS = {.queue = 50, .bad = 100, .hold = 5};
 
 static const struct { const char *name; size_t offset; double most; } parameters[] = {
 #define PARAMETER(name, most) {#name, offsetof(struct faults, name), most}
-    PARAMETER(rate, 1e5), PARAMETER(queue, 1e4), PARAMETER(delay, 1e3), PARAMETER(jitter, 1e3), PARAMETER(loss, 100),
-    PARAMETER(burst, 1e6), PARAMETER(bad, 100), PARAMETER(good, 100), PARAMETER(duplicate, 100),
+    PARAMETER(rate, 1e5), PARAMETER(queue, 1e4), PARAMETER(delay, 1e3), PARAMETER(jitter, 1e3), PARAMETER(slot, 10),
+    PARAMETER(loss, 100), PARAMETER(burst, 1e6), PARAMETER(bad, 100), PARAMETER(good, 100), PARAMETER(duplicate, 100),
     PARAMETER(reorder, 100), PARAMETER(hold, 1e3), PARAMETER(corrupt, 100),
 };
 enum { PARAMETERS = sizeof parameters / sizeof *parameters };
@@ -95,6 +96,7 @@ static void parse_faults(char *text, struct faults *faults) {
 
 static void check_faults(const struct faults *faults) {
     if (faults->jitter > faults->delay) fail(64, "a jitter of %g ms is more than the delay", faults->jitter);
+    if (faults->slot > 2 * faults->delay) fail(64, "a slot of %g ms is more than twice the delay", faults->slot);
     if (faults->burst == 0) return;
     if (faults->burst < 1) fail(64, "a burst of %g frames is less than one", faults->burst);
     if (faults->loss < faults->good || faults->loss >= faults->bad)
@@ -232,6 +234,7 @@ static const int64_t MILLISECOND = 1000000;
 static void impair(struct direction *on, struct frame *frame) {
     const struct faults *faults = &on->faults;
     unsigned copy = frame->copy ? COPY : 0;
+    int64_t slot = (int64_t)(faults->slot * MILLISECOND);
     double delay = faults->delay + faults->jitter * (2 * uniform(on->seed, frame->number, JITTER + copy) - 1);
     frame->due = frame->sent + (int64_t)(delay * MILLISECOND);
     frame->held = uniform(on->seed, frame->number, REORDER + copy) * 100 < faults->reorder;
@@ -241,6 +244,7 @@ static void impair(struct direction *on, struct frame *frame) {
         if (frame->due < on->last_due) frame->due = on->last_due;
         on->last_due = frame->due;
     }
+    if (slot) frame->due = (frame->due + slot / 2) / slot * slot;
     if (!frame->lost && uniform(on->seed, frame->number, CORRUPT + copy) * 100 < faults->corrupt && corrupt(on, frame))
         count(&on->report.corrupted, frame);
     push(on, frame);
