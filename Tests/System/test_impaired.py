@@ -142,10 +142,10 @@ def test_what_cannot_be_done_is_refused_in_one_line(faults, said):
 
 def test_a_report_that_is_off_by_more_than_a_tenth_says_so():
     asked = {"rate": 20, "delay": 20, "loss": 1, "burst": 0, "reorder": 0, "hold": 5, "jitter": 0}
-    good = {"asked": asked, "seconds": 10, "backlog": {"seconds": 9, "rate": 19}, "delay": {"mean": 21}, "missed": 0,
+    good = {"asked": asked, "seconds": 10, "backlog": {"seconds": 9, "rate": 19}, "delay": {"p50": 21}, "missed": 0,
             "offered": count(20_000), "dropped": count(0), "lost": count(210), "delivered": count(19_790)}
     assert impaired.Report(good).deviations() == []
-    for off in ({"backlog": {"seconds": 9, "rate": 17}}, {"delay": {"mean": 23}}, {"lost": count(300)}, {"missed": 300}):
+    for off in ({"backlog": {"seconds": 9, "rate": 17}}, {"delay": {"p50": 23}}, {"lost": count(300)}, {"missed": 300}):
         assert len(impaired.Report(good | off).deviations()) == 1
 
 

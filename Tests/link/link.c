@@ -145,7 +145,7 @@ static struct direction {
     bool bad;
     int64_t free_at, latest, last_due;  // when the sender is free; of the last frame delivered, and in order
     struct frame **heap;                // by due and number
-    size_t held;
+    size_t waiting;                     // in the heap
     uint64_t missed;
     struct report report;
 } directions[2] = {{.name = "there"}, {.name = "back"}};
@@ -156,7 +156,7 @@ static size_t pooled;
 static struct frame *take_frame(void) {
     if (pooled) return pool[--pooled];
     struct frame *frame = malloc(sizeof *frame);
-    if (!frame) fail(71, "no memory for %zu frames", directions[0].held + directions[1].held);
+    if (!frame) fail(71, "no memory for %zu frames", directions[0].waiting + directions[1].waiting);
     return frame;
 }
 
@@ -178,16 +178,16 @@ static bool is_before(const struct frame *a, const struct frame *b) {
 }
 
 static void push(struct direction *on, struct frame *frame) {
-    size_t i = on->held++;
+    size_t i = on->waiting++;
     for (; i && is_before(frame, on->heap[(i - 1) / 2]); i = (i - 1) / 2) on->heap[i] = on->heap[(i - 1) / 2];
     on->heap[i] = frame;
 }
 
 static struct frame *pop(struct direction *on) {
-    struct frame *first = on->heap[0], *last = on->heap[--on->held];
+    struct frame *first = on->heap[0], *last = on->heap[--on->waiting];
     size_t i = 0;
-    for (size_t child; (child = 2 * i + 1) < on->held; i = child) {
-        if (child + 1 < on->held && is_before(on->heap[child + 1], on->heap[child])) child++;
+    for (size_t child; (child = 2 * i + 1) < on->waiting; i = child) {
+        if (child + 1 < on->waiting && is_before(on->heap[child + 1], on->heap[child])) child++;
         if (is_before(last, on->heap[child])) break;
         on->heap[i] = on->heap[child];
     }
@@ -267,7 +267,7 @@ static void offer(struct direction *on, struct frame *frame) {
         }
         frame->sent = on->free_at = starts + takes;
     }
-    if (on->held + 2 > MOST_FRAMES) {
+    if (on->waiting + 2 > MOST_FRAMES) {
         count(&report->dropped, frame);
         return give_back(frame);
     }
@@ -302,7 +302,7 @@ static bool receive(struct direction *on) {
 
 static void deliver(struct direction *on) {
     struct report *report = &on->report;
-    while (on->held) {
+    while (on->waiting) {
         int64_t time = now();
         if (on->heap[0]->due > time) return;
         struct frame *frame = pop(on);
@@ -377,7 +377,7 @@ static void print_report(struct direction *on, const struct end *end, int64_t ti
     print_count("reordered", report->reordered);
     print_count("corrupted", report->corrupted);
     print_count("failed", report->failed);
-    printf("\"missed\": %" PRIu64 ", \"held\": %zu, \"seconds\": %.6f, ", all_missed - on->missed, on->held,
+    printf("\"missed\": %" PRIu64 ", \"waiting\": %zu, \"seconds\": %.6f, ", all_missed - on->missed, on->waiting,
            (double)(time - report->since) / 1e9);
     printf("\"backlog\": {\"seconds\": %.6f, \"rate\": %.4f}, ", (double)report->backlog_time / 1e9,
            report->backlog_time ? (double)report->backlog.bytes * 8e3 / (double)report->backlog_time : 0);
@@ -471,7 +471,7 @@ int main(int argc, char **argv) {
     for (bool more = false; !ended;) {
         int64_t due = INT64_MAX, time = now();
         for (int d = 0; d < 2; d++)
-            if (directions[d].held && directions[d].heap[0]->due < due) due = directions[d].heap[0]->due;
+            if (directions[d].waiting && directions[d].heap[0]->due < due) due = directions[d].heap[0]->due;
         int64_t wait = more || due <= time ? 0 : due - time;
         struct timespec timeout = {wait / 1000000000, wait % 1000000000};
         if (ppoll(polled, 2, due == INT64_MAX && !more ? NULL : &timeout, &unblocked) < 0 && errno != EINTR)
