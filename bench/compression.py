@@ -60,7 +60,7 @@ def main():
     with contextlib.suppress(KeyboardInterrupt):
         measure(options, wires, files, results)
     say("")
-    print("\n".join(table(options, wires, results)))
+    print("\n".join(table(options, wires, results, facts)))
     conditions = {
         "date": date.isoformat(timespec="seconds"), "command": shlex.join(["bench/compression.py", *sys.argv[1:]]),
         "took": round(time.monotonic() - start), "rounds": options.rounds, "seconds": options.seconds,
@@ -68,7 +68,7 @@ def main():
         "versions": machine.versions(["openvpn", "tincd", "vtund", "edge"]), "payloads": facts}
     path = options.json or RESULTS / f"compression-{date:%Y-%m-%d-%H%M%S}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({**conditions, "samples": results.samples, "failures": results.failures}, indent=1) + "\n")
+    path.write_text(results.json(conditions))
     print(f"  {conditions['took']} s; every sample: {path}")
 
 
@@ -90,8 +90,12 @@ class Results:
         found = [one[column] for one in self.samples if case.items() <= one.items() and one[column] is not None]
         return statistics.median(found) if found else None
 
-    def reasons(self, case):
-        return sorted({one["why"] for one in self.failures if case.items() <= one.items()})
+    def json(self, conditions):
+        """One line for each sample."""
+        parts = [f'"{name}": {json.dumps(value)}' for name, value in conditions.items()]
+        for name, rows in (("samples", self.samples), ("failures", self.failures)):
+            parts.append(f'"{name}": [\n ' + ",\n ".join(map(json.dumps, rows)) + "]")
+        return "{" + ",\n".join(parts) + "}\n"
 
 
 def measure(options, wires, files, results):
@@ -141,7 +145,7 @@ def sample(options, road, running, ends, file, results, case):
                 results.fail(case, error)
 
 
-def table(options, wires, results):
+def table(options, wires, results, facts):
     """For each wire and payload the medians of every tunnel, from each place."""
     widest = max(len(one.label) for one in options.tunnels)
     across = sum(width for _, width, _ in COLUMNS.values())
@@ -155,9 +159,29 @@ def table(options, wires, results):
                 yield "  " + tunnel.label.ljust(widest) + "".join(
                     text(results.value({**case, "place": place}, column), width, digits)
                     for place in options.places for column, (_, width, digits) in COLUMNS.items())
+            for place in options.places:
+                yield from ratios(options, results, {**wire._asdict(), "payload": name, "place": place}, facts[name]["ratio"])
     lines = {(f"{Wire(one['rate'], one['rtt'], one['loss']).label}, {one['tunnel']}", one["why"]) for one in results.failures}
     if lines:
         yield from ["", "  not measured:", *(f"  {where}: {why}" for where, why in sorted(lines))]
+
+
+def ratios(options, results, case, block_ratio):
+    """The goodput of each gateway that compresses, as so many times that of the others.
+
+    The last is what the wire carries, times what zstd -1 makes of the payload in blocks of 32 KB.
+    """
+    def goodput(tunnel):
+        return results.value({**case, "tunnel": tunnel.name}, "goodput")
+
+    ours = [one for one in options.tunnels if one.name.startswith("gateway-") and one.name != "gateway-off"]
+    for one in ours:
+        parts = [f"{goodput(one) / value:.2f} × {other.label}" for other in options.tunnels
+                 if other not in ours and goodput(one) and (value := goodput(other))]
+        parts += [f"{goodput(one) / value / block_ratio:.2f} × no tunnel × {block_ratio}" for other in options.tunnels
+                  if other.name == tunnels.NONE and goodput(one) and (value := goodput(other))]
+        if parts:
+            yield f"  {case['place']}: {one.label} = {' = '.join(parts)}"
 
 
 def text(value, width, digits):

@@ -163,7 +163,9 @@ def package(name):
     if not list(folder.glob(f"{name}_*.deb")):
         folder.mkdir(parents=True, exist_ok=True)
         say(f"fetching {name}")
-        subprocess.run(["apt-get", *UNSANDBOXED, "download", "-qq", name], cwd=folder, check=True)
+        done = subprocess.run(["apt-get", *UNSANDBOXED, "download", "-qq", name], cwd=folder, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            raise SystemExit(f"corpus: {done.stderr.splitlines()[-1]}; does `apt-get update` help?")
     return max(folder.glob(f"{name}_*.deb"))
 
 

@@ -1,7 +1,6 @@
 """One TCP stream that sends a file, as a file server does, and what it was like in a window of time."""
 
 import contextlib
-import itertools
 import os
 import re
 import socket
@@ -25,7 +24,7 @@ class Flow(NamedTuple):
     wire: float
     """Bytes on the wire, towards the receiver, for each of these."""
     cpu: float
-    """Seconds of the daemons at both ends for each GB."""
+    """Seconds of the daemons at both ends for each GB; None without daemons."""
     ping: float
     """The median round trip beside it, ms; None if none came back."""
     repeated: bool
@@ -37,7 +36,7 @@ def measure(road, daemons, ends, file, warm_up, seconds):
     sender, receiver, address = ends
     with Stream(sender, receiver, address, file) as stream:
         stream.run(warm_up)
-        road.wire_bytes()
+        road.wire_bytes(0)
         received, spent, start = stream.received, cost.processor_seconds(daemons), time.monotonic()
         pings = subprocess.Popen(
             sender.command("ping", "-n", "-i", 0.1, "-w", max(1, round(seconds)), address), stdout=subprocess.PIPE,
@@ -45,12 +44,12 @@ def measure(road, daemons, ends, file, warm_up, seconds):
         stream.run(seconds)
         received, passed = stream.received - received, time.monotonic() - start
         spent = cost.processor_seconds(daemons) - spent
-        wire, wrong = road.wire_bytes()
+        wire, wrong = road.wire_bytes(passed)
         trips = [float(trip) for trip in re.findall(r"time=([0-9.]+) ms", pings.communicate()[0])]
         repeated = stream.sent > os.path.getsize(file)
     assert received > 0, "nothing arrived"
     assert not wrong, f"the wire was not as asked for: {'; '.join(wrong)}"
-    return Flow(received * 8 / passed / 1e6, wire / received, spent / (received / 1e9),
+    return Flow(received * 8 / passed / 1e6, wire / received, spent / (received / 1e9) if daemons else None,
                 statistics.median(trips) if trips else None, repeated)
 
 
@@ -103,14 +102,8 @@ class Stream:
     def _send(self):
         with open(self.file, "rb") as data, contextlib.suppress(OSError):
             size = os.path.getsize(self.file)
-            for _ in itertools.count():
-                offset = 0
-                while offset < size:
-                    if self._ending:
-                        return
-                    count = os.sendfile(self._out.fileno(), data.fileno(), offset, _CHUNK)
-                    offset += count
-                    self.sent += count
+            while not self._ending:
+                self.sent += os.sendfile(self._out.fileno(), data.fileno(), self.sent % size, _CHUNK)
 
     def _receive(self):
         buffer = bytearray(_CHUNK)

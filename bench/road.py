@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from bed import Ends
 from lab import Lab
+from lab.impaired import TOLERANCE
 
 PLACES = ("own", "forwarded")
 _QUEUE_TIME, _QUEUE_SIZE = 50, 32 << 10
@@ -49,7 +50,7 @@ class Road(Ends, Lab):
     """The four namespaces with that wire. seed: of its losses."""
 
     def __init__(self, wire, seed):
-        faults = wire.faults
+        self.wire, self._sent, faults = wire, 0, wire.faults
         if faults:
             super().__init__(offloads=False, ipv6=False, faults={**faults, "seed": seed})
         else:
@@ -78,8 +79,8 @@ class Road(Ends, Lab):
             return self.a.host, self.b.host, self.b.v4
         return self.a.gateway, self.b.gateway, self.b.tunnel_address if is_tunnelled else self.b.outer
 
-    def wire_bytes(self):
-        """What has left gateway a since this was asked last, and what the wire did wrong."""
+    def wire_bytes(self, seconds):
+        """What has left gateway a since this was asked last, so many seconds ago, and what the wire did wrong since."""
         if self.link:
             report = self.link.report()
             wrong = [f"{name}: {what}" for name, one in report.items() for what in one.deviations()]
@@ -88,7 +89,10 @@ class Road(Ends, Lab):
             total = self._ask(self.a, "tc", "-s", "-j", "qdisc", "show", "dev", "wan")["bytes"]
         else:
             total = self._ask(self.a, "ip", "-s", "-j", "link", "show", "wan")["stats64"]["tx"]["bytes"]
-        since, self._sent = total - getattr(self, "_sent", 0), total
+        since, self._sent = total - self._sent, total
+        rate = since * 8e-6 / seconds if seconds else 0
+        if self.wire.rate and rate > self.wire.rate * (1 + TOLERANCE):
+            return since, [f"a rate of {rate:.2f} Mbit/s instead of {self.wire.rate:g}"]
         return since, []
 
     def _is_point_to_point(self, site):

@@ -65,6 +65,15 @@ def test_more_than_the_rate_waits_and_then_is_dropped(namespaces):
     assert len(got.numbers) == report.delivered["frames"] == report.sent["frames"]
 
 
+def test_a_queue_may_be_so_many_bytes(namespaces):
+    with wire(namespaces, rate=10, bytes=15_000) as one:
+        send(namespaces, one, 1000, size=1400, a_second=3500)
+        report = one.report()["there"]
+    assert report.dropped["frames"] > 0
+    # 15,000 bytes take 12 ms at 10 Mbit/s.
+    assert 10 < report.queue["most"] <= 12
+
+
 def test_losses_are_as_many_as_chance_allows(namespaces):
     with wire(namespaces, loss=5) as one:
         got = send(namespaces, one, 20_000)

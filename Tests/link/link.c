@@ -35,6 +35,8 @@
 #include <time.h>
 #include <unistd.h>
 
+static const int64_t MILLISECOND = 1000000;
+
 enum {
     LARGEST_FRAME = 9 << 10,
     BATCH = 64,
@@ -48,6 +50,7 @@ enum {
 struct faults {
     double rate;       // Mbit/s of Ethernet frames; 0: not limited
     double queue;      // what waits for the rate is at most so many ms long; the frame that does not fit is dropped
+    double bytes;      // and it is at most so many bytes; 0: no matter how many
     double delay;      // ms
     double jitter;     // ms: uniform, up to so much less or more; the order stays
     double slot;       // ms: what comes out at about the same time comes out at once, as from a card that saves interrupts
@@ -64,8 +67,8 @@ static const struct faults NO_FAULTS = {.queue = 50, .bad = 100, .hold = 5};
 
 static const struct { const char *name; size_t offset; double most; } parameters[] = {
 #define PARAMETER(name, most) {#name, offsetof(struct faults, name), most}
-    PARAMETER(rate, 1e5), PARAMETER(queue, 1e4), PARAMETER(delay, 1e3), PARAMETER(jitter, 1e3), PARAMETER(slot, 10),
-    PARAMETER(loss, 100), PARAMETER(burst, 1e6), PARAMETER(bad, 100), PARAMETER(good, 100), PARAMETER(duplicate, 100),
+    PARAMETER(rate, 1e5), PARAMETER(queue, 1e4), PARAMETER(bytes, 1e9), PARAMETER(delay, 1e3), PARAMETER(jitter, 1e3),
+    PARAMETER(slot, 10), PARAMETER(loss, 100), PARAMETER(burst, 1e6), PARAMETER(bad, 100), PARAMETER(good, 100), PARAMETER(duplicate, 100),
     PARAMETER(reorder, 100), PARAMETER(hold, 1e3), PARAMETER(corrupt, 100),
 };
 enum { PARAMETERS = sizeof parameters / sizeof *parameters };
@@ -228,8 +231,6 @@ static bool corrupt(struct direction *on, struct frame *frame) {
     return false;
 }
 
-static const int64_t MILLISECOND = 1000000;
-
 // What the wire does to a frame, or to its copy.
 static void impair(struct direction *on, struct frame *frame) {
     const struct faults *faults = &on->faults;
@@ -260,8 +261,10 @@ static void offer(struct direction *on, struct frame *frame) {
     if (faults->rate > 0) {
         int64_t takes = (int64_t)(frame->length * 8e3 / faults->rate);
         frame->follows = on->free_at > frame->arrived;
-        int64_t starts = frame->follows ? on->free_at : frame->arrived;
-        if (frame->follows && starts + takes - frame->arrived > (int64_t)(faults->queue * MILLISECOND)) {
+        int64_t starts = frame->follows ? on->free_at : frame->arrived, waits = starts + takes - frame->arrived;
+        bool fits = (double)waits <= faults->queue * MILLISECOND &&
+                    (faults->bytes == 0 || (double)waits * faults->rate / 8e3 <= faults->bytes);
+        if (frame->follows && !fits) {
             count(&report->dropped, frame);
             return give_back(frame);
         }
