@@ -134,6 +134,7 @@ def visit(options, wire, tunnel, files, results, seed):
 def sample(options, road, running, ends, file, results, case):
     for is_last in (False, True):
         try:
+            running.check_alive()
             try:
                 found = flow.measure(road, running.daemons, ends, file, options.warm_up, options.seconds)
             finally:
@@ -161,9 +162,9 @@ def table(options, wires, results, facts):
                     for place in options.places for column, (_, width, digits) in COLUMNS.items())
             for place in options.places:
                 yield from ratios(options, results, {**wire._asdict(), "payload": name, "place": place}, facts[name]["ratio"])
-    lines = {(f"{Wire(one['rate'], one['rtt'], one['loss']).label}, {one['tunnel']}", one["why"]) for one in results.failures}
-    if lines:
-        yield from ["", "  not measured:", *(f"  {where}: {why}" for where, why in sorted(lines))]
+    reasons = {(f"{Wire(one['rate'], one['rtt'], one['loss']).label}, {one['tunnel']}", one["why"]) for one in results.failures}
+    if reasons:
+        yield from ["", "  failed:", *(f"  {where}: {why}" for where, why in sorted(reasons))]
 
 
 def ratios(options, results, case, block_ratio):
