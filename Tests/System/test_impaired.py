@@ -173,24 +173,25 @@ def test_everything_may_come_twice_and_in_any_order():
     with Lab(ipv6=False, faults={"duplicate": 100, "reorder": 100, "hold": 2}) as lab, \
             link(lab, compression="deflate") as gateways, unharmed(lab, gateways):
         send_both_ways(lab)
-        report = lab.link.report()
+        drops, report = [all_drops(one.stats()) for one in gateways], lab.link.report()
         assert all(direction.reordered["frames"] > 100 for direction in report.values())
-        for gateway, direction in zip(gateways, ("back", "there")):
-            # Handshake messages, ARP and what has just been said come twice as well, but are no replays.
+        for dropped, direction in zip(drops, ("back", "there")):
+            # Handshake messages, ARP and what is still under way come twice as well, but are no replays.
             doubled = report[direction].duplicated["frames"]
-            assert 0.9 * doubled < all_drops(gateway.stats())["replay"] <= doubled
+            assert 0.9 * doubled < dropped["replay"] <= doubled
 
 
 def test_corrupted_datagrams_are_dropped_and_counted_as_what_they_are():
     with Lab(ipv6=False, faults={"corrupt": 3, "delay": 1}) as lab, \
             link(lab, compression="auto") as gateways, unharmed(lab, gateways):
         send_both_ways(lab)
-        report = lab.link.report()
-        for gateway, direction in zip(gateways, ("back", "there")):
-            drops = all_drops(gateway.stats())
-            noticed = sum(drops[reason] for reason in ("authentication", "unknownIndex", "malformed", "mac1"))
-            assert report[direction].corrupted["frames"] > 20
-            assert noticed == report[direction].corrupted["frames"], drops
+        drops, report = [all_drops(one.stats()) for one in gateways], lab.link.report()
+        for dropped, direction in zip(drops, ("back", "there")):
+            noticed = sum(dropped[reason] for reason in ("authentication", "unknownIndex", "malformed", "mac1"))
+            corrupted = report[direction].corrupted["frames"]
+            assert corrupted > 20
+            # A few are still under way.
+            assert corrupted - 3 <= noticed <= corrupted, dropped
 
 
 @contextlib.contextmanager
