@@ -77,7 +77,7 @@ struct TrafficRulesTests {
         let packet = unsafe bytes.span.bytes
         guard let header = InternetPacket(packet) else { return .small }
         let traffic = Traffic(packet, header)
-        let flow = flows.find(traffic.hash)
+        let flow = flows.find(packet, header)
         let layout = PacketLayout(packet, header)
         policy.judge(packet, layout, of: traffic, flow, &flows)
         let attempt = CompressionAttempt(

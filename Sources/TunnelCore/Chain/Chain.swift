@@ -22,11 +22,12 @@ struct Chain: ~Copyable {
     private var fragments = Reassembly()
     /// The packets of the record that was decoded last.
     private(set) var found = RigidArray<Members.Found>(capacity: Limits.recordPackets)
-    var flows = FlowTable()
+    var flows: FlowTable
     /// Whether there is time to compress.
     var governor = Governor()
 
-    init() {}
+    /// `seed` is what an outsider must not know of the flow table.
+    init(seed: UInt64) { flows = FlowTable(seed: seed) }
 
     // MARK: Outbound
 

@@ -9,6 +9,15 @@ public struct CompressionPolicy: Sendable, Equatable {
         case auto
         /// Code with this.
         case codec(Codec)
+
+        /// Whether anything is coded for a peer that decodes `codecs`.
+        func codes(forPeer codecs: CodecSet) -> Bool {
+            switch self {
+            case .off, .receive: false
+            case .auto: !codecs.isEmpty
+            case .codec(let codec): codecs.contains(codec)
+            }
+        }
     }
 
     /// Whose packets may share a unit.
@@ -100,19 +109,16 @@ enum CompressionAttempt {
         }
         if !codecs.contains(codec) {
             self = .plain
-        } else if flows[flow] == .encrypted {
-            self = .skipped(.encrypted)
-        } else if flows[flow] == .exposed {
-            self = .skipped(.exposed)
-        } else if packet.byteCount < Self.floor {
+        } else if packet.byteCount < Self.floor, !flows.isSettled(flow) {
             self = .skipped(.small)
-        } else if !hasTime, mode == .auto {
+        } else if !hasTime, mode == .auto, !flows.isSettled(flow) {
             self = .skipped(.busy)
-        } else if !flows.mayTry(flow, size: packet.byteCount) {
-            self = .skipped(.backoff)
+        } else if let reason = flows.reasonToLeave(flow, size: packet.byteCount) {
+            self = .skipped(reason)
         } else if mode == .auto,
             Effort.best(codec, size: packet.byteCount, fraction: flows.fraction(flow), link: link) == nil
         {
+            flows.pause(flow)
             self = .skipped(.busy)
         } else if flows.isDoubtful(flow),
             Recognition.looksRandom(packet.extracting(layout.header..<packet.byteCount))

@@ -31,6 +31,8 @@ struct FlowTable: ~Copyable {
         /// What is left of its bytes, in 65,536ths, lately; 0 if that was never tried.
         var fraction: UInt16 = 0
         var verdict = Verdict.unknown
+        /// It is skipped because to code it is not worth it now.
+        var isPaused = false
         /// How many to skip after the next failure, as a power of two.
         var backoff: UInt8 = 0
     }
@@ -42,15 +44,40 @@ struct FlowTable: ~Copyable {
     private static let compressedBackoff: UInt8 = 6
 
     private var entries = ContiguousArray(repeating: Entry(), count: size)
+    /// Unknown to those who might want their flow to be taken for another.
+    private let seed: UInt64
 
-    init() {}
+    init(seed: UInt64 = 0) { self.seed = seed }
 
     /// Forgets all flows: the rules have changed.
     mutating func removeAll() {
         for index in entries.indices { entries[index] = Entry() }
     }
 
-    /// The entry for a flow.
+    /// The entry for a packet's flow: addresses, protocol and, where they can be seen, ports.
+    @inline(__always)
+    mutating func find(_ packet: RawSpan, _ header: InternetPacket) -> Flow {
+        var hash = seed ^ UInt64(header.transport)
+        if header.isV4 {
+            hash = Self.mix(hash ^ packet.little64(at: 12))
+        } else {
+            for offset in stride(from: 8, to: 40, by: 8) { hash = Self.mix(hash ^ packet.little64(at: offset)) }
+        }
+        let hasPorts = header.transport == 6 || header.transport == 17
+        if hasPorts, !header.isFragment, header.length >= header.headerLength + 4 {
+            hash = Self.mix(hash ^ UInt64(packet.little32(at: header.headerLength)))
+        }
+        return find(hash)
+    }
+
+    /// The finalizer of MurmurHash3: every bit of the argument changes half of the result's.
+    @inline(__always)
+    private static func mix(_ value: UInt64) -> UInt64 {
+        var value = (value ^ value >> 33) &* 0xff51_afd7_ed55_8ccd
+        value = (value ^ value >> 33) &* 0xc4ce_b9fe_1a85_ec53
+        return value ^ value >> 33
+    }
+
     @inline(__always)
     mutating func find(_ hash: UInt64) -> Flow {
         let index = Int(truncatingIfNeeded: hash) & (Self.size - 1)
@@ -70,6 +97,25 @@ struct FlowTable: ~Copyable {
     func isPending(_ flow: Flow, hasPayload: Bool) -> Bool {
         let verdict = entries[flow.entry].verdict
         return verdict == .unknown || verdict == .unseen && hasPayload
+    }
+
+    /// Whether the rules, or the flow's first bytes, have said that it is never coded.
+    @inline(__always)
+    func isSettled(_ flow: Flow) -> Bool {
+        entries[flow.entry].verdict == .encrypted || entries[flow.entry].verdict == .exposed
+    }
+
+    /// Why a packet of the flow is to be left alone, if that is known without a closer look. It counts as one that passed.
+    @inline(__always)
+    mutating func reasonToLeave(_ flow: Flow, size: Int) -> CompressionSkip? {
+        switch entries[flow.entry].verdict {
+        case .encrypted: return .encrypted
+        case .exposed: return .exposed
+        case .unknown, .unseen: return nil
+        case .open:
+            if mayTry(flow, size: size) { return nil }
+            return entries[flow.entry].isPaused ? .busy : .backoff
+        }
     }
 
     /// Whether the flow's next packet may be tried; it counts as one that passed if not. What is much larger than what failed
@@ -101,10 +147,18 @@ struct FlowTable: ~Copyable {
 
     /// Notes that to try `size` bytes brought nothing.
     mutating func noteFailure(on flow: Flow, size: Int) {
+        entries[flow.entry].isPaused = false
         entries[flow.entry].failed = UInt16(clamping: max(size >> 6, 1))
         let backoff = entries[flow.entry].backoff
         entries[flow.entry].skip = 1 << UInt16(backoff)
         entries[flow.entry].backoff = min(backoff + 1, Self.longestBackoff)
+    }
+
+    /// Notes that to code the flow is not worth it at the moment: the next packets need not ask.
+    mutating func pause(_ flow: Flow) {
+        entries[flow.entry].isPaused = true
+        entries[flow.entry].failed = .max
+        entries[flow.entry].skip = 15
     }
 
     /// Notes that what comes now calls itself compressed, whatever its size.

@@ -61,7 +61,7 @@ public struct TrafficRules: Sendable, Equatable {
     }
 }
 
-/// A packet as the rules and the flow table see it: who talks to whom, over what.
+/// A packet as the rules see it: who talks to whom, over what.
 struct Traffic {
     let source: Endpoint
     let destination: Endpoint
@@ -79,21 +79,5 @@ struct Traffic {
         hidesPorts = header.isFragment || !header.isV4 && [0, 43, 60, 135, 139, 140].contains(transport)
         source = Endpoint(header.source, port: hasPorts ? packet.big16(at: header.headerLength) : 0)
         destination = Endpoint(header.destination, port: hasPorts ? packet.big16(at: header.headerLength + 2) : 0)
-    }
-
-    /// 64 well mixed bits of all of it.
-    @inline(__always)
-    var hash: UInt64 {
-        func bits(_ address: IPAddress) -> UInt64 {
-            switch address {
-            case .v4(let bits): UInt64(bits)
-            case .v6(let bits): UInt64(truncatingIfNeeded: bits) ^ UInt64(truncatingIfNeeded: bits >> 64)
-            }
-        }
-        let ports = UInt64(source.port) << 24 | UInt64(destination.port) << 8 | UInt64(transport)
-        var hash = bits(source.address) &* 0x9e37_79b9_7f4a_7c15
-        hash = (hash ^ hash >> 29 ^ bits(destination.address)) &* 0xbf58_476d_1ce4_e5b9
-        hash = (hash ^ hash >> 32 ^ ports) &* 0x94d0_49bb_1331_11eb
-        return hash ^ hash >> 31
     }
 }

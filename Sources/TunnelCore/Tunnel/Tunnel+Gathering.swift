@@ -27,19 +27,33 @@ extension Tunnel {
     /// Takes one packet.
     @inline(__always)
     mutating func gather(_ packet: RawSpan, _ header: InternetPacket, for slot: Int32, at now: Now) {
+        let flow = chain.flows.find(packet, header)
+        // The common case of a flow that is left alone, and nothing that it might overtake.
+        if gathering.count == 0, packet.byteCount > Self.bundledPacket,
+            let reason = chain.flows.reasonToLeave(flow, size: packet.byteCount)
+        {
+            peers[Int(slot)].traffic.skipped[reason.rawValue] &+= 1
+            return send(packet, header, to: slot, at: now)
+        }
+        gatherSlowly(packet, header, flow, for: slot, at: now)
+    }
+
+    @inline(never)
+    private mutating func gatherSlowly(
+        _ packet: RawSpan, _ header: InternetPacket, _ flow: FlowTable.Flow, for slot: Int32, at now: Now
+    ) {
         let shape = MemberShape(layout: PacketLayout(packet, header), segment: 0)
-        let traffic = Traffic(packet, header)
         let isShared = peers[Int(slot)].compression.scope == .peer
-        if !isShared, isGathered(packet, shape, header, traffic.hash, for: slot, at: now) { return }
-        switch attempt(packet, shape, traffic, for: slot) {
-        case .code(let codec, let flow):
-            if isShared, isGathered(packet, shape, header, traffic.hash, among: nil, for: slot, at: now) { return }
+        if !isShared, isGathered(packet, shape, header, flow.hash, for: slot, at: now) { return }
+        switch attempt(packet, shape, header, flow, for: slot) {
+        case .code(let codec):
+            if isShared, isGathered(packet, shape, header, flow.hash, among: nil, for: slot, at: now) { return }
             openUnit(codec, flow, packet, shape, header, for: slot, at: now)
         case .leave:
             if packet.byteCount <= Self.bundledPacket, takes(.bundle, slot) {
-                return bundle(packet, shape, header, traffic.hash, for: slot, at: now)
+                return bundle(packet, shape, header, flow.hash, for: slot, at: now)
             }
-            letPass(traffic.hash, for: slot, at: now)
+            letPass(flow.hash, for: slot, at: now)
             send(packet, header, to: slot, at: now)
         }
     }
@@ -50,17 +64,17 @@ extension Tunnel {
         at now: Now
     ) {
         let shape = MemberShape(layout: PacketLayout(packet.bytes, header), segment: segment)
-        let traffic = Traffic(packet.bytes, header)
+        let flow = chain.flows.find(packet.bytes, header)
         let isShared = peers[Int(slot)].compression.scope == .peer
-        if !isShared, isGathered(packet.bytes, shape, header, traffic.hash, for: slot, at: now) { return }
+        if !isShared, isGathered(packet.bytes, shape, header, flow.hash, for: slot, at: now) { return }
         guard shape.layout.maySegment(packet.bytes, header, segment: segment), takes(.bundle, slot),
-            case .code(let codec, let flow) = attempt(packet.bytes, shape, traffic, for: slot)
+            case .code(let codec) = attempt(packet.bytes, shape, header, flow, for: slot)
         else {
-            letPass(traffic.hash, for: slot, at: now)
+            letPass(flow.hash, for: slot, at: now)
             guard let split = Split(packet.bytes, header, virtio) else { return drops.count(.notIP) }
             return send(split, of: &packet, header, to: slot, at: now)
         }
-        if isShared, isGathered(packet.bytes, shape, header, traffic.hash, among: nil, for: slot, at: now) { return }
+        if isShared, isGathered(packet.bytes, shape, header, flow.hash, among: nil, for: slot, at: now) { return }
         // What is too large for one unit goes in several, each a smaller super-segment.
         let room = unitLimit(codec, flow, slot) - shape.layout.header - Members.overhead
         let packets = min(max(room / segment, 1), Limits.recordPackets)
@@ -76,8 +90,8 @@ extension Tunnel {
             let isOne = range.count - shape.layout.header <= segment
             let shape = MemberShape(layout: shape.layout, segment: isOne ? 0 : segment)
             let header = header.resized(to: range.count)
-            let group = isShared ? nil : traffic.hash
-            if isGathered(part, shape, header, traffic.hash, among: group, for: slot, at: now) { continue }
+            let group = isShared ? nil : flow.hash
+            if isGathered(part, shape, header, flow.hash, among: group, for: slot, at: now) { continue }
             openUnit(codec, flow, part, shape, header, for: slot, at: now)
         }
     }
@@ -86,19 +100,18 @@ extension Tunnel {
 
     /// What to do with a packet of a flow that has no batch.
     private enum Treatment {
-        case code(Codec, FlowTable.Flow)
+        case code(Codec)
         case leave
     }
 
     @inline(__always)
     private mutating func attempt(
-        _ packet: RawSpan, _ shape: MemberShape, _ traffic: Traffic, for slot: Int32
+        _ packet: RawSpan, _ shape: MemberShape, _ header: InternetPacket, _ flow: FlowTable.Flow, for slot: Int32
     ) -> Treatment {
-        let flow = chain.flows.find(traffic.hash)
         let hello = sessions[peers[Int(slot)].current].hello
         guard shape.segment > 0 || packet.byteCount <= hello.maximumUnit else { return .leave }
         if chain.flows.isPending(flow, hasPayload: packet.byteCount > shape.layout.header) {
-            peers[Int(slot)].compression.judge(packet, shape.layout, of: traffic, flow, &chain.flows)
+            peers[Int(slot)].compression.judge(packet, shape.layout, of: Traffic(packet, header), flow, &chain.flows)
         }
         let attempt = CompressionAttempt(
             peers[Int(slot)].compression.mode, packet, shape.layout, of: flow, peer: hello.codecs, &chain.flows,
@@ -108,7 +121,7 @@ extension Tunnel {
         case .skipped(let reason):
             peers[Int(slot)].traffic.skipped[reason.rawValue] &+= UInt64(shape.packets(of: packet.byteCount))
             return .leave
-        case .code(let codec): return .code(codec, flow)
+        case .code(let codec): return .code(codec)
         }
     }
 
@@ -278,6 +291,7 @@ extension Tunnel {
             peers[Int(slot)].traffic.note(codec, batch.plain, sent)
         } else {
             chain.flows.noteFailure(on: flow, size: batch.bytes)
+            peers[Int(slot)].traffic.skipped[CompressionSkip.backoff.rawValue] &+= UInt64(batch.packets)
         }
         return sent
     }

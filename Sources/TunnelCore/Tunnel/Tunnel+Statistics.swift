@@ -73,7 +73,7 @@ extension Tunnel {
             cipher: session >= 0 ? sessions[session].forData.suite : .chacha20poly1305,
             refusesCipher: session >= 0 && peers[Int(slot)].cipher == .aes256gcm
                 && sessions[session].hello.hasArrived && !sessions[session].aes.isOpen,
-            compresses: !codecs.isEmpty && mode != .off && mode != .receive,
+            compresses: mode.codes(forPeer: codecs),
             traffic: peers[Int(slot)].traffic,
             roundTrip: peers[Int(slot)].link.roundTrip,
             loss: peers[Int(slot)].link.loss,

@@ -38,7 +38,7 @@ public struct Tunnel: ~Copyable {
     var nextGeneration: UInt32 = 0
 
     // What is between us.
-    var chain = Chain()
+    var chain: Chain
     var gathering = Gathering()
     let chachaImplementation: ChaChaImplementation
     /// This processor does AES-256-GCM well.
@@ -66,11 +66,13 @@ public struct Tunnel: ~Copyable {
         randomness: Randomness = .system, chacha: ChaChaImplementation = .libsodium,
         hasAES: Bool = CipherSuite.hasAESInstructions
     ) {
+        var randomness = randomness
+        let number = UInt64(randomness.number()) << 32 | UInt64(randomness.number())
+        jitter = number | 1
+        chain = Chain(seed: number)
         self.randomness = randomness
         chachaImplementation = chacha
         self.hasAES = hasAES
-        jitter = 0
-        jitter = UInt64(self.randomness.number()) << 32 | UInt64(self.randomness.number()) | 1
     }
 
     // MARK: In
