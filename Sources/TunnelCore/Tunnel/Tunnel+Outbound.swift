@@ -32,10 +32,23 @@ extension Tunnel {
         send(packet.extracting(0..<header.length), header, to: slot, at: now)
     }
 
-    /// Nobody's AllowedIPs hold the packet's destination: its sender is told so, but not more often than it can matter.
+    /// Nobody's AllowedIPs hold the packet's destination.
     @inline(never)
     private mutating func refuse(_ packet: RawSpan, _ header: InternetPacket, at now: Now) {
         drops.count(.noPeer)
+        answerUnreachable(packet, header, at: now)
+    }
+
+    /// The packet's peer has not said yet where it is. Linux answers so; wireguard-go keeps the packet and says nothing.
+    @inline(never)
+    private mutating func refuse(_ packet: RawSpan, _ header: InternetPacket, withoutEndpoint slot: Int32, at now: Now)
+    {
+        peers[Int(slot)].drops.count(.noEndpoint)
+        answerUnreachable(packet, header, at: now)
+    }
+
+    /// Tells the sender that the packet goes nowhere, but not more often than it can matter.
+    private mutating func answerUnreachable(_ packet: RawSpan, _ header: InternetPacket, at now: Now) {
         guard Unreachable.mayAnswer(packet, header), refusals.admit(at: now.instant), inbox.hasRoom else { return }
         let place = inbox.decode(Unreachable.maximumSize) { space in
             Unreachable.write(answering: packet, header, to: &space)
@@ -51,9 +64,11 @@ extension Tunnel {
     mutating func send(_ packet: RawSpan, _ header: InternetPacket, to slot: Int32, at now: Now) {
         let session = peers[Int(slot)].current
         guard session >= 0, sessions[session].canSend(at: now.instant) else {
-            return stage(packet, for: slot, at: now)
+            return stage(packet, header, for: slot, at: now)
         }
-        guard let path = peers[Int(slot)].path else { return peers[Int(slot)].drops.count(.noEndpoint) }
+        guard let path = peers[Int(slot)].path else {
+            return refuse(packet, header, withoutEndpoint: slot, at: now)
+        }
         if peers[Int(slot)].cipher == .aes256gcm, !sessions[session].aes.isOpen {
             return hold(packet, for: slot, session)
         }
@@ -67,8 +82,10 @@ extension Tunnel {
         noteDataSent(slot, session, at: now)
     }
 
-    private mutating func stage(_ packet: RawSpan, for slot: Int32, at now: Now) {
-        guard peers[Int(slot)].path != nil else { return peers[Int(slot)].drops.count(.noEndpoint) }
+    private mutating func stage(_ packet: RawSpan, _ header: InternetPacket, for slot: Int32, at now: Now) {
+        guard peers[Int(slot)].path != nil else {
+            return refuse(packet, header, withoutEndpoint: slot, at: now)
+        }
         let dropped = peers[Int(slot)].staged.append(packet)
         peers[Int(slot)].drops.count(.staged, dropped)
         startHandshake(slot, at: now)
