@@ -53,7 +53,10 @@ public struct Tunnel: ~Copyable {
     // Handshakes under way on the other thread, and until when we count as under load.
     var handshakesUnderWay = 0
     var underLoadUntil = Instant.distantPast
-    var rateLimiter = RateLimiter()
+    /// Initiations whose senders have proved their address.
+    var rateLimiter = RateLimiter(admitsWhenFull: false)
+    /// Cookie replies, to addresses that may be forged: a flood is not reflected, and costs no more than its arrival.
+    var cookieLimiter = RateLimiter(admitsWhenFull: true)
     /// ICMP errors to hosts behind us.
     var refusals = TokenBucket(every: .milliseconds(10), atOnce: 50)
 
