@@ -44,6 +44,16 @@ def test_every_command_of_wg_gives_what_it_gives_with_wireguard_go(tmp_path):
                               ("show", "fwmark"), ("show", "latest-handshakes"), ("show", "transfer")):
                     answers = [normalised(one, one.wg(*shown)) for one in (ours, theirs)]
                     assert answers[0] == answers[1], f"{' '.join(shown)} after step {number}"
+                answers = [normalised(one, of_all(one)) for one in (ours, theirs)]
+                assert answers[0] == answers[1], f"show all dump after step {number}"
+                assert answers[0] == normalised(ours, ours.wg("show", "dump"))
+
+
+def of_all(one):
+    """What `wg show all dump` says of this interface; others on this machine come and go."""
+    done = one.namespace.run("wg", "show", "all", "dump", check=False)
+    return "".join(line.removeprefix(one.name + "\t") for line in done.stdout.splitlines(keepends=True)
+                   if line.startswith(one.name + "\t"))
 
 
 def steps(directory):
