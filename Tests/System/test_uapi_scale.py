@@ -11,6 +11,7 @@ from lab import Keys, Three, wait_until
 pytestmark = pytest.mark.slow
 
 LONGEST_GAP = 0.02
+"""Seconds between two replies that were asked for 10 ms apart; more than that is reported."""
 
 
 @pytest.fixture
@@ -90,6 +91,8 @@ class Pings:
         self.process.send_signal(2)
         text = self.process.communicate()[0]
         self.slowest = max(float(ms) for ms in re.findall(r"time=([\d.]+)", text)) / 1000
+        arrived = [float(at) for at in re.findall(r"^\[([\d.]+)\]", text, re.MULTILINE)]
+        self.gaps = sorted(later - earlier for earlier, later in zip(arrived, arrived[1:]))
         numbers = [int(number) for number in re.findall(r"icmp_seq=(\d+)", text)]
         self.sent, self.received = (int(count) for count in re.search(
             r"(\d+) packets transmitted, (\d+) received", text).groups())
@@ -100,6 +103,8 @@ def report(record_property, what, times, pings, end):
     figures = f"{what}: " + ", ".join(
         f"{name} {value:.0f}" if value > 100 else f"{name} in {value:.2f} s" for name, value in times.items())
     figures += f"; {pings.sent} pings, {pings.sent - pings.received} lost, slowest {pings.slowest * 1000:.1f} ms"
+    figures += f", longest gap {pings.gaps[-1] * 1000:.1f} ms"
+    figures += f", {sum(gap > LONGEST_GAP for gap in pings.gaps)} over {LONGEST_GAP * 1000:.0f} ms"
     figures += f"; resident {end.resident() / 1e6:.0f} MB"
     print(figures)
     record_property("figures", figures)

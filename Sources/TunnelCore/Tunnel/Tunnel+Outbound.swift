@@ -1,3 +1,4 @@
+import Addresses
 import BasicContainers
 
 // From the device to the wire.
@@ -69,6 +70,9 @@ extension Tunnel {
         guard let path = peers[Int(slot)].path else {
             return refuse(packet, header, withoutEndpoint: slot, at: now)
         }
+        if path.remote.address == header.destination, isOurs(packet, header, to: path) {
+            return peers[Int(slot)].drops.count(.loop)
+        }
         if peers[Int(slot)].cipher == .aes256gcm, !sessions[session].aes.isOpen {
             return hold(packet, for: slot, session)
         }
@@ -80,6 +84,14 @@ extension Tunnel {
         peers[Int(slot)].sent &+= UInt64(sent.datagram)
         peers[Int(slot)].traffic.noteSent(packet.byteCount, sent)
         noteDataSent(slot, session, at: now)
+    }
+
+    /// Whether the packet is one of our own datagrams: inside the next one it would come back again, and grow.
+    @inline(never)
+    private func isOurs(_ packet: RawSpan, _ header: InternetPacket, to path: Path) -> Bool {
+        let ports = header.headerLength
+        return header.transport == 17 && packet.byteCount >= ports + 4 && packet.big16(at: ports) == port
+            && packet.big16(at: ports + 2) == path.remote.port
     }
 
     private mutating func stage(_ packet: RawSpan, _ header: InternetPacket, for slot: Int32, at now: Now) {

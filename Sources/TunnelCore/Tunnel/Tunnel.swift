@@ -27,6 +27,8 @@ public struct Tunnel: ~Copyable {
     var cookieChecker: CookieChecker?
     /// The MTU of the device, which padding must not exceed.
     public var mtu = 1420
+    /// The UDP port that datagrams leave from, by which they are known when a wrong route brings them back.
+    public var port: UInt16 = 0
     /// The device is up. While it is down nothing is sent or received.
     public internal(set) var isUp = true
 
