@@ -59,4 +59,4 @@ def test_a_peer_gets_its_handshake_through_a_flood(lab, kind):
     b.start()
     wait_until_up(lab, a, b, sender=lab.b, timeout=7)
     assert flooding.process.poll() is None, "the flood was still on"
-    flooding.end()
+    flooding.cancel()

@@ -102,6 +102,10 @@ class _Flood:
                 stdout=subprocess.PIPE, text=True)
             assert self.process.stdout.readline() == "begun\n"
 
+    def cancel(self):
+        self.process.kill()
+        self.process.wait()
+
     def end(self):
         text, _ = self.process.communicate(timeout=60)
         sent, seconds, largest = json.loads(text)
