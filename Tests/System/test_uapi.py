@@ -313,6 +313,17 @@ def test_wg_reads_and_changes_an_interface_of_gateway_run_and_no_session_is_lost
         assert b.peer()["endpoint"].endswith(":51999")
 
 
+def test_silent_clients_of_the_control_socket_are_let_go_and_the_next_are_served(lab):
+    with gateway(lab, lab.a) as a, contextlib.ExitStack() as stack:
+        silent = []
+        for _ in range(64 + 10):
+            silent.append(stack.enter_context(socket.socket(socket.AF_UNIX)))
+            silent[-1].connect(str(a.control))
+        silent[0].sendall(b"GET /v1/stats HTTP/1.1\r\nHost:")
+        wait_until(lambda: all(is_over(one) for one in silent), "all of them are let go", timeout=40)
+        assert a.stats()["listenPort"]
+
+
 def test_hooks_may_ask_wg_about_the_interface(lab, tmp_path):
     hooks = ("PostUp = wg set %i fwmark 7 && wg show %i > " + str(tmp_path / "up"),
              "PreDown = wg show %i dump > " + str(tmp_path / "down"))
