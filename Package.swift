@@ -40,6 +40,7 @@ let package = Package(
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .target(name: "CBlake2", cSettings: cSettings, linkerSettings: [.linkedLibrary("b2")]),
         .target(name: "CZlib", cSettings: cSettings, linkerSettings: [.linkedLibrary("z")]),
+        .target(name: "CZstd", cSettings: cSettings, linkerSettings: [.linkedLibrary("zstd")]),
 
         // The values that every layer speaks of.
         .target(name: "Addresses", swiftSettings: settings),
@@ -49,7 +50,7 @@ let package = Package(
         .target(
             name: "TunnelCore",
             dependencies: [
-                "Addresses", "Keys", "CSodium", "CBlake2", "CZlib",
+                "Addresses", "Keys", "CSodium", "CBlake2", "CZlib", "CZstd",
                 .product(name: "BasicContainers", package: "swift-collections"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HeapModule", package: "swift-collections"),
@@ -61,6 +62,12 @@ let package = Package(
 
         // What a person and a tool see: config file, JSON models, the client of the control socket.
         .target(name: "Control", dependencies: ["Addresses", "Keys"], swiftSettings: settings),
+
+        // What `gatewayctl estimate` does: a reader of captures, and the core on a wire in memory.
+        .target(name: "Capture", swiftSettings: testedSettings),
+        .target(
+            name: "Estimate", dependencies: ["Addresses", "Keys", "TunnelCore", "Control"],
+            swiftSettings: testedSettings),
 
         .executableTarget(
             name: "Gateway",
@@ -75,7 +82,7 @@ let package = Package(
         .executableTarget(
             name: "gatewayctl",
             dependencies: [
-                "Addresses", "Keys", "Control",
+                "Addresses", "Keys", "TunnelCore", "Control", "Capture", "Estimate",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
@@ -95,6 +102,8 @@ let package = Package(
             ],
             swiftSettings: settings),
         .testTarget(name: "LinuxIOTests", dependencies: ["Addresses", "LinuxIO"], swiftSettings: settings),
+        .testTarget(name: "CaptureTests", dependencies: ["Capture"], swiftSettings: settings),
+        .testTarget(name: "EstimateTests", dependencies: ["Estimate"], swiftSettings: settings),
         .testTarget(name: "ControlTests", dependencies: ["Addresses", "Keys", "Control"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
