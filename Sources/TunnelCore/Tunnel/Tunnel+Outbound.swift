@@ -19,6 +19,7 @@ extension Tunnel {
         }
         let slot = allowedIPs.lookup(header.destination)
         guard slot >= 0 else { return refuse(packet.bytes, header, at: now) }
+        guard !isOurs(packet.bytes, header, to: slot) else { return peers[Int(slot)].drops.count(.loop) }
         if gathers(for: slot), virtio.isPlain(header) {
             var content = packet.part(0..<header.length)
             return gather(&content, header, segment: Int(virtio.segment), virtio, for: slot, at: now)
@@ -43,6 +44,7 @@ extension Tunnel {
         guard let header = InternetPacket(packet) else { return drops.count(.notIP) }
         let slot = allowedIPs.lookup(header.destination)
         guard slot >= 0 else { return refuse(packet, header, at: now) }
+        guard !isOurs(packet, header, to: slot) else { return peers[Int(slot)].drops.count(.loop) }
         let content = packet.extracting(0..<header.length)
         guard !gathers(for: slot) else { return gather(content, header, for: slot, at: now) }
         send(content, header, to: slot, at: now)
@@ -87,9 +89,6 @@ extension Tunnel {
         guard let path = peers[Int(slot)].path else {
             return refuse(packet, header, withoutEndpoint: slot, at: now)
         }
-        if path.remote.address == header.destination, isOurs(packet, header, to: path) {
-            return peers[Int(slot)].drops.count(.loop)
-        }
         if peers[Int(slot)].cipher == .aes256gcm, !sessions[session].aes.isOpen {
             return hold(packet, for: slot, session)
         }
@@ -103,11 +102,12 @@ extension Tunnel {
     }
 
     /// Whether the packet is one of our own datagrams: inside the next one it would come back again, and grow.
-    @inline(never)
-    private func isOurs(_ packet: RawSpan, _ header: InternetPacket, to path: Path) -> Bool {
+    @inline(__always)
+    private func isOurs(_ packet: RawSpan, _ header: InternetPacket, to slot: Int32) -> Bool {
+        guard let remote = peers[Int(slot)].path?.remote, remote.address == header.destination else { return false }
         let ports = header.headerLength
         return header.transport == 17 && packet.byteCount >= ports + 4 && packet.big16(at: ports) == port
-            && packet.big16(at: ports + 2) == path.remote.port
+            && packet.big16(at: ports + 2) == remote.port
     }
 
     private mutating func stage(_ packet: RawSpan, _ header: InternetPacket, for slot: Int32, at now: Now) {
