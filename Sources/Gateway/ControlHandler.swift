@@ -11,11 +11,9 @@ final class ControlHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
-    private static let longestBody = 64 << 10
-
     private let daemon: Daemon
     private var head: HTTPRequestHead?
-    private var body: [UInt8] = []
+    private var body = ControlBody()
 
     init(_ daemon: Daemon) { self.daemon = daemon }
 
@@ -23,18 +21,18 @@ final class ControlHandler: ChannelInboundHandler {
         switch unwrapInboundIn(data) {
         case .head(let head):
             self.head = head
-            body = []
+            body = ControlBody()
         case .body(let buffer):
-            guard body.count + buffer.readableBytes <= Self.longestBody else {
+            defer { buffer.wipe() }
+            guard body.append(buffer) else {
                 head = nil
                 return Self.respond(ControlReply(.payloadTooLarge, "the body is too large"), context.channel)
             }
-            body += buffer.readableBytesView
         case .end:
             guard let head else { return }
             self.head = nil
             answer(head, context.channel)
-            wipe()
+            body = ControlBody()
         }
     }
 
@@ -71,11 +69,36 @@ final class ControlHandler: ChannelInboundHandler {
         channel.write(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: reply.body))), promise: nil)
         channel.writeAndFlush(HTTPServerResponsePart.end(nil)).whenComplete { _ in channel.close(promise: nil) }
     }
+}
 
-    /// The body may have been a key.
+/// The body of a request, wiped when it was answered: it may be a key.
+final class ControlBody: @unchecked Sendable {
+    private static let longest = 64 << 10
+
+    /// Changed by the handler alone, before the request is there for others.
+    private(set) var bytes: [UInt8] = []
+
+    /// Adds bytes; false if there are too many.
+    func append(_ more: ByteBuffer) -> Bool {
+        let size = bytes.count + more.readableBytes
+        guard size <= Self.longest else { return false }
+        if size > bytes.capacity {
+            var larger: [UInt8] = []
+            larger.reserveCapacity(max(4096, 2 * size))
+            larger += bytes
+            wipe()
+            bytes = larger
+        }
+        bytes += more.readableBytesView
+        return true
+    }
+
+    deinit { wipe() }
+
     private func wipe() {
-        var span = body.mutableSpan
+        var gone: [UInt8] = []
+        swap(&gone, &bytes)
+        var span = gone.mutableSpan
         Keys.wipe(&span)
-        body = []
     }
 }

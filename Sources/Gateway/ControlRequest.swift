@@ -41,7 +41,7 @@ struct ControlReply: Sendable {
 struct ControlRequest: Sendable {
     let method: HTTPMethod
     let path: String
-    let body: [UInt8]
+    let body: ControlBody
 
     /// The reply, which may take a turn of the data thread. `user` is the client's, as the kernel knows it; whoever
     /// could connect at all may read.
@@ -112,7 +112,7 @@ struct ControlRequest: Sendable {
     }
 
     private func decode<Value: Decodable>(_ type: Value.Type) -> Value? {
-        do throws(JSON.Malformed) { return try JSON.decode(type, from: body) } catch { return nil }
+        do throws(JSON.Malformed) { return try JSON.decode(type, from: body.bytes) } catch { return nil }
     }
 
     /// Has something done on the data thread and brings its result back.

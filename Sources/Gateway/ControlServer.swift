@@ -8,6 +8,10 @@ import Synchronization
 
 /// HTTP/1.1 on the interface's control socket, on an event-loop thread beside the data thread.
 final class ControlServer: Sendable {
+    private static let mostConnections = 64
+    /// How long a connection may last, whatever is still heard of it.
+    private static let patience = TimeAmount.seconds(60)
+
     private let path: String
     private let channel: any Channel
     private let isOpen = Atomic<Bool>(true)
@@ -28,8 +32,16 @@ final class ControlServer: Sendable {
             throw Failure(.cantCreate, "another gateway named \(name) is running (it answers on \(path))")
         }
         let bootstrap = ServerBootstrap(group: group)
-            .childChannelInitializer { channel in
+            .serverChannelOption(.maxMessagesPerRead, value: 1)
+            .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(ConnectionLimit(Self.mostConnections))
+                }
+            }
+            .childChannelInitializer { channel in
+                let end = channel.eventLoop.scheduleTask(in: Self.patience) { channel.close(promise: nil) }
+                channel.closeFuture.whenComplete { _ in end.cancel() }
+                return channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
                     try pipeline.addHandler(IdleStateHandler(readTimeout: .seconds(10)))
                     try pipeline.configureHTTPServerPipeline(withErrorHandling: true)

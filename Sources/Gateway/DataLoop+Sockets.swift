@@ -10,6 +10,7 @@ extension DataLoop {
         flush()
         try Self.watch(&new, &epoll)
         // Closing the old ones takes them out of the epoll.
+        tunnel.port = new.port
         sockets = new
     }
 

@@ -64,6 +64,7 @@ struct DataLoop: ~Copyable {
         _ results: Mailbox<HandshakeResult>, _ handshakes: WorkThread<HandshakeJob>
     ) {
         self.device = device
+        tunnel.port = sockets.port
         self.sockets = sockets
         self.epoll = epoll
         self.timer = timer

@@ -84,6 +84,7 @@ extension PeerDrops {
         congestion = drops[.congestion]
         noSession = drops[.staged]
         noEndpoint = drops[.noEndpoint]
+        loop = drops[.loop]
     }
 }
 

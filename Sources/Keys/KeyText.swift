@@ -19,7 +19,7 @@ enum KeyText {
 
     static func decodeBase64(_ text: some StringProtocol) -> InlineArray<32, UInt8>? {
         var digits = InlineArray<44, UInt8>(repeating: 0)
-        guard fill(&digits, text), digits[43] == UInt8(ascii: "=") else { return nil }
+        guard fill(&digits, text.utf8), digits[43] == UInt8(ascii: "=") else { return nil }
         defer { wipe(&digits) }
         digits[43] = UInt8(ascii: "A")
         var bytes = InlineArray<32, UInt8>(repeating: 0)
@@ -52,7 +52,15 @@ enum KeyText {
         }
     }
 
-    static func decodeHex(_ text: some StringProtocol) -> InlineArray<32, UInt8>? {
+    /// Appends the digits to `text`, which has room for them.
+    static func appendHex(_ bytes: Span<UInt8>, to text: inout [UInt8]) {
+        for index in bytes.indices {
+            text.append(hexDigit(bytes[index] >> 4))
+            text.append(hexDigit(bytes[index] & 15))
+        }
+    }
+
+    static func decodeHex(_ text: some Sequence<UInt8>) -> InlineArray<32, UInt8>? {
         var digits = InlineArray<64, UInt8>(repeating: 0)
         guard fill(&digits, text) else { return nil }
         defer { wipe(&digits) }
@@ -69,10 +77,10 @@ enum KeyText {
 
     /// Copies exactly `count` bytes of text; false if there are more or fewer.
     private static func fill<let count: Int>(
-        _ digits: inout InlineArray<count, UInt8>, _ text: some StringProtocol
+        _ digits: inout InlineArray<count, UInt8>, _ text: some Sequence<UInt8>
     ) -> Bool {
         var index = 0
-        for byte in text.utf8 {
+        for byte in text {
             guard index < count else { return false }
             digits[index] = byte
             index += 1

@@ -26,7 +26,7 @@ extension PublicKey: LosslessStringConvertible {
 
     /// Parses 64 hexadecimal digits.
     public init?(hex text: some StringProtocol) {
-        guard let bytes = KeyText.decodeHex(text) else { return nil }
+        guard let bytes = KeyText.decodeHex(text.utf8) else { return nil }
         self.init(bytes: bytes)
     }
 
@@ -77,8 +77,11 @@ extension PrivateKey {
     }
 
     /// Parses 64 hexadecimal digits; all zeros, which UAPI uses for "no key", is `nil` too.
-    public init?(hex text: some StringProtocol) {
-        guard var bytes = KeyText.decodeHex(text), !isZero(bytes.span) else { return nil }
+    public init?(hex text: some StringProtocol) { self.init(hex: text.utf8) }
+
+    /// The same of digits that are in no string: those can be wiped.
+    public init?(hex digits: some Sequence<UInt8>) {
+        guard var bytes = KeyText.decodeHex(digits), !isZero(bytes.span) else { return nil }
         self.init(consuming: &bytes)
     }
 
@@ -86,6 +89,8 @@ extension PrivateKey {
     public var base64: String { KeyText.encodeBase64(bytes) }
     /// The key as the UAPI writes it; the same warning.
     public var hex: String { KeyText.encodeHex(bytes) }
+    /// The same into memory that the caller can wipe. It should have room: what an array grows out of is not wiped.
+    public func appendHex(to text: inout [UInt8]) { KeyText.appendHex(bytes, to: &text) }
 }
 
 /// A 32-byte preshared key, mixed into the handshake on top of X25519, in secret memory.
@@ -112,13 +117,17 @@ public struct PresharedKey: Sendable {
     }
 
     /// Parses 64 hexadecimal digits; all zeros is `nil`.
-    public init?(hex text: some StringProtocol) {
-        guard var bytes = KeyText.decodeHex(text), !isZero(bytes.span) else { return nil }
+    public init?(hex text: some StringProtocol) { self.init(hex: text.utf8) }
+
+    /// The same of digits that are in no string: those can be wiped.
+    public init?(hex digits: some Sequence<UInt8>) {
+        guard var bytes = KeyText.decodeHex(digits), !isZero(bytes.span) else { return nil }
         self.init(consuming: &bytes)
     }
 
     public var base64: String { KeyText.encodeBase64(bytes) }
     public var hex: String { KeyText.encodeHex(bytes) }
+    public func appendHex(to text: inout [UInt8]) { KeyText.appendHex(bytes, to: &text) }
 
     /// The 32 bytes, for as long as the key is held.
     public var bytes: Span<UInt8> {

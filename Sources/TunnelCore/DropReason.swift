@@ -37,11 +37,13 @@ public enum DropReason: Int, CaseIterable, Sendable {
     case staged
     /// A packet for a peer whose endpoint is unknown.
     case noEndpoint
+    /// One of our own datagrams to the peer, which the device brought back: the peer's endpoint is routed into the tunnel.
+    case loop
 }
 
 /// A count for each reason.
 public struct DropCounters: Sendable {
-    private var counts = InlineArray<17, UInt64>(repeating: 0)
+    private var counts = InlineArray<18, UInt64>(repeating: 0)
 
     public init() {
         assert(DropReason.allCases.count == counts.count)

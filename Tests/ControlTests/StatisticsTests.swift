@@ -89,7 +89,7 @@ extension Sample {
         + #""rx":{"plainBytes":1000,"ratio":1.25,"wireBytes":800},"#
         + #""skipped":{"backoff":0,"busy":0,"encrypted":7,"exposed":0,"small":2},"#
         + #""tx":{"plainBytes":4194304,"ratio":4,"wireBytes":1048576}},"#
-        + #""drops":{"allowedIPs":0,"authentication":0,"congestion":0,"expired":0,"malformed":1,"noEndpoint":0,"#
+        + #""drops":{"allowedIPs":0,"authentication":0,"congestion":0,"expired":0,"loop":0,"malformed":1,"noEndpoint":0,"#
         + #""noSession":0,"replay":3},"endpoint":"192.0.2.1:51820","#
         + #""latestHandshake":1764000000,"lossPermille":3,"name":"hq","persistentKeepalive":25,"presharedKey":true,"#
         + #""publicKey":"\#(a)","rttMicroseconds":12345,"rxBytes":1436549,"txBytes":1667236}],"#

@@ -44,6 +44,16 @@ def test_every_command_of_wg_gives_what_it_gives_with_wireguard_go(tmp_path):
                               ("show", "fwmark"), ("show", "latest-handshakes"), ("show", "transfer")):
                     answers = [normalised(one, one.wg(*shown)) for one in (ours, theirs)]
                     assert answers[0] == answers[1], f"{' '.join(shown)} after step {number}"
+                answers = [normalised(one, of_all(one)) for one in (ours, theirs)]
+                assert answers[0] == answers[1], f"show all dump after step {number}"
+                assert answers[0] == normalised(ours, ours.wg("show", "dump"))
+
+
+def of_all(one):
+    """What `wg show all dump` says of this interface; others on this machine come and go."""
+    done = one.namespace.run("wg", "show", "all", "dump", check=False)
+    return "".join(line.removeprefix(one.name + "\t") for line in done.stdout.splitlines(keepends=True)
+                   if line.startswith(one.name + "\t"))
 
 
 def steps(directory):
@@ -185,8 +195,7 @@ def test_clients_that_say_nothing_or_never_read_harm_nobody(ours):
     assert ours.ask("set=1\n" + many + "\n") == "errno=0\n\n"
     before = ours.resident()
     with contextlib.ExitStack() as stack:
-        for _ in range(50):
-            stack.enter_context(ours.connect())
+        silent = [stack.enter_context(ours.connect()) for _ in range(50)]
         greedy = [stack.enter_context(ours.connect()) for _ in range(10)]
         for one in greedy:
             one.sendall(b"get=1\n\n" * 1000)
@@ -197,12 +206,73 @@ def test_clients_that_say_nothing_or_never_read_harm_nobody(ours):
         assert len(ours.wg("show", "peers").splitlines()) == 4000
         assert time.monotonic() - start < 2
         assert ours.resident() - before < 60e6
-        # Those who do not read are let go, the others are not.
-        wait_until(lambda: all(is_over(one) for one in greedy), "those who never read are closed", timeout=20)
-        assert ours.wg("show", "listen-port")
+        assert is_over(halves[0]) is False
         halves[0].sendall(b"\n")
         assert halves[0].recv(100) == b"errno=0\n\n"
+        wait_until(lambda: all(is_over(one) for one in greedy), "those who never read are let go", timeout=20)
+        wait_until(lambda: all(is_over(one) for one in silent + halves), "those who stop are let go", timeout=40)
     assert ours.wg("show", "peers") == ""
+
+
+def test_a_client_that_asks_in_time_keeps_its_connection(ours):
+    with ours.connect() as one:
+        for _ in range(3):
+            time.sleep(8)
+            one.sendall(b"get=1\n\n")
+            assert one.recv(1 << 20).endswith(b"errno=0\n\n")
+
+
+def test_more_connections_than_there_is_room_for_wait_and_then_have_their_turn(ours):
+    room = 128
+    assert ours.wg("show", "listen-port")
+    (process,) = ours.processes()
+
+    def descriptors():
+        return len(os.listdir(f"/proc/{process}/fd"))
+
+    before = descriptors()
+    with contextlib.ExitStack() as stack:
+        silent = []
+        while len(silent) < room + 30:
+            # The kernel's queue may be full for a moment.
+            with contextlib.suppress(BlockingIOError):
+                silent.append(stack.enter_context(ours.connect()))
+        late = stack.enter_context(ours.connect(timeout=40))
+        late.sendall(b"get=1\n\n")
+        time.sleep(1)
+        assert descriptors() <= before + room
+        assert late.recv(1 << 20).endswith(b"errno=0\n\n")
+        assert is_over(silent[0])
+    wait_until(lambda: descriptors() == before, "nothing of them is left")
+
+
+def test_no_text_of_a_key_stays_in_memory(ours):
+    (process,) = ours.processes()
+    private, secret = bytes([8]) + os.urandom(30) + bytes([64]), os.urandom(32)
+    setting = (f"set=1\nprivate_key={private.hex()}\npublic_key={os.urandom(32).hex()}\npreshared_key={secret.hex()}\n\n")
+    for _ in range(3):
+        assert ours.ask(setting) == "errno=0\n\n"
+        told = ours.ask("get=1\n\n")
+        assert private.hex() in told and secret.hex() in told
+    with ours.connect() as slow:
+        for byte in setting.encode():
+            slow.sendall(bytes([byte]))
+        assert slow.recv(100) == b"errno=0\n\n"
+    assert is_in_memory(process, b"tx_bytes"), "the search finds what is there"
+    assert not is_in_memory(process, private.hex().encode())
+    assert not is_in_memory(process, secret.hex().encode())
+
+
+def is_in_memory(process, text):
+    """Whether a process has these bytes anywhere that can be read."""
+    with open(f"/proc/{process}/maps") as maps, open(f"/proc/{process}/mem", "rb", 0) as memory:
+        for line in maps:
+            start, end = (int(text, 16) for text in line.split()[0].split("-"))
+            with contextlib.suppress(OSError, OverflowError):
+                memory.seek(start)
+                if text in memory.read(end - start):
+                    return True
+    return False
 
 
 def is_over(connection):
@@ -241,6 +311,17 @@ def test_wg_reads_and_changes_an_interface_of_gateway_run_and_no_session_is_lost
         assert wg("show", a.name, "latest-handshakes").splitlines()[0] + "\n" == handshake
         assert a.stats()["listenPort"] == 51999 and len(a.stats()["peers"]) == 2
         assert b.peer()["endpoint"].endswith(":51999")
+
+
+def test_silent_clients_of_the_control_socket_are_let_go_and_the_next_are_served(lab):
+    with gateway(lab, lab.a) as a, contextlib.ExitStack() as stack:
+        silent = []
+        for _ in range(64 + 10):
+            silent.append(stack.enter_context(socket.socket(socket.AF_UNIX)))
+            silent[-1].connect(str(a.control))
+        silent[0].sendall(b"GET /v1/stats HTTP/1.1\r\nHost:")
+        wait_until(lambda: all(is_over(one) for one in silent), "all of them are let go", timeout=40)
+        assert a.stats()["listenPort"]
 
 
 def test_hooks_may_ask_wg_about_the_interface(lab, tmp_path):

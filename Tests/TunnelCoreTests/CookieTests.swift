@@ -112,11 +112,28 @@ import Testing
         #expect(pair.bob.tunnel.jobs.count <= 128)
         #expect(pair.bob.tunnel.indices.count <= 130)
         let toStrangers = pair.link.sightings.sent(by: pair.bob)
-        #expect(toStrangers.count == 5000)
+        #expect(toStrangers.count == 5)
         #expect(toStrangers.allSatisfy { $0.isCookieReply })
         pair.link.send(udp(1, 2, payload: 10), from: pair.alice)
         pair.link.drain()
         #expect(pair.bob.received == [udp(1, 2, payload: 10)])
+    }
+
+    @Test("an address gets 5 cookie replies at once and 20 a second after that, and takes none from others")
+    func reflected() {
+        let pair = Pair()
+        let flood = Flood(pair.bob, pair.link)
+        flood.load()
+        for _ in 0..<100 {
+            for number in 0..<100 { flood.send(number: number) }
+            pair.link.run(for: .milliseconds(10))
+        }
+        let toFlooder = pair.link.sightings.sent(by: pair.bob).count
+        #expect((20...26).contains(toFlooder))
+        pair.link.send(udp(1, 2, payload: 10), from: pair.alice)
+        pair.link.drain()
+        #expect(pair.link.sightings.last?.isCookieReply == true)
+        #expect(pair.link.sightings.sent(by: pair.bob).count == toFlooder + 1)
     }
 
     @Test("a flood without our public key is not even answered by cookies")

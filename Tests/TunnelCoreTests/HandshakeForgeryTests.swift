@@ -109,12 +109,12 @@ import Testing
         #expect(pair.bob.received.count == 1)
     }
 
-    @Test("a clock that is set back while we run stops no handshake")
-    func clockSetBack() {
+    @Test("a clock that jumps back and forth while we run stops no handshake")
+    func clockJumps() {
         let pair = Pair()
         pair.connect()
-        pair.alice.clockError = .seconds(-86_400)
-        for _ in 0..<5 {
+        for error in [-86_400, 0, 86_400, 0, -86_400] as [Int64] {
+            pair.alice.clockError = .seconds(error)
             pair.link.run(for: .seconds(181))
             pair.link.send(udp(1, 2, payload: 10), from: pair.alice)
             pair.link.drain()

@@ -103,13 +103,14 @@ import Testing
         #expect(pair.alice.drops(.staged, of: pair.bob) == 14)
     }
 
-    @Test("a peer without endpoint gets nothing until it calls")
+    @Test("a peer without endpoint gets nothing until it calls, and the sender learns that it is not reachable")
     func noEndpoint() {
         let pair = Pair(bob: Pair.Options(knowsEndpoint: false))
         pair.link.send(udp(2, 1, payload: 10), from: pair.bob)
         pair.link.run(for: .seconds(10))
         #expect(pair.link.sightings.summary == [])
         #expect(pair.bob.drops(.noEndpoint, of: pair.alice) == 1)
+        #expect(pair.bob.received.map { Array($0[20..<22]) } == [[3, 1]])
         pair.connect()
         pair.link.send(udp(2, 1, payload: 20), from: pair.bob)
         pair.link.drain()

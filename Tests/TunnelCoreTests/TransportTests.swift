@@ -122,6 +122,33 @@ import Testing
         #expect(pair.link.sightings.summary == [])
     }
 
+    @Test(
+        "the tunnel's own datagrams that a wrong route brings back are dropped and counted, others are not",
+        arguments: [false, true])
+    func loop(isCompressing: Bool) throws {
+        let policy = isCompressing ? CompressionPolicy(.auto) : .off
+        let pair = Pair(policy, policy)
+        pair.connect()
+        let everything = try #require(Prefix("0.0.0.0/0"))
+        pair.link.change(pair.alice) { tunnel, _ in
+            tunnel.port = pair.alice.endpoint.port
+            tunnel.allow(everything, for: pair.bob.publicKey)
+        }
+        let (near, far) = (pair.alice.endpoint, pair.bob.endpoint)
+        let before = pair.link.sightings.count
+        let own = packet(near.address, far.address, transport: 17, ports: (near.port, far.port), text(100))
+        pair.link.send(own, from: pair.alice)
+        #expect(pair.alice.drops(.loop, of: pair.bob) == 1)
+        #expect(pair.link.sightings.count == before)
+        for ports in [(near.port &+ 1, far.port), (near.port, far.port &+ 1)] {
+            let others = packet(near.address, far.address, transport: 17, ports: ports, text(100))
+            pair.link.send(others, from: pair.alice)
+        }
+        pair.link.run(for: .milliseconds(100))
+        #expect(pair.link.sightings.count > before)
+        #expect(pair.alice.drops(.loop, of: pair.bob) == 1)
+    }
+
     @Test("packets go to the peer with the longest prefix, and move with it")
     func routing() {
         let pair = Pair()

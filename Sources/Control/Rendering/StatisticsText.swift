@@ -54,6 +54,7 @@ public enum StatisticsText {
                 ("replay", drops.replay), ("allowed ips", drops.allowedIPs), ("malformed", drops.malformed),
                 ("authentication", drops.authentication), ("expired", drops.expired),
                 ("congestion", drops.congestion), ("no session", drops.noSession), ("no endpoint", drops.noEndpoint),
+                ("loop", drops.loop),
             ]))
         return lines
     }

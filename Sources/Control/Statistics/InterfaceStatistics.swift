@@ -100,6 +100,8 @@ public struct PeerDrops: Codable, Hashable, Sendable {
     public var noSession: UInt64 = 0
     /// The peer's endpoint is not known.
     public var noEndpoint: UInt64 = 0
+    /// The tunnel's own datagrams: the peer's endpoint is routed into the tunnel.
+    public var loop: UInt64 = 0
 
     public init() {}
 }

@@ -4,7 +4,29 @@ import Keys
 
 extension UAPIChange {
     /// One line of a `set=1`; `nil` if it is right and changes nothing. `ofPeer`: whether a peer was named before.
-    static func parse(_ line: String, ofPeer: Bool) throws(UAPIError) -> UAPIChange? {
+    ///
+    /// A secret is read where it stands: no copy of its text is left that nobody would wipe.
+    static func parse(_ line: some Collection<UInt8>, ofPeer: Bool) throws(UAPIError) -> UAPIChange? {
+        if let digits = value(of: "private_key=", in: line) {
+            guard !ofPeer else { throw .invalid }
+            let key = PrivateKey(hex: digits)
+            guard key != nil || isZeros(digits) else { throw .invalid }
+            return .privateKey(key)
+        }
+        if let digits = value(of: "preshared_key=", in: line) {
+            guard ofPeer else { throw .invalid }
+            let key = PresharedKey(hex: digits)
+            guard key != nil || isZeros(digits) else { throw .invalid }
+            return .presharedKey(key)
+        }
+        return try parse(text: String(decoding: line, as: UTF8.self), ofPeer: ofPeer)
+    }
+
+    private static func value<Line: Collection<UInt8>>(of key: String, in line: Line) -> Line.SubSequence? {
+        line.starts(with: key.utf8) ? line.dropFirst(key.utf8.count) : nil
+    }
+
+    private static func parse(text line: String, ofPeer: Bool) throws(UAPIError) -> UAPIChange? {
         guard let equals = line.utf8.firstIndex(of: UInt8(ascii: "=")) else { throw .protocolViolated }
         let key = line[..<equals]
         let value = line[line.utf8.index(after: equals)...]
@@ -17,11 +39,6 @@ extension UAPIChange {
 
     private static func parseInterface(_ key: Substring, _ value: Substring) throws(UAPIError) -> UAPIChange {
         switch key {
-        case "private_key":
-            // All zeros is none; else it must be a key.
-            if let key = PrivateKey(hex: value) { return .privateKey(key) }
-            guard isZeros(value) else { throw .invalid }
-            return .privateKey(nil)
         case "listen_port": return .listenPort(try number(value))
         case "fwmark": return .fwmark(try number(value))
         case "replace_peers":
@@ -39,10 +56,6 @@ extension UAPIChange {
         case "remove":
             try expectTrue(value)
             return .remove
-        case "preshared_key":
-            if let key = PresharedKey(hex: value) { return .presharedKey(key) }
-            guard isZeros(value) else { throw .invalid }
-            return .presharedKey(nil)
         case "endpoint": return .endpoint(try endpoint(value))
         case "persistent_keepalive_interval": return .persistentKeepalive(try number(value))
         case "replace_allowed_ips":
@@ -98,7 +111,8 @@ extension UAPIChange {
         return endpoint
     }
 
-    private static func isZeros(_ value: Substring) -> Bool {
-        value.utf8.count == 64 && value.utf8.allSatisfy { $0 == UInt8(ascii: "0") }
+    /// All zeros is none.
+    private static func isZeros(_ digits: some Collection<UInt8>) -> Bool {
+        digits.count == 64 && digits.allSatisfy { $0 == UInt8(ascii: "0") }
     }
 }

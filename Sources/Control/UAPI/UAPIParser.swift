@@ -43,7 +43,7 @@ public struct UAPIParser {
         }
         if line.isEmpty { return finish() }
         do throws(UAPIError) {
-            try advance(String(decoding: line, as: UTF8.self))
+            try advance(line)
         } catch {
             state = .wrong(error)
         }
@@ -61,10 +61,10 @@ public struct UAPIParser {
         }
     }
 
-    private mutating func advance(_ line: String) throws(UAPIError) {
+    private mutating func advance(_ line: some Collection<UInt8>) throws(UAPIError) {
         switch state {
         case .idle:
-            switch line {
+            switch String(decoding: line, as: UTF8.self) {
             case "get=1": state = .get
             case "set=1": state = .set([], hasPeer: false)
             default: throw .protocolViolated

@@ -4,14 +4,20 @@ public import Keys
 /// A reply to `get=1`, as text in the order and the form that wireguard-go gives it: digits are plain, keys hexadecimal.
 ///
 /// After a peer's standard keys come ours, which begin with `gateway_`; clients ignore keys that they do not know.
+///
+/// Secrets are in it: whoever takes the bytes wipes them.
 public struct UAPIText: ~Copyable {
+    /// The size from which on it should be taken. Up to there, and one peer more, it stays in one place.
+    public static let piece = 64 << 10
+    private static let capacity = piece + 1024
+
     public private(set) var bytes: [UInt8] = []
 
     public init() {}
 
     /// What stands before the peers.
     public mutating func append(privateKey: PrivateKey?, listenPort: UInt16, fwmark: UInt32) {
-        if let privateKey { line("private_key", privateKey.hex) }
+        if let privateKey { line("private_key") { privateKey.appendHex(to: &$0) } }
         if listenPort != 0 { line("listen_port", listenPort) }
         if fwmark != 0 { line("fwmark", fwmark) }
     }
@@ -19,7 +25,11 @@ public struct UAPIText: ~Copyable {
     /// A peer without its AllowedIPs, which follow.
     public mutating func append(_ peer: UAPIPeer) {
         line("public_key", peer.publicKey.hex)
-        line("preshared_key", peer.presharedKey?.hex ?? String(repeating: "0", count: 64))
+        if let key = peer.presharedKey {
+            line("preshared_key") { key.appendHex(to: &$0) }
+        } else {
+            line("preshared_key", String(repeating: "0", count: 64))
+        }
         line("protocol_version", 1)
         if let endpoint = peer.endpoint { line("endpoint", endpoint.description) }
         line("last_handshake_time_sec", peer.lastHandshake.seconds)
@@ -56,9 +66,14 @@ public struct UAPIText: ~Copyable {
     private mutating func line(_ key: StaticString, _ value: some BinaryInteger) { line(key, String(value)) }
 
     private mutating func line(_ key: StaticString, _ value: String) {
+        line(key) { $0.append(contentsOf: value.utf8) }
+    }
+
+    private mutating func line(_ key: StaticString, _ value: (inout [UInt8]) -> Void) {
+        bytes.reserveCapacity(Self.capacity)
         key.withUTF8Buffer { unsafe bytes.append(contentsOf: $0) }
         bytes.append(UInt8(ascii: "="))
-        bytes.append(contentsOf: value.utf8)
+        value(&bytes)
         bytes.append(UInt8(ascii: "\n"))
     }
 }

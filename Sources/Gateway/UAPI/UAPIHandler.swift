@@ -4,13 +4,16 @@ import NIOCore
 /// One connection to the UAPI socket: reads requests, has them done one after the other, writes the replies.
 ///
 /// While a request is under way nothing is read, so a client can't pile up work; a reply is made as it is read, so a
-/// slow client can't pile up memory; one that stops reading its reply is let go. One that says nothing costs nothing.
+/// slow client can't pile up memory. A client that does not end its request or stops reading its reply is let go. What
+/// was read and written is wiped: it may be keys.
 final class UAPIHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// How long a client may take to read some of its reply.
-    private static let patience = TimeAmount.seconds(10)
+    /// How long a client may take for a request, from the reply before it on.
+    private static let patienceForRequest = TimeAmount.seconds(20)
+    /// How long it may take to read some of its reply.
+    private static let patienceForReader = TimeAmount.seconds(10)
 
     private let daemon: Daemon
     private let order: UAPIOrder
@@ -27,9 +30,21 @@ final class UAPIHandler: ChannelInboundHandler {
         self.order = order
     }
 
+    func channelActive(context: ChannelHandlerContext) {
+        expect(within: Self.patienceForRequest, context)
+        context.fireChannelActive()
+    }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        var bytes = unwrapInboundIn(data)
-        received.writeBuffer(&bytes)
+        let bytes = unwrapInboundIn(data)
+        // A buffer of its own each time: one that grows leaves what it held behind.
+        let size = received.readableBytes + bytes.readableBytes
+        var whole = context.channel.allocator.buffer(capacity: size)
+        whole.writeImmutableBuffer(received)
+        whole.writeImmutableBuffer(bytes)
+        bytes.wipe()
+        forgetReceived()
+        received = whole
         advance(context)
     }
 
@@ -49,6 +64,7 @@ final class UAPIHandler: ChannelInboundHandler {
     func channelInactive(context: ChannelHandlerContext) {
         deadline?.cancel()
         reply = nil
+        forgetReceived()
         context.fireChannelInactive()
     }
 
@@ -58,7 +74,7 @@ final class UAPIHandler: ChannelInboundHandler {
 
     /// Takes lines until there is a request to be done, or no whole line.
     private func advance(_ context: ChannelHandlerContext) {
-        defer { received.discardReadBytes() }
+        defer { if received.readableBytes == 0 { forgetReceived() } }
         while !isBusy {
             let bytes = received.readableBytesView
             guard let end = bytes.firstIndex(of: UInt8(ascii: "\n")) else {
@@ -110,8 +126,7 @@ final class UAPIHandler: ChannelInboundHandler {
         var text = UAPIText()
         text.append(errno: error.rawValue)
         let channel = context.channel
-        context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: text.bytes)))
-            .whenComplete { _ in channel.close(promise: nil) }
+        write(text.takeBuffer(), context).whenComplete { _ in channel.close(promise: nil) }
     }
 
     // MARK: Replies
@@ -119,35 +134,51 @@ final class UAPIHandler: ChannelInboundHandler {
     private func answer(_ errno: Int, _ context: ChannelHandlerContext) {
         var text = UAPIText()
         text.append(errno: errno)
-        write(text.bytes, isLast: true, context)
+        writeLast(text.takeBuffer(), context)
     }
 
     /// Writes pieces of the reply until the client has to catch up, or there are no more.
     private func writeReply(_ context: ChannelHandlerContext) {
         while context.channel.isWritable, context.channel.isActive, let piece = reply?.next() {
-            write(piece, isLast: false, context)
+            _ = write(piece, context)
         }
         guard context.channel.isWritable else { return }
         reply = nil
-        write([], isLast: true, context)
+        writeLast(ByteBuffer(), context)
     }
 
-    private func write(_ bytes: [UInt8], isLast: Bool, _ context: ChannelHandlerContext) {
-        deadline?.cancel()
-        let channel = context.channel
-        deadline = context.eventLoop.scheduleTask(in: Self.patience) { channel.close(promise: nil) }
-        let written = context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: bytes)))
-        guard isLast else { return }
-        written.assumeIsolated().whenSuccess {
-            self.deadline?.cancel()
+    private func writeLast(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
+        write(bytes, context).assumeIsolated().whenSuccess {
             self.setBusy(false, context)
             self.advance(context)
         }
     }
 
+    /// Writes the bytes, then wipes them.
+    private func write(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) -> EventLoopFuture<Void> {
+        expect(within: Self.patienceForReader, context)
+        let written = context.writeAndFlush(wrapOutboundOut(bytes))
+        written.whenComplete { _ in bytes.wipe() }
+        return written
+    }
+
     private func setBusy(_ isBusy: Bool, _ context: ChannelHandlerContext) {
         self.isBusy = isBusy
+        if isBusy { deadline?.cancel() } else { expect(within: Self.patienceForRequest, context) }
         try? context.channel.syncOptions?.setOption(.autoRead, value: !isBusy)
+    }
+
+    /// The client is let go unless this is called again in time.
+    private func expect(within patience: TimeAmount, _ context: ChannelHandlerContext) {
+        deadline?.cancel()
+        let channel = context.channel
+        deadline = context.eventLoop.scheduleTask(in: patience) { channel.close(promise: nil) }
+    }
+
+    private func forgetReceived() {
+        received.moveReaderIndex(to: 0)
+        received.wipe()
+        received = ByteBuffer()
     }
 }
 

@@ -8,6 +8,7 @@ import Synchronization
 /// WireGuard's configuration protocol on `/var/run/wireguard/NAME.sock`, for `wg`, `wg-quick` and every other tool.
 final class UAPIServer: Sendable {
     private static let directory = "/var/run/wireguard"
+    private static let mostConnections = 128
 
     private let path: String
     private let channel: any Channel
@@ -37,6 +38,12 @@ final class UAPIServer: Sendable {
         let loop = group.next()
         let order = NIOLoopBoundBox.makeBoxSendingValue(UAPIOrder(loop), eventLoop: loop)
         let bootstrap = ServerBootstrap(group: loop)
+            .serverChannelOption(.maxMessagesPerRead, value: 1)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(ConnectionLimit(Self.mostConnections))
+                }
+            }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.writeBufferWaterMark, value: .init(low: 64 << 10, high: 256 << 10))
             .childChannelInitializer { channel in

@@ -49,9 +49,6 @@ struct UAPISnapshot: Sendable {
 
 /// The reply to `get=1`, written piece by piece as the client reads it.
 struct UAPIReply: ~Copyable {
-    /// The size from which on a piece is handed over.
-    private static let piece = 64 << 10
-
     private let snapshot: UAPISnapshot
     private var text = UAPIText()
     /// The next peer, and what of the one before is still to be told.
@@ -65,9 +62,9 @@ struct UAPIReply: ~Copyable {
     }
 
     /// The next piece; `nil` after the last.
-    mutating func next() -> [UInt8]? {
+    mutating func next() -> ByteBuffer? {
         guard !isOver else { return nil }
-        while text.bytes.count < Self.piece {
+        while text.bytes.count < UAPIText.piece {
             if let prefix = prefixes.popFirst() {
                 text.append(allowed: prefix)
                 continue
@@ -82,7 +79,7 @@ struct UAPIReply: ~Copyable {
             prefixes = snapshot.allowedIPs.prefixes(of: snapshot.peers[peer].id)[...]
             peer += 1
         }
-        return text.take()
+        return text.takeBuffer()
     }
 }
 

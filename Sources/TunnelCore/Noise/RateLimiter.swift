@@ -1,10 +1,13 @@
 import Addresses
 
-/// How many initiations an address may have handled: 5 at once and 20 a second after that, for an IPv4 address or an
-/// IPv6 /64. It is asked only under load, for senders that have proved their address with a cookie.
+/// How much an address may have: 5 at once and 20 a second after that, for an IPv4 address or an IPv6 /64. It is asked
+/// only under load.
 struct RateLimiter {
-    /// Addresses that are remembered at once; while there are so many, no other gets in.
+    /// Addresses that are remembered at once.
     private static let capacity = 8192
+    /// Whether others get in while there are so many.
+    let admitsWhenFull: Bool
+
     private enum Network: Hashable {
         case v4(UInt32)
         case v6(UInt64)
@@ -13,7 +16,9 @@ struct RateLimiter {
     private var buckets: [Network: TokenBucket] = [:]
     private var sweptAt = Instant.distantPast
 
-    /// Whether one more initiation of `address` may be handled.
+    init(admitsWhenFull: Bool) { self.admitsWhenFull = admitsWhenFull }
+
+    /// Whether `address` may have one more.
     mutating func admit(_ address: IPAddress, at now: Instant) -> Bool {
         sweep(at: now)
         let network: Network =
@@ -21,7 +26,7 @@ struct RateLimiter {
             case .v4(let bits): .v4(bits)
             case .v6(let bits): .v6(UInt64(truncatingIfNeeded: bits >> 64))
             }
-        guard buckets[network] != nil || buckets.count < Self.capacity else { return false }
+        guard buckets[network] != nil || buckets.count < Self.capacity else { return admitsWhenFull }
         let new = TokenBucket(every: Limits.initiationCost, atOnce: Limits.initiationsAtOnce)
         return buckets[network, default: new].admit(at: now)
     }

@@ -86,7 +86,9 @@ extension Tunnel {
             drops.count(.rateLimited)
             return false
         }
-        if let reply = cookieChecker?.reply(to: message, from: path.remote, at: now, randomness: &randomness) {
+        if cookieLimiter.admit(path.remote.address, at: now.instant),
+            let reply = cookieChecker?.reply(to: message, from: path.remote, at: now, randomness: &randomness)
+        {
             _ = transmit(reply, to: path, peer: -1)
         }
         drops.count(.rateLimited)

@@ -1,3 +1,4 @@
+import Addresses
 import BasicContainers
 
 // From the device to the wire.
@@ -18,6 +19,7 @@ extension Tunnel {
         }
         let slot = allowedIPs.lookup(header.destination)
         guard slot >= 0 else { return refuse(packet.bytes, header, at: now) }
+        guard !isOurs(packet.bytes, header, to: slot) else { return peers[Int(slot)].drops.count(.loop) }
         if gathers(for: slot), virtio.isPlain(header) {
             var content = packet.part(0..<header.length)
             return gather(&content, header, segment: Int(virtio.segment), virtio, for: slot, at: now)
@@ -42,15 +44,29 @@ extension Tunnel {
         guard let header = InternetPacket(packet) else { return drops.count(.notIP) }
         let slot = allowedIPs.lookup(header.destination)
         guard slot >= 0 else { return refuse(packet, header, at: now) }
+        guard !isOurs(packet, header, to: slot) else { return peers[Int(slot)].drops.count(.loop) }
         let content = packet.extracting(0..<header.length)
         guard !gathers(for: slot) else { return gather(content, header, for: slot, at: now) }
         send(content, header, to: slot, at: now)
     }
 
-    /// Nobody's AllowedIPs hold the packet's destination: its sender is told so, but not more often than it can matter.
+    /// Nobody's AllowedIPs hold the packet's destination.
     @inline(never)
     private mutating func refuse(_ packet: RawSpan, _ header: InternetPacket, at now: Now) {
         drops.count(.noPeer)
+        answerUnreachable(packet, header, at: now)
+    }
+
+    /// The packet's peer has not said yet where it is. Linux answers so; wireguard-go keeps the packet and says nothing.
+    @inline(never)
+    private mutating func refuse(_ packet: RawSpan, _ header: InternetPacket, withoutEndpoint slot: Int32, at now: Now)
+    {
+        peers[Int(slot)].drops.count(.noEndpoint)
+        answerUnreachable(packet, header, at: now)
+    }
+
+    /// Tells the sender that the packet goes nowhere, but not more often than it can matter.
+    private mutating func answerUnreachable(_ packet: RawSpan, _ header: InternetPacket, at now: Now) {
         guard Unreachable.mayAnswer(packet, header), refusals.admit(at: now.instant), inbox.hasRoom else { return }
         let place = inbox.decode(Unreachable.maximumSize) { space in
             Unreachable.write(answering: packet, header, to: &space)
@@ -68,9 +84,11 @@ extension Tunnel {
     mutating func send(_ packet: RawSpan, _ header: InternetPacket, to slot: Int32, at now: Now) {
         let session = peers[Int(slot)].current
         guard session >= 0, sessions[session].canSend(at: now.instant) else {
-            return stage(packet, for: slot, at: now)
+            return stage(packet, header, for: slot, at: now)
         }
-        guard let path = peers[Int(slot)].path else { return peers[Int(slot)].drops.count(.noEndpoint) }
+        guard let path = peers[Int(slot)].path else {
+            return refuse(packet, header, withoutEndpoint: slot, at: now)
+        }
         if peers[Int(slot)].cipher == .aes256gcm, !sessions[session].aes.isOpen {
             return hold(packet, for: slot, session)
         }
@@ -83,8 +101,19 @@ extension Tunnel {
         noteDataSent(slot, session, at: now)
     }
 
-    private mutating func stage(_ packet: RawSpan, for slot: Int32, at now: Now) {
-        guard peers[Int(slot)].path != nil else { return peers[Int(slot)].drops.count(.noEndpoint) }
+    /// Whether the packet is one of our own datagrams: inside the next one it would come back again, and grow.
+    @inline(__always)
+    private func isOurs(_ packet: RawSpan, _ header: InternetPacket, to slot: Int32) -> Bool {
+        guard let remote = peers[Int(slot)].path?.remote, remote.address == header.destination else { return false }
+        let ports = header.headerLength
+        return header.transport == 17 && packet.byteCount >= ports + 4 && packet.big16(at: ports) == port
+            && packet.big16(at: ports + 2) == remote.port
+    }
+
+    private mutating func stage(_ packet: RawSpan, _ header: InternetPacket, for slot: Int32, at now: Now) {
+        guard peers[Int(slot)].path != nil else {
+            return refuse(packet, header, withoutEndpoint: slot, at: now)
+        }
         let dropped = peers[Int(slot)].staged.append(packet)
         peers[Int(slot)].drops.count(.staged, dropped)
         startHandshake(slot, at: now)

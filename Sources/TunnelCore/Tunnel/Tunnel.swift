@@ -27,6 +27,8 @@ public struct Tunnel: ~Copyable {
     var cookieChecker: CookieChecker?
     /// The MTU of the device, which padding must not exceed.
     public var mtu = 1420
+    /// The UDP port that datagrams leave from, by which they are known when a wrong route brings them back.
+    public var port: UInt16 = 0
     /// The device is up. While it is down nothing is sent or received.
     public internal(set) var isUp = true
 
@@ -54,7 +56,10 @@ public struct Tunnel: ~Copyable {
     // Handshakes under way on the other thread, and until when we count as under load.
     var handshakesUnderWay = 0
     var underLoadUntil = Instant.distantPast
-    var rateLimiter = RateLimiter()
+    /// Initiations whose senders have proved their address.
+    var rateLimiter = RateLimiter(admitsWhenFull: false)
+    /// Cookie replies, to addresses that may be forged: a flood is not reflected, and costs no more than its arrival.
+    var cookieLimiter = RateLimiter(admitsWhenFull: true)
     /// ICMP errors to hosts behind us.
     var refusals = TokenBucket(every: .milliseconds(10), atOnce: 50)
 

@@ -64,6 +64,14 @@ class Daemon:
     @property
     def resident(self):
         """Resident memory in bytes."""
+        return self._memory("VmRSS")
+
+    @property
+    def peak(self):
+        """The most that was ever resident."""
+        return self._memory("VmHWM")
+
+    def _memory(self, what):
         with open(f"/proc/{self.process.pid}/status") as status:
-            line = next(line for line in status if line.startswith("VmRSS"))
+            line = next(line for line in status if line.startswith(what))
         return int(line.split()[1]) * 1024

@@ -57,7 +57,7 @@ class Initiation:
         static = transcript.seal(transcript.mix(x25519(self._ephemeral, keys.peer)), keys.public)
         stamp = transcript.seal(transcript.mix(x25519(keys.private, keys.peer)), _tai64n())
         head = struct.pack("<II", INITIATION, index)
-        self.datagram = _with_macs(head + public + static + stamp, keys.peer, cookie)
+        self.datagram = with_macs(head + public + static + stamp, keys.peer, cookie)
 
     def finish(self, response):
         _check(response, 92, self.keys.public)
@@ -91,7 +91,7 @@ def respond(keys, initiation, index):
     transcript.mix(x25519(ephemeral, static))
     empty = transcript.seal(transcript.preshared(keys.preshared), b"")
     receive, send = _kdf(transcript.chain, b"", 2)
-    response = _with_macs(struct.pack("<III", RESPONSE, index, remote) + public + empty, static)
+    response = with_macs(struct.pack("<III", RESPONSE, index, remote) + public + empty, static)
     return response, Session(index, remote, send, receive)
 
 
@@ -140,7 +140,8 @@ def _mac(key, data):
     return hashlib.blake2s(data, key=key, digest_size=16).digest()
 
 
-def _with_macs(body, receiver, cookie=None):
+def with_macs(body, receiver, cookie=None):
+    """A handshake message that lacks only its MACs, with them; `receiver` is a public key."""
     body += _mac(_hash(_MAC1, receiver), body)
     return body + (_mac(cookie, body) if cookie else bytes(16))
 
