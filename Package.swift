@@ -40,6 +40,7 @@ let package = Package(
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .target(name: "CBlake2", cSettings: cSettings, linkerSettings: [.linkedLibrary("b2")]),
         .target(name: "CZlib", cSettings: cSettings, linkerSettings: [.linkedLibrary("z")]),
+        .target(name: "CZstd", cSettings: cSettings, linkerSettings: [.linkedLibrary("zstd")]),
 
         // The values that every layer speaks of.
         .target(name: "Addresses", swiftSettings: settings),
@@ -49,7 +50,7 @@ let package = Package(
         .target(
             name: "TunnelCore",
             dependencies: [
-                "Addresses", "Keys", "CSodium", "CBlake2", "CZlib",
+                "Addresses", "Keys", "CSodium", "CBlake2", "CZlib", "CZstd",
                 .product(name: "BasicContainers", package: "swift-collections"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HeapModule", package: "swift-collections"),

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-void *czlib_deflater(int level) {
+void *czlib_deflater(void) {
     z_stream *stream = calloc(1, sizeof *stream);
     if (stream == NULL) return NULL;
-    if (deflateInit2(stream, level, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+    if (deflateInit2(stream, 1, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
         free(stream);
         return NULL;
     }
@@ -19,9 +19,10 @@ void czlib_deflater_free(void *deflater) {
     free(deflater);
 }
 
-size_t czlib_deflate(void *deflater, void *out, size_t n, const void *plain, size_t m) {
+size_t czlib_deflate(void *deflater, int level, void *out, size_t n, const void *plain, size_t m) {
     z_stream *stream = deflater;
-    if (deflateReset(stream) != Z_OK) return 0;
+    // Directly after a reset another level takes effect without output.
+    if (deflateReset(stream) != Z_OK || deflateParams(stream, level, Z_DEFAULT_STRATEGY) != Z_OK) return 0;
     stream->next_in = (Bytef *)plain;
     stream->avail_in = (uInt)m;
     stream->next_out = out;

@@ -161,8 +161,14 @@ struct DataLoop: ~Copyable {
 
     // MARK: Device to wire
 
-    /// Reads frames until there are none or the turn is over; false if the device is gone.
+    /// Reads frames until there are none or the turn is over, and sends what they were gathered to; false if the device is
+    /// gone.
     private mutating func readDevice(at now: Now) -> Bool {
+        defer {
+            while tunnel.sendGathered(at: now) {
+                if !tunnel.outbox.hasRoom { send() }
+            }
+        }
         for _ in 0..<Self.turn {
             let length = Self.readFrame(device, &frame, &tunnel, at: now)
             guard length > 0 else { return -length != EBADFD }

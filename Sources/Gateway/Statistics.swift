@@ -33,6 +33,8 @@ extension Daemon {
             rxBytes: peer.received,
             txBytes: peer.sent,
             cipher: peer.cipher.name,
+            rttMicroseconds: UInt64(max(peer.roundTrip?.nanoseconds ?? 0, 0) / 1000),
+            lossPermille: UInt32((peer.loss * 1000).rounded()),
             compression: describe(peer.traffic, peer.compression.name, isActive: peer.compresses),
             drops: PeerDrops(peer.drops),
             error: peer.refusesCipher ? "the peer does not do AES-256-GCM, which Cipher = aes256gcm demands" : nil)
@@ -53,6 +55,9 @@ extension Daemon {
             tx: ByteCounts(traffic.sent),
             rx: ByteCounts(traffic.received),
             codecs: codecs,
+            bundles: BundleStatistics(
+                datagrams: traffic.bundles, packets: traffic.bundledPackets, plainBytes: traffic.bundled.plain,
+                wireBytes: traffic.bundled.wire),
             skipped: SkipCounts(
                 encrypted: traffic.skipped[CompressionSkip.encrypted.rawValue],
                 exposed: traffic.skipped[CompressionSkip.exposed.rawValue],

@@ -35,8 +35,9 @@ extension Configuration.Compression {
         switch self {
         case .off: .off
         case .receive: .receive
-        case .auto, .zstd: .auto
+        case .auto: .auto
         case .deflate: .codec(.deflate)
+        case .zstd: .codec(.zstd)
         }
     }
 }
@@ -77,6 +78,7 @@ extension Codec {
     var name: String {
         switch self {
         case .deflate: "deflate"
+        case .zstd: "zstd"
         }
     }
 }

@@ -84,8 +84,7 @@ import Testing
                 #"PersistentKeepalive is no interval "65536": write off or 1 to 65535 seconds"#
             ),
             ("Name =", #"Name is no name "": write 1 to 64 printable characters"#),
-            ("Compression = lz4", #"Compression has no such value "lz4": write off, receive, auto or deflate"#),
-            ("Compression = zstd", #"not in this version "Compression = zstd": use auto or deflate"#),
+            ("Compression = lz4", #"Compression has no such value "lz4": write off, receive, auto, deflate or zstd"#),
             ("CompressionScope = all", #"CompressionScope has no such value "all": write flow or peer"#),
             (
                 "CompressionSkip = tcp/80, sctp/5",

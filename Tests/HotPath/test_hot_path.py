@@ -45,6 +45,8 @@ CASES = {
     "TCP, ChaCha20-Poly1305": {},
     "TCP, AES-256-GCM": {"peer": ["Cipher = auto"]},
     "TCP, deflate": {"compression": "deflate"},
+    "TCP, automatic compression": {"compression": "auto", "peer": ["CompressionSkip = 10.77.0.0/16, 7777"]},
+    "UDP of 64 bytes, bundles": {"compression": "auto"},
     "TCP, no offloads": {"interface": ["Offload = off"]},
     "UDP of 64 bytes": {},
 }

@@ -10,9 +10,9 @@ import Testing
         for _ in 0..<14 {
             var gap = 0
             while true {
-                let flow = flows.take(0xabcd_0000_0007)
-                if let flow {
-                    flows.note(false, on: flow)
+                let flow = flows.find(0xabcd_0000_0007)
+                if flows.mayTry(flow, size: 1400) {
+                    flows.noteFailure(on: flow, size: 1400)
                     break
                 }
                 gap += 1
@@ -25,19 +25,20 @@ import Testing
     @Test("success ends the back-off, and other flows have their own")
     func success() {
         var flows = FlowTable()
-        for _ in 0..<5 { if let flow = flows.take(1 << 32) { flows.note(false, on: flow) } }
-        let other = flows.take(2 << 32 | 1)
-        #expect(other != nil)
+        let flow = flows.find(1 << 32)
+        for _ in 0..<5 where flows.mayTry(flow, size: 1400) { flows.noteFailure(on: flow, size: 1400) }
+        let other = flows.mayTry(flows.find(2 << 32 | 1), size: 1400)
+        #expect(other)
         var tries = 0
         while tries < 100 {
             tries += 1
-            if let flow = flows.take(1 << 32) {
-                flows.note(true, on: flow)
+            if flows.mayTry(flow, size: 1400) {
+                flows.noteCoded(1000, to: 400, on: flow)
                 break
             }
         }
         #expect(tries < 10)
-        let again = flows.take(1 << 32)
-        #expect(again != nil)
+        let again = flows.mayTry(flow, size: 1400)
+        #expect(again)
     }
 }

@@ -76,7 +76,13 @@ struct TrafficRulesTests {
         var flows = FlowTable()
         let packet = unsafe bytes.span.bytes
         guard let header = InternetPacket(packet) else { return .small }
-        switch policy.attempt(packet, header, peer: .all, &flows, hasTime: hasTime) {
+        let traffic = Traffic(packet, header)
+        let flow = flows.find(traffic.hash)
+        let layout = PacketLayout(packet, header)
+        policy.judge(packet, layout, of: traffic, flow, &flows)
+        let attempt = CompressionAttempt(
+            policy.mode, packet, layout, of: flow, peer: .all, &flows, link: Effort.unknownLink, hasTime: hasTime)
+        switch attempt {
         case .skipped(let reason): return reason
         case .plain, .code: return nil
         }

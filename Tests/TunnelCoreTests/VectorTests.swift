@@ -46,7 +46,8 @@ private struct Transcript {
         var preshared = Bytes32 { UInt8(0x50 + $0) }
         let presharedKey = PresharedKey(consuming: &preshared)
         for (end, other, place) in [(alice, bob, site(2)), (bob, alice, site(1))] {
-            let options = Pair.Options(presharedKey: presharedKey, compression: CompressionPolicy(.auto))
+            let deflate = CompressionPolicy(.codec(.deflate))
+            let options = Pair.Options(presharedKey: presharedKey, compression: deflate)
             link.change(end) { tunnel, now in
                 tunnel.setPeer(other.publicKey, Pair.configuration(place, options), at: now)
             }
@@ -121,15 +122,18 @@ private let expected: [String: String] = [
         + "617920737368645b3831325d3a204163636570746564207075626c69636b657920666f7220726f6f742066726f6d2031"
         + "302e302e302e310a4e6f762032332030363a31303a31206761746577617920737368645b3831325d3a20416363657074"
         + "6564207075626c69636b657920666f7220726f6f742066726f6d2031302e302e302e310a4e6f762032332030",
-    "first HELLO (asks), payload": "10010a00020101010204ffff00000000",
+    "first HELLO (asks), payload": "1001110002010201020204ffff00000404121314150000000000000000000000",
     "first HELLO (asks), datagram":
-        "04000000f06b268600000000000000006733cffbb3a14f7d4fd3fcfc01bc13de1117814a1f1ab541cd69ac443de83202",
-    "second HELLO (seen, asks), payload": "10010a00030101010204ffff00000000",
+        "04000000f06b268600000000000000006733d4fbb3a14c7d4fd507fcfebc13daa6ef43f161e13269e602d0654f7bd4aa"
+        + "a490f489f11a9925d852a99faa947289",
+    "second HELLO (seen, asks), payload": "1001110003010201020204ffff00000404121314150000000000000000000000",
     "second HELLO (seen, asks), datagram":
-        "04000000ccf0a0f10000000000000000b97663faa128be02c074d545758655bf99fcc4eeae3d591e7de786abf4c27ff4",
-    "third HELLO (seen), payload": "10010a00010101010204ffff00000000",
+        "04000000ccf0a0f10000000000000000b97678faa128bd02c0722e458a8655bb0c255ca60680ad1cf247aa2f2a9dd567"
+        + "ec56bd98ca0534fbacfe40969b8fce97",
+    "third HELLO (seen), payload": "1001110001010201020204ffff00000404121314150000000000000000000000",
     "third HELLO (seen), datagram":
-        "04000000f06b2686020000000000000001f5c55935d138f156b3869df225dd195ddc2c865ab7ff994914de1c39622670",
+        "04000000f06b2686020000000000000001f5de5935d13bf156b57d9d0d25dd1d4ef06c8885fded2ca03e2c96745a3ebc"
+        + "91eadd0caa80ed84a69424ec85a1e3da",
     "unit, payload":
         "11016a00bc00736560d8c300040e8269fa5c0c0c8c40ccc4bf807f0148cc2fbf4cc1c858c1c0cccad0c0ca40213db124"
         + "b53cb152a1b8382325dac2d028d64ac1313939b5a0243545a1a034292733393bb552212dbf48a1283fbf4421ad283f57"

@@ -8,11 +8,11 @@
 #include <stdint.h>
 
 /// A deflate context, about 256 KB: 32 KB window, memory level 8. NULL if there is no memory.
-void *czlib_deflater(int level);
+void *czlib_deflater(void);
 void czlib_deflater_free(void *deflater);
 
 /// Compresses `m` bytes into at most `n`; the number written, or 0 if they do not fit (then nothing of `out` counts).
-size_t czlib_deflate(void *deflater, void *out, size_t n, const void *plain, size_t m);
+size_t czlib_deflate(void *deflater, int level, void *out, size_t n, const void *plain, size_t m);
 
 /// An inflate context, about 40 KB.
 void *czlib_inflater(void);

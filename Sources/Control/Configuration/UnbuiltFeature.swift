@@ -20,7 +20,6 @@ struct UnbuiltFeature {
         .init(key: .allowedMACs, condition: .allBut([]), cure: "remove the line; it belongs to Mode = tap"),
         .init(key: .rate, condition: .allBut(["off"]), cure: "use off, or remove the line"),
         .init(key: .historyMemory, condition: .allBut(["0"]), cure: "use 0, or remove the line"),
-        .init(key: .compression, condition: .values(["zstd"]), cure: "use auto or deflate"),
         .init(key: .metricsListen, condition: .allBut(["off"]), cure: "use off, or remove the line"),
     ]
 

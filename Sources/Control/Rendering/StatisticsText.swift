@@ -73,6 +73,10 @@ public enum StatisticsText {
         for (name, codec) in peer.compression.codecs.sorted(by: { $0.key < $1.key }) {
             rows.append(cells(name, codec.plainBytes, codec.wireBytes, "\(codec.units) units"))
         }
+        if let bundles = peer.compression.bundles, bundles.datagrams > 0 {
+            let note = "\(bundles.packets) packets in \(bundles.datagrams)"
+            rows.append(cells("bundles", bundles.plainBytes, bundles.wireBytes, note))
+        }
         return rows.enumerated().map { index, cells in
             var line = "  " + left(cells[0], 13) + right(cells[1], 12) + right(cells[2], 14) + right(cells[3], 10)
             if !cells[4].isEmpty { line += "  " + cells[4] }

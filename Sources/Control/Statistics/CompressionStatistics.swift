@@ -8,17 +8,21 @@ public struct CompressionStatistics: Codable, Hashable, Sendable {
     public var rx: ByteCounts
     /// By the codec's name.
     public var codecs: [String: CodecStatistics]
+    /// `nil`: the daemon is older than they are.
+    public var bundles: BundleStatistics?
     public var skipped: SkipCounts
 
     public init(
         configured: String = "off", active: Bool = false, tx: ByteCounts = ByteCounts(),
-        rx: ByteCounts = ByteCounts(), codecs: [String: CodecStatistics] = [:], skipped: SkipCounts = SkipCounts()
+        rx: ByteCounts = ByteCounts(), codecs: [String: CodecStatistics] = [:],
+        bundles: BundleStatistics? = nil, skipped: SkipCounts = SkipCounts()
     ) {
         self.configured = configured
         self.active = active
         self.tx = tx
         self.rx = rx
         self.codecs = codecs
+        self.bundles = bundles
         self.skipped = skipped
     }
 }
@@ -46,6 +50,21 @@ public struct CodecStatistics: Codable, Hashable, Sendable {
 
     public init(units: UInt64 = 0, plainBytes: UInt64 = 0, wireBytes: UInt64 = 0) {
         self.units = units
+        self.plainBytes = plainBytes
+        self.wireBytes = wireBytes
+    }
+}
+
+/// Datagrams that carried several packets, in both directions.
+public struct BundleStatistics: Codable, Hashable, Sendable {
+    public var datagrams: UInt64
+    public var packets: UInt64
+    public var plainBytes: UInt64
+    public var wireBytes: UInt64
+
+    public init(datagrams: UInt64 = 0, packets: UInt64 = 0, plainBytes: UInt64 = 0, wireBytes: UInt64 = 0) {
+        self.datagrams = datagrams
+        self.packets = packets
         self.plainBytes = plainBytes
         self.wireBytes = wireBytes
     }

@@ -55,9 +55,7 @@ extension UAPIChange {
             guard value == "1" else { throw .invalid }
             return nil
         case "gateway_compression":
-            guard let compression = Configuration.Compression(rawValue: String(value)), compression != .zstd else {
-                throw .invalid
-            }
+            guard let compression = Configuration.Compression(rawValue: String(value)) else { throw .invalid }
             return .compression(compression)
         case "gateway_cipher":
             guard let cipher = Configuration.Cipher(rawValue: String(value)) else { throw .invalid }

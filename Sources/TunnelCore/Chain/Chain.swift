@@ -14,8 +14,15 @@ import BasicContainers
 ///     │ frame      │ packet, record or nothing        │ zeros     │ tag       │
 ///     └────────────┴──────────────────────────────────┴───────────┴───────────┘
 struct Chain: ~Copyable {
-    private var deflate = Deflate()
-    private var flows = FlowTable()
+    private var codecs = Codecs()
+    /// A unit's members, its record, and the header of one packet.
+    private var members = Arena(capacity: Limits.unit + 1)
+    private var unit = Arena(capacity: Limits.unit + 1)
+    private var scratch = Arena(capacity: PacketLayout.longestHeader)
+    private var fragments = Reassembly()
+    /// The packets of the record that was decoded last.
+    private(set) var found = RigidArray<Members.Found>(capacity: Limits.recordPackets)
+    var flows = FlowTable()
     /// Whether there is time to compress.
     var governor = Governor()
 
@@ -23,37 +30,88 @@ struct Chain: ~Copyable {
 
     // MARK: Outbound
 
-    /// Sends one IP packet: as a compressed unit if the peer's policy and the peer, which decodes `codecs`, allow it and it
-    /// gets smaller, else as it is. What went out, or `nil` if the outbox has no room.
+    /// Sends one IP packet as it is. The size of the datagram, or 0 if the outbox has no room.
     @inline(__always)
     mutating func outbound(
-        _ packet: RawSpan, _ header: InternetPacket, for slot: Int32, of peers: borrowing UniqueArray<Peer>,
-        _ codecs: CodecSet, mtu: Int, on lane: inout Lane, to destination: Destination, into outbox: inout Outbox
-    ) -> Outbound? {
-        let plain = Self.paddedSize(packet.byteCount, mtu: mtu)
-        let attempt = peers[Int(slot)].compression.attempt(
-            packet, header, peer: codecs, &flows, hasTime: governor.allowsCoding)
+        _ packet: RawSpan, _ header: InternetPacket, mtu: Int, on lane: inout Lane, to destination: Destination,
+        into outbox: inout Outbox
+    ) -> Int {
+        let size = Self.paddedSize(packet.byteCount, mtu: mtu)
         governor.noteSent(packet.byteCount)
-        var sent = Outbound(datagram: 0, attempt: attempt)
-        sent.datagram = outbox.append(
-            plain + Transport.overhead, to: destination, trafficClass: header.congestion.rawValue
+        return outbox.append(
+            size + Transport.overhead, to: destination, trafficClass: header.congestion.rawValue
         ) { datagram in
-            let payload = compress(packet, attempt, plain: plain, into: &datagram, &sent)
-            encrypt(payload, &datagram, &lane)
-            return frame(payload, &datagram, &lane)
+            datagram.copy(packet, to: Transport.headerSize)
+            datagram.zero(Transport.headerSize + packet.byteCount..<Transport.headerSize + size)
+            encrypt(size, &datagram, &lane)
+            return frame(size, &datagram, &lane)
         }
-        return sent.datagram > 0 ? sent : nil
     }
 
-    /// Sends a HELLO. The size of the datagram, or 0 if the outbox has no room.
+    /// Sends a batch as a compressed unit, in fragments if it must be. The size of all datagrams; 0 if it is not smaller
+    /// than the packets alone, or if the outbox has no room.
     mutating func outbound(
-        _ hello: Hello, on lane: inout Lane, to destination: Destination, into outbox: inout Outbox
+        unit index: Int, of gathering: borrowing Gathering, with codec: Codec, _ effort: Effort, _ limits: RecordLimits,
+        number: inout UInt16, on lane: inout Lane, to destination: Destination, into outbox: inout Outbox
     ) -> Int {
-        let size = Self.roundUp(Hello.maximumSize) + Transport.overhead
-        return outbox.append(size, to: destination, trafficClass: 0) { datagram in
-            let payload = record(hello, into: &datagram)
-            encrypt(payload, &datagram, &lane)
-            return frame(payload, &datagram, &lane)
+        guard let batch = gathering[index] else { return 0 }
+        let size = compress(index, of: gathering, with: codec, effort)
+        guard size > 0 else { return 0 }
+        let pieces = limits.pieces(of: size)
+        guard pieces > 0 else { return 0 }
+        if pieces == 1 {
+            guard Self.wireSize(limits.padded(size)) < batch.wire else { return 0 }
+            return outbound(size, limits, batch.trafficClass, on: &lane, to: destination, into: &outbox) { payload in
+                payload.copy(unit.bytes(0..<size), to: 0)
+                return size
+            }
+        }
+        var fragment = FragmentRecord(number: number, size: size, index: 0, count: pieces)
+        let piece = FragmentRecord.headerSize + fragment.step
+        guard Self.wireSize(limits.padded(piece)) * pieces < batch.wire else { return 0 }
+        number &+= 1
+        var sent = 0
+        for index in 0..<pieces {
+            fragment = FragmentRecord(number: fragment.number, size: size, index: index, count: pieces)
+            sent += outbound(piece, limits, batch.trafficClass, on: &lane, to: destination, into: &outbox) { payload in
+                payload.copy(unit.bytes(fragment.range), to: FragmentRecord.headerSize)
+                return fragment.writeHeader(to: &payload)
+            }
+        }
+        return sent
+    }
+
+    /// Sends a batch as a bundle. The size of the datagram; 0 if the outbox has no room, or if it is too large for one.
+    mutating func outbound(
+        bundle index: Int, of gathering: borrowing Gathering, _ limits: RecordLimits, on lane: inout Lane,
+        to destination: Destination, into outbox: inout Outbox
+    ) -> Int {
+        guard let batch = gathering[index] else { return 0 }
+        let length = writeMembers(index, of: gathering)
+        let size = Record.headerSize + length
+        guard size <= limits.payload else { return 0 }
+        governor.noteSent(batch.plain)
+        return outbound(size, limits, batch.trafficClass, on: &lane, to: destination, into: &outbox) { payload in
+            payload.copy(members.bytes(0..<length), to: Record.headerSize)
+            Record.writeHeader(.bundle, parameter: 0, length: length, to: &payload)
+            return size
+        }
+    }
+
+    /// Sends a record of at most `size` bytes that `write` writes and says the size of. The size of the datagram, or 0 if the
+    /// outbox has no room.
+    func outbound(
+        _ size: Int, _ limits: RecordLimits, _ trafficClass: UInt8, on lane: inout Lane, to destination: Destination,
+        into outbox: inout Outbox, _ write: (inout MutableRawSpan) -> Int
+    ) -> Int {
+        outbox.append(limits.padded(size) + Transport.overhead, to: destination, trafficClass: trafficClass) {
+            datagram in
+            var payload = datagram.part(Transport.headerSize...)
+            let length = write(&payload)
+            let padded = limits.padded(length)
+            payload.zero(length..<padded)
+            encrypt(padded, &datagram, &lane)
+            return frame(padded, &datagram, &lane)
         }
     }
 
@@ -69,79 +127,95 @@ struct Chain: ~Copyable {
 
     // MARK: Inbound
 
-    /// Opens a transport message in place and says what was in it. `announced` is what we told the peer that we decode;
+    /// Opens a transport message in place and says what was in it. `announced` is what we told the peer that we take;
     /// `nil` if we told it nothing, not even that we know records.
     @inline(__always)
     mutating func inbound(
-        _ datagram: inout MutableRawSpan, on lane: inout Lane, announced: CodecSet?, into inbox: inout Inbox
+        _ datagram: inout MutableRawSpan, on lane: inout Lane, of session: SessionIndex, announced: Announcement?,
+        isMarked: Bool, into inbox: inout Inbox, at now: Instant
     ) -> Inbound {
         let counter = unframe(datagram.bytes)
         guard decrypt(&datagram, counter, &lane) else { return .dropped(.authentication) }
         guard lane.window.accept(counter) else { return .dropped(.replay) }
-        return decompress(datagram.bytes, announced, into: &inbox)
+        lane.arrivals.note(datagram.byteCount)
+        let payload = datagram.bytes.extracting(Transport.headerSize..<datagram.byteCount - Transport.tagSize)
+        guard payload.byteCount > 0 else { return .keepalive }
+        let version = payload.byte(at: 0) >> 4
+        if version == 4 || version == 6 { return .packet }
+        return decompress(payload, of: session, announced, isMarked: isMarked, into: &inbox, at: now)
     }
 
     // MARK: Compress, decompress
 
-    /// Writes the payload into the datagram, compressed or as it is, and the padding behind it; the size of both.
-    @inline(__always)
+    /// Writes a batch as a UNIT record to `unit`; its size, or 0 if it can't be smaller than the packets alone.
     private mutating func compress(
-        _ packet: RawSpan, _ attempt: CompressionAttempt, plain: Int, into datagram: inout MutableRawSpan,
-        _ sent: inout Outbound
+        _ index: Int, of gathering: borrowing Gathering, with codec: Codec, _ effort: Effort
     ) -> Int {
-        if case .code(let codec, let flow) = attempt {
-            // It is worth it if it saves one step of the padding at least.
-            let start = Transport.headerSize + UnitRecord.headerSize
-            let end = Transport.headerSize + plain - Limits.padding
-            let coded = end > start ? code(packet, with: codec, into: &datagram, start..<end) : 0
-            flows.note(coded > 0, on: flow)
-            if coded > 0 {
-                sent.codec = codec
-                var payload = datagram.part(Transport.headerSize...)
-                let length = UnitRecord.writeHeader(codec, decoded: packet.byteCount, coded: coded, to: &payload)
-                let padded = Self.roundUp(length)
-                payload.zero(length..<padded)
-                return padded
-            }
+        guard let batch = gathering[index] else { return 0 }
+        governor.noteSent(batch.plain)
+        let most = min(batch.wire - Self.wireSize(0) - Limits.padding, Limits.unit)
+        guard most > UnitRecord.headerSize else { return 0 }
+        let space = UnitRecord.headerSize..<most
+        let layout: UnitRecord.Layout
+        let plain: Int
+        let coded: Int
+        if batch.packets == 1 {
+            layout = .packet
+            let packet = gathering.bytes(0, of: index)
+            plain = packet.byteCount
+            coded = codecs.encode(packet, with: codec, effort, into: &unit, space)
+        } else {
+            layout = .members
+            plain = Self.writeMembers(index, of: gathering, to: &members, &scratch)
+            coded = codecs.encode(members, 0..<plain, with: codec, effort, into: &unit, space)
         }
-        datagram.copy(packet, to: Transport.headerSize)
-        datagram.zero(Transport.headerSize + packet.byteCount..<Transport.headerSize + plain)
-        return plain
+        guard coded > 0 else { return 0 }
+        var record = unit[0..<most]
+        return UnitRecord.writeHeader(codec, layout, decoded: plain, coded: coded, to: &record)
     }
 
-    /// Codes `packet` into `range` of the datagram; how many bytes that took, 0 if it does not fit.
-    private mutating func code(
-        _ packet: RawSpan, with codec: Codec, into datagram: inout MutableRawSpan, _ range: Range<Int>
+    private mutating func writeMembers(_ index: Int, of gathering: borrowing Gathering) -> Int {
+        Self.writeMembers(index, of: gathering, to: &members, &scratch)
+    }
+
+    /// Writes a batch's packets as members; how many bytes that took.
+    private static func writeMembers(
+        _ index: Int, of gathering: borrowing Gathering, to members: inout Arena, _ scratch: inout Arena
     ) -> Int {
-        var space = datagram.part(range)
-        switch codec {
-        case .deflate: return deflate.encode(packet, into: &space)
+        guard let batch = gathering[index] else { return 0 }
+        var end = 0
+        for number in 0..<batch.count {
+            end += writeMember(number, of: index, gathering, to: &members, at: end, &scratch)
         }
+        return end
     }
 
-    /// Writes a HELLO into the datagram as its payload, and the padding behind it; the size of both.
-    private func record(_ hello: Hello, into datagram: inout MutableRawSpan) -> Int {
-        var payload = datagram.part(Transport.headerSize...)
-        let length = hello.write(to: &payload)
-        let padded = Self.roundUp(length)
-        payload.zero(length..<padded)
-        return padded
+    private static func writeMember(
+        _ number: Int, of index: Int, _ gathering: borrowing Gathering, to members: inout Arena, at end: Int,
+        _ scratch: inout Arena
+    ) -> Int {
+        var out = members[0..<members.capacity]
+        var header = scratch[0..<scratch.capacity]
+        let packet = gathering.bytes(number, of: index)
+        let shape = gathering.shape(number, of: index)
+        guard number > 0 else { return Members.write(packet, shape, after: nil, to: &out, at: end, &header) }
+        let previous = Members.Previous(
+            packet: gathering.bytes(number - 1, of: index), shape: gathering.shape(number - 1, of: index))
+        return Members.write(packet, shape, after: previous, to: &out, at: end, &header)
     }
 
-    /// Says what the payload of an opened datagram is; decodes it into the inbox if it is a unit.
-    @inline(__always)
+    private static func readMembers(
+        _ members: borrowing Arena, _ range: Range<Int>, into inbox: inout Inbox,
+        _ found: inout RigidArray<Members.Found>
+    ) -> Bool {
+        Members.read(members.bytes(range), into: &inbox, &found)
+    }
+
+    /// Says what a record is. The packets of a unit or a bundle are in the inbox's memory then, listed in `found`.
     private mutating func decompress(
-        _ datagram: RawSpan, _ announced: CodecSet?, into inbox: inout Inbox
-    ) -> Inbound {
-        let payload = datagram.extracting(Transport.headerSize..<datagram.byteCount - Transport.tagSize)
-        guard payload.byteCount > 0 else { return .keepalive }
-        let version = payload.byte(at: 0) >> 4
-        if version == 4 || version == 6 { return .packet }
-        return decompress(record: payload, announced, into: &inbox)
-    }
-
-    private mutating func decompress(
-        record payload: RawSpan, _ announced: CodecSet?, into inbox: inout Inbox
+        _ payload: RawSpan, of session: SessionIndex, _ announced: Announcement?, isMarked: Bool,
+        into inbox: inout Inbox,
+        at now: Instant
     ) -> Inbound {
         guard let announced, let record = Record(payload) else { return .dropped(.record) }
         let body = payload.extracting(record.body)
@@ -150,20 +224,74 @@ struct Chain: ~Copyable {
             guard let hello = Hello(version: record.parameter, body: body) else { return .dropped(.record) }
             return .hello(hello)
         case .unit:
-            guard let unit = UnitRecord(parameter: record.parameter, body: body), announced.contains(unit.codec) else {
+            let wire = payload.byteCount + Transport.overhead
+            return decode(body, record.parameter, announced, isMarked: isMarked, wire: wire, into: &inbox)
+        case _ where !announced.records.contains(record.kind):
+            return .dropped(.record)
+        case .bundle:
+            found.removeAll()
+            guard record.parameter == 0 else { return .dropped(.record) }
+            let isWhole = Members.read(body, into: &inbox, &found)
+            return .packets(
+                Packets(
+                    codec: nil, isMarked: isMarked, isCutOff: !isWhole, wire: payload.byteCount + Transport.overhead))
+        case .fragment:
+            guard record.parameter == 0, let fragment = FragmentRecord(body) else { return .dropped(.record) }
+            var isRefused = false
+            let whole = fragments.append(
+                fragment, body.extracting(6...), of: session, isMarked: isMarked,
+                wire: payload.byteCount + Transport.overhead, at: now, &isRefused)
+            guard let whole else { return isRefused ? .dropped(.record) : .fragment }
+            return decode(fragments: whole, announced, into: &inbox)
+        case .report:
+            guard let report = ReportRecord(parameter: record.parameter, body: body) else { return .dropped(.record) }
+            return .report(report)
+        case .ping:
+            guard let ping = PingRecord(parameter: record.parameter, body: body) else { return .dropped(.record) }
+            return .ping(ping)
+        }
+    }
+
+    /// Decodes a unit that came in fragments.
+    private mutating func decode(
+        fragments whole: Reassembly.Whole, _ announced: Announcement, into inbox: inout Inbox
+    ) -> Inbound {
+        // It stays where it is until the next fragment is added.
+        let bytes = unsafe _overrideLifetime(fragments.bytes(whole.record), copying: ())
+        guard let record = Record(bytes), record.kind == .unit else { return .dropped(.record) }
+        return decode(
+            bytes.extracting(record.body), record.parameter, announced, isMarked: whole.isMarked, wire: whole.wire,
+            into: &inbox)
+    }
+
+    /// Decodes the body of a UNIT.
+    private mutating func decode(
+        _ body: RawSpan, _ parameter: UInt8, _ announced: Announcement, isMarked: Bool, wire: Int,
+        into inbox: inout Inbox
+    ) -> Inbound {
+        found.removeAll()
+        guard let record = UnitRecord(parameter: parameter, body: body), announced.codecs.contains(record.codec),
+            record.layout == .packet || announced.records.contains(.bundle)
+        else { return .dropped(.record) }
+        let coded = body.extracting(UnitRecord.sizeField...)
+        var packets = Packets(codec: record.codec, isMarked: isMarked, isCutOff: false, wire: wire)
+        switch record.layout {
+        case .packet:
+            let place = inbox.decode(record.decoded) { space in
+                let length = codecs.decode(coded, with: record.codec, into: &space)
+                return length == record.decoded ? length : nil
+            }
+            guard let place else { return .dropped(.record) }
+            guard let packet = Members.Found(place, of: inbox) else { return .dropped(.content) }
+            found.append(packet)
+        case .members:
+            let space = 0..<record.decoded
+            guard codecs.decode(coded, with: record.codec, into: &members, space) == record.decoded else {
                 return .dropped(.record)
             }
-            let coded = body.extracting(UnitRecord.sizeField...)
-            let decoded = inbox.decode(unit.decoded) { space in
-                let length =
-                    switch unit.codec {
-                    case .deflate: deflate.decode(coded, into: &space)
-                    }
-                return length == unit.decoded ? length : nil
-            }
-            guard let decoded else { return .dropped(.record) }
-            return .unit(unit.codec, decoded)
+            packets.isCutOff = !Self.readMembers(members, space, into: &inbox, &found)
         }
+        return .packets(packets)
     }
 
     // MARK: Encrypt, decrypt
@@ -198,30 +326,78 @@ struct Chain: ~Copyable {
     @inline(__always)
     private func unframe(_ datagram: RawSpan) -> UInt64 { datagram.little64(at: Transport.counter) }
 
-    // MARK: Padding
+    // MARK: Sizes
 
-    /// What `length` bytes become: the next multiple of 16, but not more than the MTU makes necessary.
+    /// What a packet becomes: the next multiple of 16, but not more than the MTU makes necessary.
     @inline(__always)
-    private static func paddedSize(_ length: Int, mtu: Int) -> Int {
-        max(length, min(roundUp(length), mtu))
+    static func paddedSize(_ length: Int, mtu: Int) -> Int {
+        max(length, min((length + Limits.padding - 1) & ~(Limits.padding - 1), mtu))
     }
 
+    /// What a payload takes on the wire: with the tunnel's header and tag, and the headers of UDP and IPv4.
     @inline(__always)
-    private static func roundUp(_ length: Int) -> Int { (length + Limits.padding - 1) & ~(Limits.padding - 1) }
+    static func wireSize(_ payload: Int) -> Int { payload + Transport.overhead + 28 }
 }
 
-/// What became of a packet on its way out.
-struct Outbound {
-    /// The size of its datagram.
-    var datagram: Int
-    /// What the policy said.
-    let attempt: CompressionAttempt
-    /// The codec, if it got smaller.
-    var codec: Codec?
+/// All codecs: a new one is a file like theirs and a line in each function here.
+private struct Codecs: ~Copyable {
+    private let deflate = Deflate()
+    private let zstd = Zstd()
 
-    init(datagram: Int, attempt: CompressionAttempt) {
-        self.datagram = datagram
-        self.attempt = attempt
+    func encode(
+        _ plain: RawSpan, with codec: Codec, _ effort: Effort, into arena: inout Arena, _ range: Range<Int>
+    ) -> Int {
+        var space = arena[range]
+        return switch codec {
+        case .deflate: deflate.encode(plain, level: effort.level, into: &space)
+        case .zstd: zstd.encode(plain, level: effort.level, into: &space)
+        }
+    }
+
+    func encode(
+        _ plain: borrowing Arena, _ part: Range<Int>, with codec: Codec, _ effort: Effort, into arena: inout Arena,
+        _ range: Range<Int>
+    ) -> Int {
+        encode(plain.bytes(part), with: codec, effort, into: &arena, range)
+    }
+
+    func decode(_ coded: RawSpan, with codec: Codec, into arena: inout Arena, _ range: Range<Int>) -> Int? {
+        var space = arena[range]
+        return decode(coded, with: codec, into: &space)
+    }
+
+    func decode(_ coded: RawSpan, with codec: Codec, into space: inout MutableRawSpan) -> Int? {
+        switch codec {
+        case .deflate: deflate.decode(coded, into: &space)
+        case .zstd: zstd.decode(coded, into: &space)
+        }
+    }
+}
+
+/// How large records may be.
+struct RecordLimits {
+    /// The largest payload: that of the largest plain packet.
+    let payload: Int
+    /// The peer puts fragments together.
+    let fragments: Bool
+
+    init(mtu: Int, fragments: Bool) {
+        payload = max(min(mtu, Limits.datagram - Transport.overhead), Hello.maximumSize + Limits.padding)
+        self.fragments = fragments
+    }
+
+    /// What a record of `size` bytes is padded to.
+    @inline(__always)
+    func padded(_ size: Int) -> Int { Chain.paddedSize(size, mtu: payload) }
+
+    /// The bytes of a record of which each fragment carries one part.
+    var piece: Int { payload - FragmentRecord.headerSize }
+
+    /// In how many datagrams a record of `size` bytes goes; 0: in none.
+    func pieces(of size: Int) -> Int {
+        if size <= payload { return 1 }
+        let pieces = (size + piece - 1) / piece
+        return fragments && pieces <= FragmentRecord.mostPieces ? pieces : 0
     }
 }
 
@@ -232,6 +408,22 @@ enum Inbound {
     /// An IP packet, it says; it starts behind the header of the datagram.
     case packet
     case hello(Hello)
-    /// A unit, decoded into this place of the inbox.
-    case unit(Codec, Range<Int>)
+    /// A unit or a bundle, decoded: the chain's `found`.
+    case packets(Packets)
+    /// A piece of a unit that is not complete.
+    case fragment
+    case report(ReportRecord)
+    case ping(PingRecord)
+}
+
+/// What came out of a unit or a bundle.
+struct Packets {
+    /// `nil` for a bundle.
+    let codec: Codec?
+    /// A datagram of it met congestion.
+    let isMarked: Bool
+    /// Not all of it could be read.
+    var isCutOff: Bool
+    /// The datagrams' bytes.
+    let wire: Int
 }

@@ -27,37 +27,32 @@ public struct CompressionPolicy: Sendable, Equatable {
     /// Plain WireGuard.
     public static let off = CompressionPolicy(.off)
 
-    /// What HELLO says that we decode.
-    var announced: CodecSet { mode == .off ? [] : .all }
+    /// Whether anything is ever coded.
+    @inline(__always) var codes: Bool { mode != .off && mode != .receive }
 
-    /// The smallest packet worth trying: below, the padding swallows what is saved.
-    private static let floor = 100
-
-    /// Whether to try to compress a packet for a peer that decodes `codecs`, and with what.
-    @inline(__always)
-    borrowing func attempt(
-        _ packet: RawSpan, _ header: InternetPacket, peer codecs: CodecSet, _ flows: inout FlowTable,
-        hasTime: Bool
-    ) -> CompressionAttempt {
-        let codec: Codec
-        switch mode {
-        case .off, .receive: return .plain
-        case .auto: codec = .deflate
-        case .codec(let chosen): codec = chosen
+    /// Looks at a flow for the first time, and at its first payload. Once there is a verdict, no rule is looked at again.
+    @inline(never)
+    borrowing func judge(
+        _ packet: RawSpan, _ layout: PacketLayout, of traffic: Traffic, _ flow: FlowTable.Flow, _ flows: inout FlowTable
+    ) {
+        if flows[flow] == .unknown {
+            switch exclusion(of: traffic) {
+            case .exposed: flows[flow] = .exposed
+            case .encrypted: flows[flow] = .encrypted
+            default: flows[flow] = .unseen
+            }
         }
-        guard codecs.contains(codec) else { return .plain }
-        guard header.length >= Self.floor else { return .skipped(.small) }
-        let traffic = Traffic(packet, header)
-        if let reason = exclusion(of: traffic) { return .skipped(reason) }
-        guard hasTime || mode != .auto else { return .skipped(.busy) }
-        guard let flow = flows.take(traffic.hash) else { return .skipped(.backoff) }
-        return .code(codec, flow)
+        let payload = packet.extracting(layout.header..<packet.byteCount)
+        guard flows[flow] == .unseen, payload.byteCount > 0 else { return }
+        flows[flow] = .open
+        switch Recognition(payload, isUDP: layout.transport == .udp) {
+        case .unknown: break
+        case .encrypted: flows[flow] = .encrypted
+        case .compressed: flows.noteCompressed(flow)
+        }
     }
-}
 
-extension CompressionPolicy {
     /// Why the rules leave a packet alone, if they do. One whose ports can't be seen is left alone wherever ports decide.
-    @inline(__always)
     private borrowing func exclusion(of traffic: Traffic) -> CompressionSkip? {
         if let only, !only.match(traffic) { return .exposed }
         if let skip {
@@ -73,7 +68,51 @@ enum CompressionAttempt {
     /// The peer or the configuration does not ask for compression.
     case plain
     case skipped(CompressionSkip)
-    case code(Codec, FlowTable.Flow)
+    case code(Codec)
+
+    /// The smallest packet worth trying: below, the padding swallows what is saved.
+    private static let floor = 100
+
+    /// Whether to try to compress a packet of a flow, about which there is a verdict, for a peer that decodes `codecs`, and with
+    /// what. `link` is the nanoseconds that a byte takes there.
+    @inline(__always)
+    init(
+        _ mode: CompressionPolicy.Mode, _ packet: RawSpan, _ layout: PacketLayout, of flow: FlowTable.Flow,
+        peer codecs: CodecSet, _ flows: inout FlowTable, link: Double, hasTime: Bool
+    ) {
+        let codec: Codec
+        switch mode {
+        case .off, .receive:
+            self = .plain
+            return
+        case .auto: codec = codecs.contains(.zstd) ? .zstd : .deflate
+        case .codec(let chosen): codec = chosen
+        }
+        if !codecs.contains(codec) {
+            self = .plain
+        } else if flows[flow] == .encrypted {
+            self = .skipped(.encrypted)
+        } else if flows[flow] == .exposed {
+            self = .skipped(.exposed)
+        } else if packet.byteCount < Self.floor {
+            self = .skipped(.small)
+        } else if !hasTime, mode == .auto {
+            self = .skipped(.busy)
+        } else if !flows.mayTry(flow, size: packet.byteCount) {
+            self = .skipped(.backoff)
+        } else if mode == .auto,
+            Effort.best(codec, size: packet.byteCount, fraction: flows.fraction(flow), link: link) == nil
+        {
+            self = .skipped(.busy)
+        } else if flows.isDoubtful(flow),
+            Recognition.looksRandom(packet.extracting(layout.header..<packet.byteCount))
+        {
+            flows.noteFailure(on: flow, size: packet.byteCount)
+            self = .skipped(.backoff)
+        } else {
+            self = .code(codec)
+        }
+    }
 }
 
 /// Why a packet that might have been compressed was not tried.
@@ -86,6 +125,6 @@ public enum CompressionSkip: Int, CaseIterable, Sendable {
     case small
     /// The flow has not compressed lately.
     case backoff
-    /// There is no time for it.
+    /// There is no time for it, or the link is too fast.
     case busy
 }

@@ -4,14 +4,11 @@ import CZlib
 /// another, and a lost one costs only itself.
 @safe
 struct Deflate: ~Copyable {
-    /// The fastest level: at packet size the higher ones gain one to two hundredths and cost a fifth.
-    private static let level: Int32 = 1
-
     private let deflater: UnsafeMutableRawPointer
     private let inflater: UnsafeMutableRawPointer
 
     init() {
-        guard let deflater = unsafe czlib_deflater(Self.level), let inflater = unsafe czlib_inflater() else {
+        guard let deflater = unsafe czlib_deflater(), let inflater = unsafe czlib_inflater() else {
             fatalError("no memory for zlib")
         }
         unsafe self.deflater = deflater
@@ -24,10 +21,10 @@ struct Deflate: ~Copyable {
     }
 
     /// Codes `plain` into `space`; how many bytes that took, or 0 if it does not fit.
-    func encode(_ plain: RawSpan, into space: inout MutableRawSpan) -> Int {
+    func encode(_ plain: RawSpan, level: Int32, into space: inout MutableRawSpan) -> Int {
         unsafe space.withUnsafeMutableBytes { out in
             unsafe plain.withUnsafeBytes { plain in
-                unsafe czlib_deflate(deflater, out.baseAddress, out.count, plain.baseAddress, plain.count)
+                unsafe czlib_deflate(deflater, level, out.baseAddress, out.count, plain.baseAddress, plain.count)
             }
         }
     }

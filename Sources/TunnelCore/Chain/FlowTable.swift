@@ -1,19 +1,36 @@
-import Addresses
-
-/// Which flows did not compress lately, and how long to leave them alone: exponential back-off as in RFC 3173 §2.2.
+/// What is known of the flows that pass: whether the rules let them be compressed, how well that works, and for those that
+/// do not compress how long to leave them alone, by exponential back-off as in RFC 3173 §2.2.
 ///
-/// A fixed table that is indexed by a hash of the flow; two flows that meet in one entry share their luck. Nothing in it
+/// A fixed table that is indexed by a hash of the flow; two flows that meet in one entry take turns in it. Nothing in it
 /// ever grows.
 struct FlowTable: ~Copyable {
-    /// A flow's entry.
-    struct Flow {
+    /// A flow's entry, good until another flow is looked up.
+    struct Flow: Equatable {
         fileprivate let entry: Int
+        /// The flow's hash.
+        let hash: UInt64
+    }
+
+    /// What the rules and the flow's first bytes say about it.
+    enum Verdict: UInt8 {
+        /// Nobody has looked yet.
+        case unknown
+        /// The rules allow it; no payload was seen so far.
+        case unseen
+        case open
+        case encrypted
+        case exposed
     }
 
     private struct Entry {
         var flow: UInt32 = 0
         /// Packets that pass untried.
         var skip: UInt16 = 0
+        /// The bytes of what failed last, in units of 64.
+        var failed: UInt16 = 0
+        /// What is left of its bytes, in 65,536ths, lately; 0 if that was never tried.
+        var fraction: UInt16 = 0
+        var verdict = Verdict.unknown
         /// How many to skip after the next failure, as a power of two.
         var backoff: UInt8 = 0
     }
@@ -21,33 +38,78 @@ struct FlowTable: ~Copyable {
     private static let size = 4096
     /// At most every 512th packet of a hopeless flow is tried.
     private static let longestBackoff: UInt8 = 9
+    /// What announces itself as compressed is tried this rarely from the start.
+    private static let compressedBackoff: UInt8 = 6
 
     private var entries = ContiguousArray(repeating: Entry(), count: size)
 
     init() {}
 
-    /// The entry for a packet's flow, if the packet may be tried; `nil` while the flow is left alone.
+    /// Forgets all flows: the rules have changed.
+    mutating func removeAll() {
+        for index in entries.indices { entries[index] = Entry() }
+    }
+
+    /// The entry for a flow.
     @inline(__always)
-    mutating func take(_ hash: UInt64) -> Flow? {
+    mutating func find(_ hash: UInt64) -> Flow {
         let index = Int(truncatingIfNeeded: hash) & (Self.size - 1)
         let flow = UInt32(truncatingIfNeeded: hash >> 32)
         if entries[index].flow != flow { entries[index] = Entry(flow: flow) }
-        guard entries[index].skip == 0 else {
-            entries[index].skip -= 1
-            return nil
-        }
-        return Flow(entry: index)
+        return Flow(entry: index, hash: hash)
     }
 
-    /// Says whether the packet that was tried got smaller.
+    /// The verdict about a flow.
+    subscript(flow: Flow) -> Verdict {
+        @inline(__always) get { entries[flow.entry].verdict }
+        set { entries[flow.entry].verdict = newValue }
+    }
+
+    /// Whether a packet of the flow, with or without payload, can bring the verdict further.
     @inline(__always)
-    mutating func note(_ gotSmaller: Bool, on flow: Flow) {
-        if gotSmaller {
-            entries[flow.entry].backoff = 0
-        } else {
-            let backoff = entries[flow.entry].backoff
-            entries[flow.entry].skip = 1 << UInt16(backoff)
-            entries[flow.entry].backoff = min(backoff + 1, Self.longestBackoff)
-        }
+    func isPending(_ flow: Flow, hasPayload: Bool) -> Bool {
+        let verdict = entries[flow.entry].verdict
+        return verdict == .unknown || verdict == .unseen && hasPayload
+    }
+
+    /// Whether the flow's next packet may be tried; it counts as one that passed if not. What is much larger than what failed
+    /// may be tried at any time.
+    @inline(__always)
+    mutating func mayTry(_ flow: Flow, size: Int) -> Bool {
+        guard entries[flow.entry].skip > 0, size >> 7 <= entries[flow.entry].failed else { return true }
+        entries[flow.entry].skip -= 1
+        return false
+    }
+
+    /// Whether the flow has not compressed lately, or was never tried: a look at the bytes is cheaper than a try.
+    @inline(__always)
+    func isDoubtful(_ flow: Flow) -> Bool { entries[flow.entry].fraction == 0 || entries[flow.entry].backoff > 0 }
+
+    /// What is left of the flow's bytes when they are coded, between 0 and 1.
+    func fraction(_ flow: Flow) -> Double {
+        let fraction = entries[flow.entry].fraction
+        return fraction == 0 ? 0.5 : Double(fraction) / 65_536
+    }
+
+    /// Notes that `plain` bytes became `coded` ones.
+    mutating func noteCoded(_ plain: Int, to coded: Int, on flow: Flow) {
+        let new = UInt16(clamping: max(coded * 65_536 / max(plain, 1), 1))
+        let old = entries[flow.entry].fraction
+        entries[flow.entry].fraction = old == 0 ? new : UInt16((UInt32(old) * 3 + UInt32(new)) / 4)
+        entries[flow.entry].backoff = 0
+    }
+
+    /// Notes that to try `size` bytes brought nothing.
+    mutating func noteFailure(on flow: Flow, size: Int) {
+        entries[flow.entry].failed = UInt16(clamping: max(size >> 6, 1))
+        let backoff = entries[flow.entry].backoff
+        entries[flow.entry].skip = 1 << UInt16(backoff)
+        entries[flow.entry].backoff = min(backoff + 1, Self.longestBackoff)
+    }
+
+    /// Notes that what comes now calls itself compressed, whatever its size.
+    mutating func noteCompressed(_ flow: Flow) {
+        entries[flow.entry].backoff = max(entries[flow.entry].backoff, Self.compressedBackoff)
+        noteFailure(on: flow, size: Limits.unit)
     }
 }

@@ -43,8 +43,8 @@ struct Governor {
         switch state {
         case .coding:
             guard length >= Self.window else { return }
-            // Less than a twentieth: as good as never.
-            if slept * 20 < length, length < Self.window * 3, now >= nextTrial { state = .trial(rate: rate(length)) }
+            // Less than a fifth, for the most part in short naps: as good as never.
+            if slept * 5 < length, length < Self.window * 3, now >= nextTrial { state = .trial(rate: rate(length)) }
         case .trial(let coded):
             guard length >= Self.trialWindow else { return }
             if rate(length) > coded &+ coded / 20 {

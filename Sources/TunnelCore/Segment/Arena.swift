@@ -21,6 +21,14 @@ public struct Arena: ~Copyable {
         }
     }
 
+    /// The bytes of `range`, to read.
+    @inline(__always)
+    @_lifetime(borrow self)
+    public func bytes(_ range: Range<Int>) -> RawSpan {
+        let slice = unsafe UnsafeRawBufferPointer(rebasing: memory[range])
+        return unsafe _overrideLifetime(RawSpan(_unsafeBytes: slice), borrowing: self)
+    }
+
     /// Where `offset` is, good for as long as the arena lives.
     @unsafe @inline(__always)
     public func pointer(at offset: Int) -> UnsafeMutableRawPointer {

@@ -5,15 +5,24 @@ struct Checksum {
 
     init() {}
 
+    /// The sum of `bytes`.
+    @inline(__always)
+    init(of bytes: RawSpan) { add(bytes) }
+
     /// Begins with the pseudo-header of an IP packet (RFC 9293 §3.1, RFC 8200 §8.1) for `length` bytes of transport.
     @inline(__always)
     init(pseudoHeaderOf packet: RawSpan, _ header: InternetPacket, length: Int) {
-        if header.isV4 {
+        self.init(pseudoHeaderOf: packet, isV4: header.isV4, transport: header.transport, length: length)
+    }
+
+    @inline(__always)
+    init(pseudoHeaderOf packet: RawSpan, isV4: Bool, transport: UInt8, length: Int) {
+        if isV4 {
             add(packet.extracting(12..<20))
         } else {
             add(packet.extracting(8..<40))
         }
-        sum += UInt64(UInt16(header.transport).bigEndian) + UInt64(UInt16(truncatingIfNeeded: length).bigEndian)
+        sum += UInt64(UInt16(transport).bigEndian) + UInt64(UInt16(truncatingIfNeeded: length).bigEndian)
     }
 
     /// Begins with the sum of a pseudo-header, in network order, that was made for another length.
@@ -22,6 +31,10 @@ struct Checksum {
         sum = UInt64(whole.bigEndian) + UInt64((~UInt16(truncatingIfNeeded: old)).bigEndian)
         sum += UInt64(UInt16(truncatingIfNeeded: new).bigEndian)
     }
+
+    /// Adds what another sum has, of bytes that begin at an even offset of what is summed.
+    @inline(__always)
+    mutating func add(_ other: Checksum) { sum &+= UInt64(other.folded) }
 
     /// Adds bytes that begin at an even offset of what is summed.
     @inline(__always)

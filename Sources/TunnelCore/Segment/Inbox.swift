@@ -25,6 +25,8 @@ public struct Inbox: ~Copyable {
     private static let frameCapacity = 1024
     private static let pieceCapacity = 2048
     private static let decodedCapacity = 512 * 1024
+    /// What one record may need: its packets with all their headers, and those that segmented ones are cut into.
+    private static let recordReserve = 2 * (Limits.unit + Limits.recordPackets * PacketLayout.longestHeader)
     private static let headerStride = 16
 
     private var list = RigidArray<Frame>(capacity: frameCapacity)
@@ -50,7 +52,7 @@ public struct Inbox: ~Copyable {
 
     /// Whether any one datagram can be handled without losing a packet.
     public var hasRoom: Bool {
-        Self.decodedCapacity - used >= Limits.unit && list.count + Limits.recordPackets <= Self.frameCapacity
+        Self.decodedCapacity - used >= Self.recordReserve && list.count + Limits.recordPackets <= Self.frameCapacity
             && pieceList.count + 2 * Limits.recordPackets <= Self.pieceCapacity
     }
 
@@ -110,11 +112,42 @@ public struct Inbox: ~Copyable {
         return true
     }
 
-    /// Adds a decoded packet; false if there is no room.
-    mutating func append(decoded range: Range<Int>, _ header: InternetPacket) -> Bool {
+    /// Adds a decoded packet, or one that stands for several: as it is if the device takes that, else cut. False if there is
+    /// no room.
+    mutating func append(decoded range: Range<Int>, _ header: InternetPacket, _ shape: MemberShape) -> Bool {
         let piece = unsafe Piece(base: UnsafeRawPointer(decoded.pointer(at: range.lowerBound)), count: range.count)
         var packet = unsafe piece.mutableBytes
-        return append(&packet, header)
+        guard shape.segment > 0 else { return append(&packet, header) }
+        let virtio = shape.layout.virtio(segment: shape.segment)
+        if mergeable(header), !shape.layout.hasLateFlags(packet.bytes) {
+            return append(segmented: &packet, header, shape, virtio)
+        }
+        guard var split = Split(packet.bytes, header, virtio) else { return false }
+        while let next = split.nextPacket(in: &packet) {
+            let whole = decode(next.count) { space in
+                space.copy(packet.bytes.extracting(next), to: 0)
+                return next.count
+            }
+            guard let whole else { return false }
+            let place = unsafe Piece(base: UnsafeRawPointer(decoded.pointer(at: whole.lowerBound)), count: whole.count)
+            var cut = unsafe place.mutableBytes
+            guard append(&cut, header.resized(to: next.count)) else { return false }
+        }
+        return true
+    }
+
+    /// Adds a packet that stands for several, as a frame of its own.
+    private mutating func append(
+        segmented packet: inout MutableRawSpan, _ header: InternetPacket, _ shape: MemberShape, _ virtio: VirtioHeader
+    ) -> Bool {
+        guard list.count < Self.frameCapacity, pieceList.count + 2 <= Self.pieceCapacity else { return false }
+        finish()
+        if header.isV4 { packet.storeHeaderChecksum(length: shape.layout.internet) }
+        let sum = Checksum(pseudoHeaderOf: packet.bytes, header, length: header.length - shape.layout.internet)
+        packet.store(checksum: sum.folded, at: shape.layout.internet + Int(virtio.checksumOffset))
+        addFrame(packet.bytes, virtio)
+        list[list.count - 1].packets = shape.packets(of: header.length)
+        return true
     }
 
     /// Lends `size` bytes, which must not be more than `hasRoom` promises, to `write`; the bytes that it says it used
@@ -133,17 +166,21 @@ public struct Inbox: ~Copyable {
         @_lifetime(&self) mutating get { decoded[range] }
     }
 
+    /// The same, to read.
+    @_lifetime(borrow self)
+    func bytes(decoded range: Range<Int>) -> RawSpan { decoded.bytes(range) }
+
     @inline(__always)
     private func mergeable(_ header: InternetPacket) -> Bool {
         header.transport == 6 ? mergesTCP : header.transport == 17 && mergesUDP
     }
 
     @inline(__always)
-    private mutating func addFrame(_ packet: RawSpan) {
+    private mutating func addFrame(_ packet: RawSpan, _ virtio: VirtioHeader = VirtioHeader()) {
         let first = pieceList.count
         let offset = list.count * Self.headerStride
         var header = headers[offset..<offset + VirtioHeader.size]
-        VirtioHeader().write(to: &header)
+        virtio.write(to: &header)
         unsafe pieceList.append(Piece(base: UnsafeRawPointer(headers.pointer(at: offset)), count: VirtioHeader.size))
         addPiece(packet)
         list.append(Frame(pieces: first..<first + 2))

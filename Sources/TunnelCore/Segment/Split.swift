@@ -14,6 +14,8 @@ struct Split {
     private let segment: Int
     private let end: Int
     private let firstIdentifier: UInt16
+    /// How many packets each of what it is cut into stands for.
+    var identifierStep: UInt16 = 1
     private let firstSequence: UInt32
     private let flags: UInt8
     /// The headers, since those in the buffer are overwritten.
@@ -94,7 +96,7 @@ struct Split {
         let length = packet.byteCount - transport
         if header.isV4 {
             packet.store(big: UInt16(truncatingIfNeeded: packet.byteCount), at: 2)
-            packet.store(big: firstIdentifier &+ UInt16(truncatingIfNeeded: count), at: 4)
+            packet.store(big: firstIdentifier &+ UInt16(truncatingIfNeeded: count) &* identifierStep, at: 4)
             packet.storeHeaderChecksum(length: transport)
         } else {
             packet.store(big: UInt16(truncatingIfNeeded: packet.byteCount - header.headerLength), at: 4)

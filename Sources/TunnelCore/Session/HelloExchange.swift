@@ -7,6 +7,8 @@ struct HelloExchange {
     private(set) var codecs: CodecSet = []
     /// The largest unit that the peer decodes.
     private(set) var maximumUnit = 0
+    /// The kinds of record that the peer takes besides HELLO and UNIT.
+    private(set) var records: RecordSet = []
     /// The peer's HELLO has arrived.
     private(set) var hasArrived = false
     /// Ours has.
@@ -16,13 +18,15 @@ struct HelloExchange {
     /// Plain traffic since ours was last sent, which is what keeps it being repeated.
     var hasTraffic = false
 
-    /// What the peer decodes of units of `size` bytes.
-    @inline(__always) func codecs(forUnit size: Int) -> CodecSet { size <= maximumUnit ? codecs : [] }
+    /// The peer takes anything that has to be gathered.
+    @inline(__always) var takesGathered: Bool { !codecs.isEmpty || records.contains(.bundle) }
 
     /// Our next HELLO.
-    func announcement(codecs: CodecSet, aesIndex: SessionIndex) -> Hello {
+    func announcement(_ announced: Announcement, aesIndex: SessionIndex) -> Hello {
         Hello(
-            seen: hasArrived, asks: !isConfirmed, codecs: codecs, maximumUnit: Limits.unit, aesIndex: aesIndex)
+            seen: hasArrived, asks: !isConfirmed, codecs: announced.codecs, maximumUnit: Limits.unit,
+            aesIndex: aesIndex,
+            records: announced.records)
     }
 
     /// Notes that ours was sent; when to send it again if nothing confirms it, counted from now.
@@ -43,11 +47,18 @@ struct HelloExchange {
     mutating func receive(_ hello: Hello) -> Bool {
         hasArrived = true
         codecs = hello.codecs
-        maximumUnit = hello.maximumUnit
+        maximumUnit = min(hello.maximumUnit, Limits.unit)
+        records = hello.records
         if hello.seen { isConfirmed = true }
         return hello.asks
     }
 
     /// Any record but HELLO proves that ours has arrived: the peer sends none before.
     mutating func receiveRecord() { isConfirmed = true }
+}
+
+/// What HELLO says that we take.
+struct Announcement: Equatable {
+    let codecs: CodecSet
+    let records: RecordSet
 }

@@ -10,6 +10,7 @@ struct Lane: ~Copyable {
     /// The counter of the next message.
     var sendCounter: UInt64 = 0
     var window = ReplayWindow()
+    var arrivals = Arrivals()
     /// What the peer puts into messages to us, and we into messages to it; 0: the lane is not there.
     var localIndex: SessionIndex
     var remoteIndex: SessionIndex
@@ -32,6 +33,14 @@ struct Lane: ~Copyable {
 
     /// The peer has said that it receives on this lane.
     @inline(__always) var isOpen: Bool { remoteIndex != 0 }
+
+    /// What has arrived; from now on the peer knows.
+    mutating func report(at now: Instant) -> ReportRecord {
+        arrivals.noteReported(at: now)
+        return ReportRecord(
+            isAES: suite == .aes256gcm, highest: window.greatest, recent: window.recent, datagrams: arrivals.datagrams,
+            bytes: arrivals.bytes, clock: UInt64(now.nanoseconds / 1000))
+    }
 
     /// Whether there are counters left.
     @inline(__always) var canSend: Bool {

@@ -40,6 +40,7 @@ struct Peer: ~Copyable {
     var silentSessions = 0
 
     var staged = StagedPackets()
+    var link = LinkQuality()
 
     // What is counted.
     var received: UInt64 = 0
@@ -59,9 +60,10 @@ struct Peer: ~Copyable {
         cookies = CookieJar(publicKey)
     }
 
-    /// What HELLO says that we decode; `nil` if the configuration asks for no more than WireGuard, and no HELLO is sent.
-    @inline(__always) var announced: CodecSet? {
-        compression.mode != .off || cipher != .chacha20poly1305 ? compression.announced : nil
+    /// What HELLO says that we take; `nil` if the configuration asks for no more than WireGuard, and no HELLO is sent.
+    @inline(__always) var announced: Announcement? {
+        if compression.mode != .off { return Announcement(codecs: .all, records: .all) }
+        return cipher == .chacha20poly1305 ? nil : Announcement(codecs: [], records: [.init(.report), .init(.ping)])
     }
 }
 
@@ -105,13 +107,22 @@ public struct CompressionCounters: Sendable {
     public struct Bytes: Sendable, Equatable {
         public var plain: UInt64 = 0
         public var wire: UInt64 = 0
+
+        mutating func add(_ plain: Int, _ wire: Int) {
+            self.plain &+= UInt64(plain)
+            self.wire &+= UInt64(wire)
+        }
     }
 
     public var sent = Bytes()
     public var received = Bytes()
     /// The part of `sent` and `received` that went through a codec, by its raw value, and how many units it was.
-    public var units = InlineArray<2, UInt64>(repeating: 0)
-    public var coded = InlineArray<2, Bytes>(repeating: Bytes())
+    public var units = InlineArray<3, UInt64>(repeating: 0)
+    public var coded = InlineArray<3, Bytes>(repeating: Bytes())
+    /// The part that went in bundles, how many of those, and how many packets were in them.
+    public var bundles: UInt64 = 0
+    public var bundledPackets: UInt64 = 0
+    public var bundled = Bytes()
     /// Packets that were not tried, by the raw value of the reason.
     public var skipped = InlineArray<5, UInt64>(repeating: 0)
 
@@ -121,27 +132,19 @@ public struct CompressionCounters: Sendable {
     }
 
     @inline(__always)
-    mutating func noteSent(_ packet: Int, _ outbound: Outbound) {
-        sent.plain &+= UInt64(packet)
-        sent.wire &+= UInt64(outbound.datagram)
-        if let codec = outbound.codec {
-            note(codec, packet, outbound.datagram)
-        } else if case .skipped(let reason) = outbound.attempt {
-            skipped[reason.rawValue] &+= 1
-        }
-    }
+    mutating func noteSent(_ packet: Int, _ datagram: Int) { sent.add(packet, datagram) }
 
     @inline(__always)
-    mutating func noteReceived(_ packet: Int, _ datagram: Int, codec: Codec? = nil) {
-        received.plain &+= UInt64(packet)
-        received.wire &+= UInt64(datagram)
-        if let codec { note(codec, packet, datagram) }
+    mutating func noteReceived(_ packet: Int, _ datagram: Int) { received.add(packet, datagram) }
+
+    mutating func note(_ codec: Codec, _ plain: Int, _ wire: Int) {
+        units[Int(codec.rawValue)] &+= 1
+        coded[Int(codec.rawValue)].add(plain, wire)
     }
 
-    private mutating func note(_ codec: Codec, _ plain: Int, _ wire: Int) {
-        let index = Int(codec.rawValue)
-        units[index] &+= 1
-        coded[index].plain &+= UInt64(plain)
-        coded[index].wire &+= UInt64(wire)
+    mutating func noteBundle(_ packets: Int, _ plain: Int, _ wire: Int) {
+        bundles &+= 1
+        bundledPackets &+= UInt64(packets)
+        bundled.add(plain, wire)
     }
 }

@@ -9,7 +9,7 @@ struct ReplayWindow {
     private static let words: UInt64 = 128
     private static let size = (words - 1) * 64
 
-    private var greatest: UInt64 = 0
+    private(set) var greatest: UInt64 = 0
     private var ring = InlineArray<128, UInt64>(repeating: 0)
 
     /// Marks `counter` as arrived; false if it had arrived before, or is too old to tell, or is at the end of all
@@ -28,6 +28,16 @@ struct ReplayWindow {
         let slot = Self.slot(of: counter >> 6)
         defer { ring[slot] |= bit }
         return ring[slot] & bit == 0
+    }
+
+    /// Which of the 64 counters up to the greatest have arrived: bit 0 is the greatest.
+    var recent: UInt64 {
+        var bits: UInt64 = 0
+        for age in 0..<min(64, greatest + 1) {
+            let counter = greatest - age
+            if ring[Self.slot(of: counter >> 6)] & 1 << (counter & 63) != 0 { bits |= 1 << age }
+        }
+        return bits
     }
 
     private static func slot(of word: UInt64) -> Int { Int(word & (words - 1)) }

@@ -14,6 +14,8 @@ struct Session: ~Copyable {
     let createdAt: Instant
 
     var hello = HelloExchange()
+    /// The number of the next unit that goes in fragments.
+    var nextUnit: UInt16 = 0
 
     init(peer: Int32, local: SessionIndex, remote: SessionIndex, isInitiator: Bool, at now: Instant) {
         wireGuard = Lane(.chacha20poly1305, local: local, remote: remote)
@@ -44,6 +46,18 @@ struct Session: ~Copyable {
     subscript(suite: CipherSuite) -> Lane {
         @inline(__always) _read { if suite == .aes256gcm { yield aes } else { yield wireGuard } }
         @inline(__always) _modify { if suite == .aes256gcm { yield &aes } else { yield &wireGuard } }
+    }
+
+    /// Whether the peer wants to be told what has arrived on a lane, and that is due.
+    @inline(__always) func isReportDue(on suite: CipherSuite, at now: Instant) -> Bool {
+        guard hello.records.contains(.report) else { return false }
+        // Not through the subscript: to read through that allocates.
+        return suite == .aes256gcm ? aes.arrivals.isReportDue(at: now) : wireGuard.arrivals.isReportDue(at: now)
+    }
+
+    /// What the peer is to be told now of a lane.
+    mutating func report(on suite: CipherSuite, at now: Instant) -> ReportRecord {
+        suite == .aes256gcm ? aes.report(at: now) : wireGuard.report(at: now)
     }
 
     /// Whether messages may still be sent on it.

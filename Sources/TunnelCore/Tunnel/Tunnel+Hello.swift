@@ -20,10 +20,12 @@ extension Tunnel {
         guard let announced = peers[Int(slot)].announced, let path = peers[Int(slot)].path,
             sessions[session].canSend(at: now.instant)
         else { return false }
-        let hello = sessions[session].hello.announcement(
-            codecs: announced, aesIndex: sessions[session].aes.localIndex)
+        let hello = sessions[session].hello.announcement(announced, aesIndex: sessions[session].aes.localIndex)
+        let limits = RecordLimits(mtu: mtu, fragments: false)
         let size = chain.outbound(
-            hello, on: &sessions[session].wireGuard, to: Destination(path: path, peer: slot), into: &outbox)
+            Hello.maximumSize, limits, 0, on: &sessions[session].wireGuard, to: Destination(path: path, peer: slot),
+            into: &outbox
+        ) { hello.write(to: &$0) }
         guard size > 0 else {
             drops.count(.overflow)
             return false

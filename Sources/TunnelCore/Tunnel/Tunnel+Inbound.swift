@@ -37,7 +37,9 @@ extension Tunnel {
 
         let size = datagram.byteCount
         let announced = peers[Int(slot)].announced
-        let content = chain.inbound(&datagram, on: &sessions[session][suite], announced: announced, into: &inbox)
+        let content = chain.inbound(
+            &datagram, on: &sessions[session][suite], of: sessions[session].wireGuard.localIndex, announced: announced,
+            isMarked: congestion == .experienced, into: &inbox, at: now.instant)
         switch content {
         case .dropped(.authentication): return peers[Int(slot)].drops.count(.authentication)
         case .dropped(.replay): return peers[Int(slot)].drops.count(.replay)
@@ -51,9 +53,18 @@ extension Tunnel {
         case .packet:
             let end = size - Transport.tagSize
             receivePlain(&datagram, Transport.headerSize..<end, size, slot, congestion, at: now)
-        case .unit(let codec, let place):
+        case .packets(let packets):
             sessions[session].hello.receiveRecord()
-            receiveUnit(place, codec, size, slot, congestion, at: now)
+            receive(packets, slot, at: now)
+        case .fragment:
+            sessions[session].hello.receiveRecord()
+            noteDataReceived(slot, at: now)
+        case .report(let report):
+            sessions[session].hello.receiveRecord()
+            receive(report, slot, session, at: now)
+        case .ping(let ping):
+            sessions[session].hello.receiveRecord()
+            receive(ping, slot, session, at: now)
         case .hello(let hello):
             receive(hello, slot, session, at: now)
         case .dropped(let reason):
@@ -61,6 +72,7 @@ extension Tunnel {
         case .keepalive:
             break
         }
+        reportIfDue(slot, session, suite, at: now)
         sendPending(slot, session, at: now)
     }
 
@@ -80,22 +92,30 @@ extension Tunnel {
         if !inbox.append(&content, header) { drops.count(.overflow) }
     }
 
-    /// A packet that was decoded into the inbox.
-    private mutating func receiveUnit(
-        _ place: Range<Int>, _ codec: Codec, _ size: Int, _ slot: Int32, _ congestion: CongestionBits, at now: Now
-    ) {
-        guard let header = admitDecoded(place, slot, congestion) else { return }
-        peers[Int(slot)].traffic.noteReceived(header.length, size, codec: codec)
+    /// Packets that were decoded into the inbox.
+    private mutating func receive(_ packets: Packets, _ slot: Int32, at now: Now) {
+        var plain = 0
+        for index in 0..<chain.found.count {
+            let member = chain.found[index]
+            guard let header = admit(member.place, isMarked: packets.isMarked, slot) else { continue }
+            plain += member.shape.plainBytes(of: member.place.count)
+            if !inbox.append(decoded: member.place, header, member.shape) { drops.count(.overflow) }
+        }
+        if packets.isCutOff { peers[Int(slot)].drops.count(.record) }
+        guard plain > 0 else { return }
+        peers[Int(slot)].traffic.noteReceived(plain, packets.wire)
+        if let codec = packets.codec {
+            peers[Int(slot)].traffic.note(codec, plain, packets.wire)
+        } else {
+            peers[Int(slot)].traffic.noteBundle(chain.found.count, plain, packets.wire)
+        }
         noteDataReceived(slot, at: now)
-        if !inbox.append(decoded: place.prefix(header.length), header) { drops.count(.overflow) }
     }
 
-    private mutating func admitDecoded(_ place: Range<Int>, _ slot: Int32, _ congestion: CongestionBits)
-        -> InternetPacket?
-    {
+    private mutating func admit(_ place: Range<Int>, isMarked: Bool, _ slot: Int32) -> InternetPacket? {
         var packet = inbox[decoded: place]
         let header = InternetPacket(packet.bytes)
-        let isMarked = congestion != .experienced || header != nil && CongestionBits.markExperienced(&packet)
+        let isMarked = !isMarked || header != nil && CongestionBits.markExperienced(&packet)
         return admit(header, isMarked: isMarked, slot)
     }
 
@@ -151,8 +171,4 @@ extension Tunnel {
         }
         peers[Int(slot)].path = path
     }
-}
-
-extension Range<Int> {
-    fileprivate func prefix(_ length: Int) -> Range<Int> { lowerBound..<Swift.min(lowerBound + length, upperBound) }
 }

@@ -13,11 +13,24 @@ extension Tunnel {
             if virtio.needsChecksum, !virtio.completeChecksum(of: &packet) { return drops.count(.notIP) }
             return handlePacket(packet.bytes, at: now)
         }
-        guard let header = InternetPacket(packet.bytes), var split = Split(packet.bytes, header, virtio) else {
+        guard let header = InternetPacket(packet.bytes), let split = Split(packet.bytes, header, virtio) else {
             return drops.count(.notIP)
         }
         let slot = allowedIPs.lookup(header.destination)
         guard slot >= 0 else { return refuse(packet.bytes, header, at: now) }
+        if gathers(for: slot), virtio.isPlain(header) {
+            var content = packet.part(0..<header.length)
+            return gather(&content, header, segment: Int(virtio.segment), virtio, for: slot, at: now)
+        }
+        send(split, of: &packet, header, to: slot, at: now)
+    }
+
+    /// Sends the packets that a super-segment stands for.
+    @inline(__always)
+    mutating func send(
+        _ split: Split, of packet: inout MutableRawSpan, _ header: InternetPacket, to slot: Int32, at now: Now
+    ) {
+        var split = split
         while let range = split.nextPacket(in: &packet) {
             send(packet.bytes.extracting(range), header.resized(to: range.count), to: slot, at: now)
         }
@@ -29,7 +42,9 @@ extension Tunnel {
         guard let header = InternetPacket(packet) else { return drops.count(.notIP) }
         let slot = allowedIPs.lookup(header.destination)
         guard slot >= 0 else { return refuse(packet, header, at: now) }
-        send(packet.extracting(0..<header.length), header, to: slot, at: now)
+        let content = packet.extracting(0..<header.length)
+        guard !gathers(for: slot) else { return gather(content, header, for: slot, at: now) }
+        send(content, header, to: slot, at: now)
     }
 
     /// Nobody's AllowedIPs hold the packet's destination: its sender is told so, but not more often than it can matter.
@@ -41,9 +56,11 @@ extension Tunnel {
             Unreachable.write(answering: packet, header, to: &space)
         }
         guard let place else { return }
-        let written = inbox[decoded: place]
-        guard let answer = InternetPacket(written.bytes) else { return }
-        _ = inbox.append(decoded: place, answer)
+        guard let found = Members.Found(place, of: inbox), let answer = InternetPacket(inbox.bytes(decoded: place))
+        else {
+            return
+        }
+        _ = inbox.append(decoded: found.place, answer, found.shape)
     }
 
     /// Sends a packet to a peer, or keeps it until there is a session.
@@ -58,11 +75,10 @@ extension Tunnel {
             return hold(packet, for: slot, session)
         }
         let sent = chain.outbound(
-            packet, header, for: slot, of: peers,
-            sessions[session].hello.codecs(forUnit: packet.byteCount), mtu: mtu, on: &sessions[session].forData,
-            to: Destination(path: path, peer: slot), into: &outbox)
-        guard let sent else { return drops.count(.overflow) }
-        peers[Int(slot)].sent &+= UInt64(sent.datagram)
+            packet, header, mtu: mtu, on: &sessions[session].forData, to: Destination(path: path, peer: slot),
+            into: &outbox)
+        guard sent > 0 else { return drops.count(.overflow) }
+        peers[Int(slot)].sent &+= UInt64(sent)
         peers[Int(slot)].traffic.noteSent(packet.byteCount, sent)
         noteDataSent(slot, session, at: now)
     }
@@ -107,7 +123,7 @@ extension Tunnel {
 
     /// What follows from having sent data.
     @inline(__always)
-    private mutating func noteDataSent(_ slot: Int32, _ session: Int32, at now: Now) {
+    mutating func noteDataSent(_ slot: Int32, _ session: Int32, at now: Now) {
         if !peers[Int(slot)].timers.isArmed(.newHandshake) {
             arm(.newHandshake, slot, at: now.instant + Limits.newHandshakeTimeout + randomJitter())
         }

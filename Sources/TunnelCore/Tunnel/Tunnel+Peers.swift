@@ -129,6 +129,8 @@ extension Tunnel {
         let announced = peers[Int(slot)].announced
         let isSame = peers[Int(slot)].cipher == cipher
         peers[Int(slot)].compression = compression
+        // What the old rules said of them holds no more.
+        chain.flows.removeAll()
         peers[Int(slot)].cipher = cipher
         guard !isSame || peers[Int(slot)].announced != announced else { return }
         let hadSession = peers[Int(slot)].current >= 0

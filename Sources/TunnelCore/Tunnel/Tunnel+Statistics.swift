@@ -30,6 +30,10 @@ public struct PeerStatistics: Sendable {
     /// The current session allows compressed units to the peer.
     public let compresses: Bool
     public let traffic: CompressionCounters
+    /// How long the way there and back takes; `nil` if nobody has asked yet.
+    public let roundTrip: Interval?
+    /// The part of the datagrams to the peer that got lost lately.
+    public let loss: Double
     public let drops: DropCounters
 
     public var hasPresharedKey: Bool { presharedKey != nil }
@@ -71,6 +75,8 @@ extension Tunnel {
                 && sessions[session].hello.hasArrived && !sessions[session].aes.isOpen,
             compresses: !codecs.isEmpty && mode != .off && mode != .receive,
             traffic: peers[Int(slot)].traffic,
+            roundTrip: peers[Int(slot)].link.roundTrip,
+            loss: peers[Int(slot)].link.loss,
             drops: peers[Int(slot)].drops)
     }
 }

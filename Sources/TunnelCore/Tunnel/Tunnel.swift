@@ -11,7 +11,7 @@ public import Keys
 ///     handle(result) ▶ └────────┘ ──▶ pollEvent     what a person may want to know
 ///
 /// One thread owns it. After every input that thread sends the outbox, writes the inbox, passes handshake work on, and
-/// asks `nextTimeout` how long to wait.
+/// asks `nextTimeout` how long to wait. When the device has nothing more, it calls `sendGathered` until that says no.
 public struct Tunnel: ~Copyable {
     // What goes out.
     public var outbox = Outbox()
@@ -39,6 +39,7 @@ public struct Tunnel: ~Copyable {
 
     // What is between us.
     var chain = Chain()
+    var gathering = Gathering()
     let chachaImplementation: ChaChaImplementation
     /// This processor does AES-256-GCM well.
     let hasAES: Bool

@@ -76,6 +76,15 @@ extension MutableRawSpan {
         }
     }
 
+    /// Copies the bytes of `range`, which end before `offset`, to `offset`.
+    @inline(__always) mutating func repeatBytes(_ range: Range<Int>, at offset: Int) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= offset && range.count <= byteCount - offset)
+        unsafe withUnsafeMutableBytes { bytes in
+            guard let start = bytes.baseAddress else { return }
+            unsafe (start + offset).copyMemory(from: start + range.lowerBound, byteCount: range.count)
+        }
+    }
+
     /// Sets `range` to zero.
     @inline(__always) mutating func zero(_ range: Range<Int>) {
         for offset in range { store(0 as UInt8, at: offset) }

@@ -15,6 +15,8 @@ struct Hello: Equatable {
     var maximumUnit: Int
     /// The index by which the sender knows its lane for AES-256-GCM; 0 if it has none.
     var aesIndex: SessionIndex = 0
+    /// The kinds of record that it takes besides HELLO and UNIT.
+    var records: RecordSet = []
 
     private enum Flag {
         static let seen: UInt8 = 1
@@ -25,10 +27,12 @@ struct Hello: Equatable {
         case codecs = 1
         case maximumUnit = 2
         case aes256gcm = 3
+        case records = 4
     }
 
     /// The bytes that `write` needs at most.
-    static let maximumSize = Record.headerSize + 1 + (2 + Codec.allCases.count) + (2 + 4) + (2 + 4)
+    static let maximumSize =
+        Record.headerSize + 1 + (2 + Codec.allCases.count) + (2 + 4) + (2 + 4) + (2 + RecordSet.announced.count)
 
     /// Writes the whole record to the start of `payload`; its size.
     func write(to payload: inout MutableRawSpan) -> Int {
@@ -51,6 +55,12 @@ struct Hello: Equatable {
             append(4, &payload)
             payload.store(little: aesIndex, at: end)
             end += 4
+        }
+        if !records.isEmpty {
+            let kinds = RecordSet.announced.filter { records.contains($0) }
+            append(Option.records.rawValue, &payload)
+            append(UInt8(kinds.count), &payload)
+            for kind in kinds { append(kind.rawValue, &payload) }
         }
         Record.writeHeader(.hello, parameter: version, length: end - Record.headerSize, to: &payload)
         return end
@@ -85,6 +95,10 @@ extension Hello {
             case .aes256gcm:
                 guard end - offset == 2 + 4 else { return nil }
                 aesIndex = body.little32(at: offset + 2)
+            case .records:
+                for index in offset + 2..<end {
+                    if let kind = Record.Kind(rawValue: body.byte(at: index)) { records.insert(RecordSet(kind)) }
+                }
             case nil:
                 break
             }

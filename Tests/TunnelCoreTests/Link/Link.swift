@@ -78,6 +78,7 @@ final class Link {
 
     /// Does the work that waits at an end, and puts what comes out on the wire.
     func settle(_ end: End) {
+        while end.tunnel.sendGathered(at: now(at: end)) {}
         end.work(at: now(at: end))
         for datagram in end.takeDatagrams() {
             let sighting = Sighting(

@@ -25,10 +25,10 @@ func unitRecord(_ content: [UInt8], decoded: Int? = nil, parameter: UInt8 = 1) -
 
 /// Raw deflate at level 9.
 func deflated(_ content: [UInt8]) -> [UInt8] {
-    guard let deflater = unsafe czlib_deflater(9) else { return [] }
+    guard let deflater = unsafe czlib_deflater() else { return [] }
     defer { unsafe czlib_deflater_free(deflater) }
     return unsafe [UInt8](unsafeUninitializedCapacity: content.count + 1024) { buffer, count in
-        unsafe count = czlib_deflate(deflater, buffer.baseAddress, buffer.count, content, content.count)
+        unsafe count = czlib_deflate(deflater, 9, buffer.baseAddress, buffer.count, content, content.count)
     }
 }
 

@@ -1,0 +1,283 @@
+import BasicContainers
+
+// Packets for a gateway that takes more than plain ones: gathered while the device has more, then sent as units and
+// bundles. The order within a flow is never changed.
+
+extension Tunnel {
+    /// Packets up to this size travel in bundles: of larger ones hardly two fit into a datagram.
+    private static let bundledPacket = 512
+    /// Up to this size deflate, whose codes need no table, leaves less than zstd.
+    private static let smallUnit = 700
+
+    /// Sends one batch of what was gathered; false if nothing is left. To be called when the device has nothing more for now,
+    /// with room in the outbox each time.
+    public mutating func sendGathered(at now: Now) -> Bool {
+        guard let index = gathering.oldest else { return false }
+        sendBatch(index, at: now)
+        return true
+    }
+
+    /// Whether packets to a peer go through the gathering: it takes more than plain packets, and the operator wants that.
+    @inline(__always)
+    func gathers(for slot: Int32) -> Bool {
+        let session = peers[Int(slot)].current
+        return session >= 0 && sessions[session].hello.takesGathered && peers[Int(slot)].compression.codes
+    }
+
+    /// Takes one packet.
+    @inline(__always)
+    mutating func gather(_ packet: RawSpan, _ header: InternetPacket, for slot: Int32, at now: Now) {
+        let shape = MemberShape(layout: PacketLayout(packet, header), segment: 0)
+        let traffic = Traffic(packet, header)
+        if isGathered(packet, shape, header, traffic.hash, for: slot, at: now) { return }
+        switch attempt(packet, shape, traffic, for: slot) {
+        case .code(let codec, let flow):
+            openUnit(codec, flow, packet, shape, header, for: slot, at: now)
+        case .leave:
+            if packet.byteCount <= Self.bundledPacket, takes(.bundle, slot) {
+                return bundle(packet, shape, header, traffic.hash, for: slot, at: now)
+            }
+            letPass(traffic.hash, for: slot, at: now)
+            send(packet, header, to: slot, at: now)
+        }
+    }
+
+    /// Takes a super-segment whose packets have `segment` bytes of payload each.
+    mutating func gather(
+        _ packet: inout MutableRawSpan, _ header: InternetPacket, segment: Int, _ virtio: VirtioHeader, for slot: Int32,
+        at now: Now
+    ) {
+        let shape = MemberShape(layout: PacketLayout(packet.bytes, header), segment: segment)
+        let traffic = Traffic(packet.bytes, header)
+        if isGathered(packet.bytes, shape, header, traffic.hash, for: slot, at: now) { return }
+        guard shape.layout.maySegment(packet.bytes, header, segment: segment), takes(.bundle, slot),
+            case .code(let codec, let flow) = attempt(packet.bytes, shape, traffic, for: slot)
+        else {
+            letPass(traffic.hash, for: slot, at: now)
+            guard let split = Split(packet.bytes, header, virtio) else { return drops.count(.notIP) }
+            return send(split, of: &packet, header, to: slot, at: now)
+        }
+        // What is too large for one unit goes in several, each a smaller super-segment.
+        let room = unitLimit(codec, flow, slot) - shape.layout.header - Members.overhead
+        let packets = min(max(room / segment, 1), Limits.recordPackets)
+        guard packet.byteCount - shape.layout.header > packets * segment else {
+            return openUnit(codec, flow, packet.bytes, shape, header, for: slot, at: now)
+        }
+        var larger = virtio
+        larger.segment = UInt16(packets * segment)
+        guard var split = Split(packet.bytes, header, larger) else { return drops.count(.notIP) }
+        split.identifierStep = UInt16(packets)
+        while let range = split.nextPacket(in: &packet) {
+            let part = packet.bytes.extracting(range)
+            let isOne = range.count - shape.layout.header <= segment
+            let shape = MemberShape(layout: shape.layout, segment: isOne ? 0 : segment)
+            let header = header.resized(to: range.count)
+            if isGathered(part, shape, header, traffic.hash, for: slot, at: now) { continue }
+            openUnit(codec, flow, part, shape, header, for: slot, at: now)
+        }
+    }
+
+    // MARK: Into a batch
+
+    /// What to do with a packet of a flow that has no batch.
+    private enum Treatment {
+        case code(Codec, FlowTable.Flow)
+        case leave
+    }
+
+    @inline(__always)
+    private mutating func attempt(
+        _ packet: RawSpan, _ shape: MemberShape, _ traffic: Traffic, for slot: Int32
+    ) -> Treatment {
+        let flow = chain.flows.find(traffic.hash)
+        let hello = sessions[peers[Int(slot)].current].hello
+        guard shape.segment > 0 || packet.byteCount <= hello.maximumUnit else { return .leave }
+        if chain.flows.isPending(flow, hasPayload: packet.byteCount > shape.layout.header) {
+            peers[Int(slot)].compression.judge(packet, shape.layout, of: traffic, flow, &chain.flows)
+        }
+        let attempt = CompressionAttempt(
+            peers[Int(slot)].compression.mode, packet, shape.layout, of: flow, peer: hello.codecs, &chain.flows,
+            link: peers[Int(slot)].link.nanosecondsPerByte, hasTime: chain.governor.allowsCoding)
+        switch attempt {
+        case .plain: return .leave
+        case .skipped(let reason):
+            peers[Int(slot)].traffic.skipped[reason.rawValue] &+= UInt64(shape.packets(of: packet.byteCount))
+            return .leave
+        case .code(let codec): return .code(codec, flow)
+        }
+    }
+
+    /// Adds a packet to the batch of its flow if there is one and it fits; sends that batch if it doesn't.
+    @inline(__always)
+    private mutating func isGathered(
+        _ packet: RawSpan, _ shape: MemberShape, _ header: InternetPacket, _ flow: UInt64, for slot: Int32, at now: Now
+    ) -> Bool {
+        guard let index = gathering.unit(of: flow, for: slot) else { return false }
+        guard gathering.takes(index, packet.byteCount, shape, trafficClass: header.congestion.rawValue) else {
+            sendBatch(index, at: now)
+            return false
+        }
+        gathering.append(packet, shape, of: flow, wire: wireSize(packet.byteCount, shape), to: index)
+        return true
+    }
+
+    private mutating func openUnit(
+        _ codec: Codec, _ flow: FlowTable.Flow, _ packet: RawSpan, _ shape: MemberShape, _ header: InternetPacket,
+        for slot: Int32, at now: Now
+    ) {
+        letPass(flow.hash, for: slot, at: now)
+        // Without members it is one packet a unit.
+        let limit = takes(.bundle, slot) ? unitLimit(codec, flow, slot) : 0
+        let index = open(.unit(codec, flow), header, for: slot, limit: limit, at: now)
+        gathering.append(packet, shape, of: flow.hash, wire: wireSize(packet.byteCount, shape), to: index)
+    }
+
+    private mutating func bundle(
+        _ packet: RawSpan, _ shape: MemberShape, _ header: InternetPacket, _ flow: UInt64, for slot: Int32, at now: Now
+    ) {
+        let index: Int
+        if let open = gathering.bundle(for: slot) {
+            if gathering.takes(open, packet.byteCount, shape, trafficClass: header.congestion.rawValue) {
+                index = open
+            } else {
+                sendBatch(open, at: now)
+                index = self.open(.bundle, header, for: slot, limit: bundleLimit, at: now)
+            }
+        } else {
+            index = open(.bundle, header, for: slot, limit: bundleLimit, at: now)
+        }
+        gathering.append(packet, shape, of: flow, wire: wireSize(packet.byteCount, shape), to: index)
+    }
+
+    private mutating func open(
+        _ purpose: Gathering.Purpose, _ header: InternetPacket, for slot: Int32, limit: Int, at now: Now
+    ) -> Int {
+        if gathering.count == Gathering.capacity, let oldest = gathering.oldest { sendBatch(oldest, at: now) }
+        return gathering.open(purpose, for: slot, trafficClass: header.congestion.rawValue, limit: limit)
+    }
+
+    /// Sends what must not be overtaken by a packet of this flow.
+    @inline(__always)
+    private mutating func letPass(_ flow: UInt64, for slot: Int32, at now: Now) {
+        if let index = gathering.bundle(with: flow, for: slot) { sendBatch(index, at: now) }
+    }
+
+    // MARK: Limits
+
+    private func takes(_ kind: Record.Kind, _ slot: Int32) -> Bool {
+        sessions[peers[Int(slot)].current].hello.records.contains(kind)
+    }
+
+    private func recordLimits(_ slot: Int32) -> RecordLimits {
+        RecordLimits(mtu: mtu, fragments: takes(.fragment, slot))
+    }
+
+    /// What WireGuard would need for a packet, or for all that it stands for.
+    private func wireSize(_ length: Int, _ shape: MemberShape) -> Int {
+        let packets = shape.packets(of: length)
+        guard packets > 1 else { return Chain.wireSize(Chain.paddedSize(length, mtu: mtu)) }
+        let full = Chain.wireSize(Chain.paddedSize(shape.layout.header + shape.segment, mtu: mtu))
+        let last = length - (packets - 1) * shape.segment
+        return (packets - 1) * full + Chain.wireSize(Chain.paddedSize(last, mtu: mtu))
+    }
+
+    private var bundleLimit: Int { RecordLimits(mtu: mtu, fragments: false).payload - Record.headerSize }
+
+    /// How many bytes of a flow go into one unit: as many as fit into the datagrams that may share its fate, if it
+    /// compresses as it did lately.
+    private func unitLimit(_ codec: Codec, _ flow: FlowTable.Flow, _ slot: Int32) -> Int {
+        let hello = sessions[peers[Int(slot)].current].hello
+        let limits = recordLimits(slot)
+        let loss = peers[Int(slot)].link.loss
+        let pieces = !limits.fragments || loss >= 0.005 ? 1 : loss >= 0.001 ? 4 : FragmentRecord.mostPieces
+        let coded = pieces == 1 ? limits.payload - UnitRecord.headerSize : pieces * limits.piece
+        let plain = Double(coded) / max(chain.flows.fraction(flow), 0.01)
+        return min(Int(plain), hello.maximumUnit, FragmentRecord.mostPieces * limits.piece)
+    }
+
+    // MARK: Out of a batch
+
+    /// Sends a batch as what it is meant to be or, where that brings nothing, as what it could be, or packet by packet.
+    mutating func sendBatch(_ index: Int, at now: Now) {
+        guard let batch = gathering[index] else { return }
+        defer { gathering.close(index) }
+        let slot = batch.peer
+        let session = peers[Int(slot)].current
+        guard session >= 0, sessions[session].canSend(at: now.instant), let path = peers[Int(slot)].path,
+            peers[Int(slot)].cipher != .aes256gcm || sessions[session].aes.isOpen
+        else { return sendAlone(index, to: slot, at: now) }
+        let destination = Destination(path: path, peer: slot)
+        if case .unit(let codec, let flow) = batch.purpose {
+            let sent = sendUnit(index, batch, codec, flow, slot, session, destination)
+            if sent > 0 { return noteSent(batch, sent, slot, session, at: now) }
+        }
+        if batch.count > 1, batch.bytes <= bundleLimit, takes(.bundle, slot) {
+            let sent = chain.outbound(
+                bundle: index, of: gathering, recordLimits(slot), on: &sessions[session].forData, to: destination,
+                into: &outbox)
+            if sent > 0 {
+                peers[Int(slot)].traffic.noteBundle(batch.packets, batch.plain, sent)
+                return noteSent(batch, sent, slot, session, at: now)
+            }
+        }
+        sendAlone(index, to: slot, at: now)
+    }
+
+    private mutating func sendUnit(
+        _ index: Int, _ batch: Gathering.Batch, _ codec: Codec, _ flow: FlowTable.Flow, _ slot: Int32, _ session: Int32,
+        _ destination: Destination
+    ) -> Int {
+        let link = peers[Int(slot)].link.nanosecondsPerByte
+        let fraction = chain.flows.fraction(flow)
+        var codec = codec
+        var best = Effort.best(codec, size: batch.bytes, fraction: fraction, link: link)
+        if batch.bytes < Self.smallUnit, peers[Int(slot)].compression.mode == .auto,
+            sessions[session].hello.codecs.contains(.deflate),
+            let deflate = Effort.best(.deflate, size: batch.bytes, fraction: fraction, link: link)
+        {
+            (codec, best) = (.deflate, deflate)
+        }
+        var number = sessions[session].nextUnit
+        let sent = chain.outbound(
+            unit: index, of: gathering, with: codec, best ?? .least(codec), recordLimits(slot),
+            number: &number, on: &sessions[session].forData, to: destination, into: &outbox)
+        sessions[session].nextUnit = number
+        if sent > 0 {
+            chain.flows.noteCoded(batch.plain, to: sent, on: flow)
+            peers[Int(slot)].traffic.note(codec, batch.plain, sent)
+        } else {
+            chain.flows.noteFailure(on: flow, size: batch.bytes)
+        }
+        return sent
+    }
+
+    private mutating func noteSent(
+        _ batch: Gathering.Batch, _ sent: Int, _ slot: Int32, _ session: Int32, at now: Now
+    ) {
+        peers[Int(slot)].sent &+= UInt64(sent)
+        peers[Int(slot)].traffic.noteSent(batch.plain, sent)
+        noteDataSent(slot, session, at: now)
+    }
+
+    /// Sends the packets of a batch one by one, as if they had not been gathered.
+    private mutating func sendAlone(_ index: Int, to slot: Int32, at now: Now) {
+        guard let batch = gathering[index] else { return }
+        for number in 0..<batch.count {
+            var packet = unsafe gathering.packet(number, of: index)
+            let shape = gathering.shape(number, of: index)
+            guard let header = InternetPacket(packet.bytes) else { continue }
+            if shape.segment == 0 {
+                send(packet.bytes, header, to: slot, at: now)
+            } else if let split = Split(packet.bytes, header, shape.layout.virtio(segment: shape.segment)) {
+                send(split, of: &packet, header, to: slot, at: now)
+            }
+        }
+    }
+}
+
+extension VirtioHeader {
+    /// Whether the transport header follows the IP header directly, as in a member of a record.
+    func isPlain(_ header: InternetPacket) -> Bool {
+        header.transport == (kind == .udp ? 17 : 6) && !header.isFragment
+    }
+}
