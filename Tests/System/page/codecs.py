@@ -9,8 +9,6 @@ from .wrong import Malformed, require
 DEFLATE, ZSTD = 1, 2
 KNOWN = frozenset([DEFLATE, ZSTD])
 _MAGICLESS = zstandard.FORMAT_ZSTD1_MAGICLESS
-_WINDOW = 16
-"""The binary logarithm of the largest window of zstd."""
 
 
 def code(codec, data):
@@ -30,8 +28,11 @@ def deflated(data, window=-15, flush=zlib.Z_FINISH):
     return deflate.compress(data) + deflate.flush(flush)
 
 
-def zstandarded(data, window=_WINDOW, content_size=False, checksum=False, form=_MAGICLESS):
-    """The data as one frame of zstd; the rest is what is free, and what should not be."""
+def zstandarded(data, window=16, content_size=False, checksum=False, form=_MAGICLESS):
+    """The data as one frame of zstd; the rest is what is free, and what should not be.
+
+    window: the binary logarithm of its size.
+    """
     parameters = zstandard.ZstdCompressionParameters.from_level(
         3, window_log=window, format=form, write_content_size=content_size, write_checksum=checksum)
     compress = zstandard.ZstdCompressor(compression_params=parameters).compressobj(
@@ -50,7 +51,7 @@ def _inflated(coded, size):
 
 
 def _unzstandarded(coded, size):
-    frame = zstandard.ZstdDecompressor(max_window_size=1 << _WINDOW, format=_MAGICLESS).decompressobj()
+    frame = zstandard.ZstdDecompressor(format=_MAGICLESS).decompressobj()
     try:
         decoded = frame.decompress(coded)
     except zstandard.ZstdError as error:

@@ -106,7 +106,7 @@ def test_bundles_and_units_of_members_come_back_as_they_were():
             assert decode_payload(whole, EVERYTHING)[:2] == (sent, None)
 
 
-@pytest.mark.parametrize("free", [{}, {"content_size": True}, {"checksum": True}, {"window": 10}])
+@pytest.mark.parametrize("free", [{}, {"content_size": True}, {"checksum": True}, {"window": 10}, {"window": 20}])
 def test_frames_of_zstd_are_read_whatever_they_carry_beside(free):
     packet = udp(*V4, b"abcd" * 300)
     assert decode_payload(unit(packet, zstandarded(packet, **free), parameter=ZSTD), EVERYTHING).packet == packet
