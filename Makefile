@@ -2,14 +2,15 @@
 # make test     set up what is missing, and run every test (as root: nothing is skipped)
 # make check    the format and the rules of the sources, which make test checks as well
 # make fmt      format the sources
-# make bench    compare with the tunnels of Debian, ten minutes; BENCH="--rounds 1 --tunnels gateway,wireguard-go": less
+# make bench    compare with the tunnels of Debian, half an hour; BENCH="--rounds 1 --tunnels gateway,wireguard-go": less
+# make bench-compression  compare over thin and long links, a quarter of an hour; BENCH="--plan" only says how long
 # make bench-micro  nanoseconds of the steps that every packet goes through
 # make install  into $(PREFIX), /usr/local by default
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test fmt check bench bench-micro install clean setup build
+.PHONY: help run test fmt check bench bench-compression bench-micro install clean setup build
 
 PREFIX ?= /usr/local
 SWIFT ?= swift
@@ -53,6 +54,11 @@ bench: build
 	@scripts/setup bench
 	@$(SUDO) env $(if $(WIREGUARD_GO),WIREGUARD_GO=$(WIREGUARD_GO)) $(if $(GATEWAY_BIN),GATEWAY_BIN=$(GATEWAY_BIN)) \
 		$(PYTHON) bench/run $(BENCH)
+	@$(if $(BENCH),,$(MAKE) --no-print-directory bench-compression)
+
+bench-compression: build
+	@scripts/setup bench
+	@$(SUDO) env $(if $(GATEWAY_BIN),GATEWAY_BIN=$(GATEWAY_BIN)) $(PYTHON) -B bench/compression.py $(BENCH)
 
 bench-micro: setup
 	@$(BUILD) --product MicroBenchmarks | scripts/progress

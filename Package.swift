@@ -63,6 +63,12 @@ let package = Package(
         // What a person and a tool see: config file, JSON models, the client of the control socket.
         .target(name: "Control", dependencies: ["Addresses", "Keys"], swiftSettings: settings),
 
+        // What `gatewayctl estimate` does: a reader of captures, and the core on a wire in memory.
+        .target(name: "Capture", swiftSettings: testedSettings),
+        .target(
+            name: "Estimate", dependencies: ["Addresses", "Keys", "TunnelCore", "Control"],
+            swiftSettings: testedSettings),
+
         .executableTarget(
             name: "Gateway",
             dependencies: [
@@ -76,7 +82,7 @@ let package = Package(
         .executableTarget(
             name: "gatewayctl",
             dependencies: [
-                "Addresses", "Keys", "Control",
+                "Addresses", "Keys", "TunnelCore", "Control", "Capture", "Estimate",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
@@ -96,6 +102,8 @@ let package = Package(
             ],
             swiftSettings: settings),
         .testTarget(name: "LinuxIOTests", dependencies: ["Addresses", "LinuxIO"], swiftSettings: settings),
+        .testTarget(name: "CaptureTests", dependencies: ["Capture"], swiftSettings: settings),
+        .testTarget(name: "EstimateTests", dependencies: ["Estimate"], swiftSettings: settings),
         .testTarget(name: "ControlTests", dependencies: ["Addresses", "Keys", "Control"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

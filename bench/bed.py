@@ -17,7 +17,34 @@ from lab import Namespace, Site, watchdog  # noqa: E402
 TUNNEL_MTU = 1420
 
 
-class Bed:
+class Ends:
+    """What a tunnel needs to know of the place it is started in, beside its two sites `a` and `b`."""
+
+    mtu = TUNNEL_MTU
+
+    @property
+    def ends(self):
+        return self.a, self.b
+
+    def folder(self, end):
+        """A folder of its own for the daemon at that end."""
+        folder = self.directory / end.letter
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def configure(self, end):
+        """Gives a tunnel device its address and MTU, for daemons that don't."""
+        run = end.gateway.run
+        run("ip", "address", "replace", f"{end.tunnel_address}/24", "dev", end.name)
+        run("ip", "link", "set", end.name, "mtu", self.mtu, "up")
+
+    def carries(self):
+        """Whether a packet that fills the tunnel comes back."""
+        return self.a.gateway.run("ping", "-q", "-n", "-c", 1, "-W", 1, "-M", "do", "-s", self.mtu - 28,
+                                  self.b.tunnel_address, check=False).returncode == 0
+
+
+class Bed(Ends):
     """The two ends; gone, with all that runs in them, when the block ends or this process dies.
 
     To the daemons of the laboratory it is a `Lab` whose hosts are their own gateways.
@@ -38,30 +65,8 @@ class Bed:
     def __exit__(self, *_):
         self._stack.close()
 
-    @property
-    def ends(self):
-        return self.a, self.b
-
     def other(self, end):
         return self.b if end is self.a else self.a
-
-    def folder(self, end):
-        """A folder of its own for the daemon at that end."""
-        folder = self.directory / end.letter
-        folder.mkdir(exist_ok=True)
-        return folder
-
-    def configure(self, end):
-        """Gives a tunnel device its address and MTU, for daemons that don't."""
-        run = end.gateway.run
-        run("ip", "address", "replace", f"{end.tunnel_address}/24", "dev", end.name)
-        run("ip", "link", "set", end.name, "mtu", TUNNEL_MTU, "up")
-
-    def carries(self):
-        """Whether a packet that fills the tunnel comes back."""
-        size = TUNNEL_MTU - 28
-        return self.a.gateway.run("ping", "-q", "-n", "-c", 1, "-W", 1, "-M", "do", "-s", size,
-                                  self.b.tunnel_address, check=False).returncode == 0
 
     def _site(self, stack, letter, number):
         namespace = stack.enter_context(Namespace(letter))

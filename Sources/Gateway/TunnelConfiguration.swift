@@ -14,6 +14,7 @@ extension Configuration.Peer {
             persistentKeepalive: persistentKeepalive.map { .seconds($0.components.seconds) },
             compression: CompressionPolicy(
                 compression.mode,
+                scope: compressionScope == .peer ? .peer : .flow,
                 skip: compressionSkip.map { TrafficRules($0.map(\.rule)) },
                 only: compressionOnly.map { TrafficRules($0.map(\.rule)) }),
             cipher: cipher.policy)

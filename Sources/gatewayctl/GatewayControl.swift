@@ -11,7 +11,7 @@ struct GatewayControl: ParsableCommand {
         version: Release.version,
         subcommands: [
             Keygen.self, Genkey.self, Pubkey.self, Genpsk.self, Link.self, KeyCommand.self, PresharedKeyCommand.self,
-            Stats.self, Show.self,
+            Stats.self, Show.self, EstimateCommand.self,
         ])
 
     /// As ArgumentParser's own, but an error is one line.

@@ -22,10 +22,16 @@ ifconfig {inner} {other}
 tun-mtu {mtu}
 mssfix 0
 verb 1
+{more}
 """
 
 
-def start(bed, stack):
+def compressing(*lines):
+    """Starts it with these lines, which say how to compress."""
+    return lambda bed, stack: start(bed, stack, "\n".join(["allow-compression yes", *lines]))
+
+
+def start(bed, stack, more=""):
     fingerprints = {end.letter: _make_certificate(bed, end) for end in bed.ends}
 
     def argv(end):
@@ -34,7 +40,7 @@ def start(bed, stack):
         file.write_text(_CONFIG.format(
             name=end.name, local=end.outer, remote=other.outer, folder=file.parent,
             role="tls-server" if end is bed.a else "tls-client", fingerprint=fingerprints[other.letter],
-            inner=end.tunnel_address, other=other.tunnel_address, mtu=TUNNEL_MTU))
+            inner=end.tunnel_address, other=other.tunnel_address, mtu=TUNNEL_MTU, more=more))
         return ["openvpn", "--config", file]
 
     daemons = start_daemons(bed, stack, argv)

@@ -17,14 +17,28 @@ AddressFamily = ipv4
 _HOST = """
 Address = {outer}
 Subnet = {inner}/32
+Subnet = {network}
+Compression = {compression}
 """
 
 _LEARNING_THE_MTU = 4
 """Seconds: until it knows the path's MTU, tinc sends large packets over TCP."""
 
+_COMPRESSED_MTU = 1380
+"""It looks for the path's MTU with random bytes, which grow when compressed: packets above what it finds go over TCP."""
 
-def start(bed, stack):
-    folders = {end.letter: _write(bed, end) for end in bed.ends}
+
+def compressing(level):
+    """Starts it with that level: 1 is zlib's first, 10 is LZO."""
+    def start_it(bed, stack):
+        bed.mtu = _COMPRESSED_MTU
+        return start(bed, stack, level)
+
+    return start_it
+
+
+def start(bed, stack, compression=0):
+    folders = {end.letter: _write(bed, end, compression) for end in bed.ends}
     for letter, folder in folders.items():
         for other in folders.values():
             if other is not folder:
@@ -39,11 +53,12 @@ def start(bed, stack):
     return Running(daemons)
 
 
-def _write(bed, end):
+def _write(bed, end, compression):
     folder = bed.folder(end) / "tinc"
     (folder / "hosts").mkdir(parents=True)
     (folder / "tinc.conf").write_text(_CONFIG.format(
         letter=end.letter, name=end.name, connect=f"ConnectTo = {bed.other(end).letter}" if end is bed.a else ""))
-    (folder / "hosts" / end.letter).write_text(_HOST.format(outer=end.outer, inner=end.tunnel_address))
+    (folder / "hosts" / end.letter).write_text(_HOST.format(
+        outer=end.outer, inner=end.tunnel_address, network=end.networks[0], compression=compression))
     end.gateway.run("tincd", "-c", folder, "-K", input="\n\n")
     return folder

@@ -29,6 +29,15 @@ def gateway(cipher):
     return start
 
 
+def compressing(setting):
+    """Starts gateways with `Compression = setting`."""
+    def start(bed, stack):
+        return Running([stack.enter_context(Gateway(bed, end, write_config(
+            bed, end, interface=[f"MTU = {TUNNEL_MTU}"], compression=setting))) for end in bed.ends])
+
+    return start
+
+
 def wireguard_go(program):
     def start(bed, stack):
         return Running([stack.enter_context(_WireGuardGo(program, bed, end)) for end in bed.ends])

@@ -40,7 +40,7 @@ extension Diagnostic: CustomStringConvertible {
     }
 
     /// At most 80 characters of a foreign text, without anything that would move a terminal's cursor.
-    static func printable(_ text: some StringProtocol) -> String {
+    public static func printable(_ text: some StringProtocol) -> String {
         var result = ""
         for scalar in text.unicodeScalars.prefix(80) {
             switch scalar.properties.generalCategory {

@@ -11,15 +11,25 @@ public struct CompressionPolicy: Sendable, Equatable {
         case codec(Codec)
     }
 
+    /// Whose packets may share a unit.
+    public enum Scope: Sendable, Equatable {
+        /// Those of one flow: what one flow carries never shows in the length of another's.
+        case flow
+        /// All that go to the peer.
+        case peer
+    }
+
     public var mode: Mode
+    public var scope: Scope
     /// Traffic that is never compressed; `nil` is what encrypts by itself, and what an attacker may place text in beside
     /// a secret, which its length would betray.
     public var skip: TrafficRules?
     /// If given, the only traffic that is.
     public var only: TrafficRules?
 
-    public init(_ mode: Mode, skip: TrafficRules? = nil, only: TrafficRules? = nil) {
+    public init(_ mode: Mode, scope: Scope = .flow, skip: TrafficRules? = nil, only: TrafficRules? = nil) {
         self.mode = mode
+        self.scope = scope
         self.skip = skip
         self.only = only
     }

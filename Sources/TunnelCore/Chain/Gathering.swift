@@ -14,6 +14,8 @@ struct Gathering: ~Copyable {
     struct Batch {
         let peer: Int32
         let purpose: Purpose
+        /// The flow whose packets it holds; `nil`: any that go to the peer.
+        let flow: UInt64?
         let trafficClass: UInt8
         /// How many bytes it may have.
         let limit: Int
@@ -26,10 +28,6 @@ struct Gathering: ~Copyable {
         fileprivate(set) var plain = 0
         fileprivate(set) var wire = 0
         fileprivate let age: UInt64
-
-        fileprivate func isUnit(of flow: UInt64) -> Bool {
-            if case .unit(_, let own) = purpose { own.hash == flow } else { false }
-        }
 
         fileprivate var isBundle: Bool { if case .bundle = purpose { true } else { false } }
     }
@@ -59,12 +57,12 @@ struct Gathering: ~Copyable {
     /// The batch in a place.
     subscript(index: Int) -> Batch? { batches[index] }
 
-    /// The batch that a flow's packets to a peer are gathered in.
+    /// The unit that a flow's packets to a peer are gathered in, or that of all flows.
     @inline(__always)
-    func unit(of flow: UInt64, for peer: Int32) -> Int? {
+    func unit(of flow: UInt64?, for peer: Int32) -> Int? {
         guard count > 0 else { return nil }
         for index in batches.indices {
-            if let batch = batches[index], batch.peer == peer, batch.isUnit(of: flow) { return index }
+            if let batch = batches[index], batch.peer == peer, batch.flow == flow, !batch.isBundle { return index }
         }
         return nil
     }
@@ -79,13 +77,10 @@ struct Gathering: ~Copyable {
         return nil
     }
 
-    /// The bundle for a peer if it may hold packets of a flow, which must not be overtaken.
+    /// Whether a batch of many flows may hold packets of this one, which must not be overtaken.
     @inline(__always)
-    func bundle(with flow: UInt64, for peer: Int32) -> Int? {
-        guard let index = bundle(for: peer), let batch = batches[index], batch.flows & Self.bit(of: flow) != 0 else {
-            return nil
-        }
-        return index
+    func mayHold(_ flow: UInt64, in index: Int) -> Bool {
+        (batches[index]?.flows ?? 0) & Self.bit(of: flow) != 0
     }
 
     /// The batch that was opened first.
@@ -101,12 +96,13 @@ struct Gathering: ~Copyable {
     }
 
     /// A free place, of which there is one while `count < capacity`, becomes a batch.
-    mutating func open(_ purpose: Purpose, for peer: Int32, trafficClass: UInt8, limit: Int) -> Int {
+    mutating func open(_ purpose: Purpose, of flow: UInt64?, for peer: Int32, trafficClass: UInt8, limit: Int) -> Int {
         age += 1
         count += 1
         let index = batches.indices.first { batches[$0] == nil } ?? 0
         batches[index] = Batch(
-            peer: peer, purpose: purpose, trafficClass: trafficClass, limit: min(limit, Self.slotSize), flows: 0,
+            peer: peer, purpose: purpose, flow: flow, trafficClass: trafficClass,
+            limit: min(limit, Self.slotSize), flows: 0,
             age: age)
         return index
     }

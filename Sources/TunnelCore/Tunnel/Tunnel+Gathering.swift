@@ -29,9 +29,11 @@ extension Tunnel {
     mutating func gather(_ packet: RawSpan, _ header: InternetPacket, for slot: Int32, at now: Now) {
         let shape = MemberShape(layout: PacketLayout(packet, header), segment: 0)
         let traffic = Traffic(packet, header)
-        if isGathered(packet, shape, header, traffic.hash, for: slot, at: now) { return }
+        let isShared = peers[Int(slot)].compression.scope == .peer
+        if !isShared, isGathered(packet, shape, header, traffic.hash, for: slot, at: now) { return }
         switch attempt(packet, shape, traffic, for: slot) {
         case .code(let codec, let flow):
+            if isShared, isGathered(packet, shape, header, traffic.hash, among: nil, for: slot, at: now) { return }
             openUnit(codec, flow, packet, shape, header, for: slot, at: now)
         case .leave:
             if packet.byteCount <= Self.bundledPacket, takes(.bundle, slot) {
@@ -49,7 +51,8 @@ extension Tunnel {
     ) {
         let shape = MemberShape(layout: PacketLayout(packet.bytes, header), segment: segment)
         let traffic = Traffic(packet.bytes, header)
-        if isGathered(packet.bytes, shape, header, traffic.hash, for: slot, at: now) { return }
+        let isShared = peers[Int(slot)].compression.scope == .peer
+        if !isShared, isGathered(packet.bytes, shape, header, traffic.hash, for: slot, at: now) { return }
         guard shape.layout.maySegment(packet.bytes, header, segment: segment), takes(.bundle, slot),
             case .code(let codec, let flow) = attempt(packet.bytes, shape, traffic, for: slot)
         else {
@@ -57,6 +60,7 @@ extension Tunnel {
             guard let split = Split(packet.bytes, header, virtio) else { return drops.count(.notIP) }
             return send(split, of: &packet, header, to: slot, at: now)
         }
+        if isShared, isGathered(packet.bytes, shape, header, traffic.hash, among: nil, for: slot, at: now) { return }
         // What is too large for one unit goes in several, each a smaller super-segment.
         let room = unitLimit(codec, flow, slot) - shape.layout.header - Members.overhead
         let packets = min(max(room / segment, 1), Limits.recordPackets)
@@ -72,7 +76,8 @@ extension Tunnel {
             let isOne = range.count - shape.layout.header <= segment
             let shape = MemberShape(layout: shape.layout, segment: isOne ? 0 : segment)
             let header = header.resized(to: range.count)
-            if isGathered(part, shape, header, traffic.hash, for: slot, at: now) { continue }
+            let group = isShared ? nil : traffic.hash
+            if isGathered(part, shape, header, traffic.hash, among: group, for: slot, at: now) { continue }
             openUnit(codec, flow, part, shape, header, for: slot, at: now)
         }
     }
@@ -107,16 +112,26 @@ extension Tunnel {
         }
     }
 
-    /// Adds a packet to the batch of its flow if there is one and it fits; sends that batch if it doesn't.
+    /// Adds a packet to the unit of its flow if there is one and it fits; sends that unit if it doesn't.
     @inline(__always)
     private mutating func isGathered(
         _ packet: RawSpan, _ shape: MemberShape, _ header: InternetPacket, _ flow: UInt64, for slot: Int32, at now: Now
     ) -> Bool {
-        guard let index = gathering.unit(of: flow, for: slot) else { return false }
+        isGathered(packet, shape, header, flow, among: flow, for: slot, at: now)
+    }
+
+    /// The same for the unit of `group`; `nil` is that of all flows to the peer.
+    @inline(__always)
+    private mutating func isGathered(
+        _ packet: RawSpan, _ shape: MemberShape, _ header: InternetPacket, _ flow: UInt64, among group: UInt64?,
+        for slot: Int32, at now: Now
+    ) -> Bool {
+        guard let index = gathering.unit(of: group, for: slot) else { return false }
         guard gathering.takes(index, packet.byteCount, shape, trafficClass: header.congestion.rawValue) else {
             sendBatch(index, at: now)
             return false
         }
+        if group == nil { letBundlePass(flow, for: slot, at: now) }
         gathering.append(packet, shape, of: flow, wire: wireSize(packet.byteCount, shape), to: index)
         return true
     }
@@ -125,41 +140,57 @@ extension Tunnel {
         _ codec: Codec, _ flow: FlowTable.Flow, _ packet: RawSpan, _ shape: MemberShape, _ header: InternetPacket,
         for slot: Int32, at now: Now
     ) {
-        letPass(flow.hash, for: slot, at: now)
+        letBundlePass(flow.hash, for: slot, at: now)
         // Without members it is one packet a unit.
         let limit = takes(.bundle, slot) ? unitLimit(codec, flow, slot) : 0
-        let index = open(.unit(codec, flow), header, for: slot, limit: limit, at: now)
+        let group = peers[Int(slot)].compression.scope == .peer ? nil : flow.hash
+        let index = open(.unit(codec, flow), of: group, header, for: slot, limit: limit, at: now)
         gathering.append(packet, shape, of: flow.hash, wire: wireSize(packet.byteCount, shape), to: index)
     }
 
     private mutating func bundle(
         _ packet: RawSpan, _ shape: MemberShape, _ header: InternetPacket, _ flow: UInt64, for slot: Int32, at now: Now
     ) {
+        letUnitPass(flow, for: slot, at: now)
         let index: Int
         if let open = gathering.bundle(for: slot) {
             if gathering.takes(open, packet.byteCount, shape, trafficClass: header.congestion.rawValue) {
                 index = open
             } else {
                 sendBatch(open, at: now)
-                index = self.open(.bundle, header, for: slot, limit: bundleLimit, at: now)
+                index = self.open(.bundle, of: nil, header, for: slot, limit: bundleLimit, at: now)
             }
         } else {
-            index = open(.bundle, header, for: slot, limit: bundleLimit, at: now)
+            index = open(.bundle, of: nil, header, for: slot, limit: bundleLimit, at: now)
         }
         gathering.append(packet, shape, of: flow, wire: wireSize(packet.byteCount, shape), to: index)
     }
 
     private mutating func open(
-        _ purpose: Gathering.Purpose, _ header: InternetPacket, for slot: Int32, limit: Int, at now: Now
+        _ purpose: Gathering.Purpose, of flow: UInt64?, _ header: InternetPacket, for slot: Int32, limit: Int,
+        at now: Now
     ) -> Int {
         if gathering.count == Gathering.capacity, let oldest = gathering.oldest { sendBatch(oldest, at: now) }
-        return gathering.open(purpose, for: slot, trafficClass: header.congestion.rawValue, limit: limit)
+        return gathering.open(purpose, of: flow, for: slot, trafficClass: header.congestion.rawValue, limit: limit)
     }
 
     /// Sends what must not be overtaken by a packet of this flow.
     @inline(__always)
     private mutating func letPass(_ flow: UInt64, for slot: Int32, at now: Now) {
-        if let index = gathering.bundle(with: flow, for: slot) { sendBatch(index, at: now) }
+        letUnitPass(flow, for: slot, at: now)
+        letBundlePass(flow, for: slot, at: now)
+    }
+
+    @inline(__always)
+    private mutating func letUnitPass(_ flow: UInt64, for slot: Int32, at now: Now) {
+        if let index = gathering.unit(of: nil, for: slot), gathering.mayHold(flow, in: index) {
+            sendBatch(index, at: now)
+        }
+    }
+
+    @inline(__always)
+    private mutating func letBundlePass(_ flow: UInt64, for slot: Int32, at now: Now) {
+        if let index = gathering.bundle(for: slot), gathering.mayHold(flow, in: index) { sendBatch(index, at: now) }
     }
 
     // MARK: Limits

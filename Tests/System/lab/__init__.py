@@ -9,6 +9,7 @@ from . import watchdog
 from .daemon import Daemon
 from .drop_in import DropIn
 from .gateway import Gateway
+from .impaired import Link
 from .namespace import Namespace
 from .link import all_drops, link, wait_until_up
 from .recorder import Recorder
@@ -19,6 +20,6 @@ from .waiting import wait_until
 from .wireguard_go import WireGuardGo
 
 __all__ = [
-    "Daemon", "DropIn", "Gateway", "Keys", "Lab", "Namespace", "Recorder", "Site", "Three", "WireGuardGo",
-    "all_drops", "link", "wait_until", "wait_until_up", "watchdog",
+    "Daemon", "DropIn", "Gateway", "Keys", "Lab", "Link", "Namespace", "Recorder", "Site", "Three",
+    "WireGuardGo", "all_drops", "link", "wait_until", "wait_until_up", "watchdog",
 ]

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from . import watchdog
+from .impaired import Link
 from .namespace import Namespace
 from .recorder import Recorder
 from .site import Site
@@ -28,10 +29,11 @@ class Lab:
 
     outer: 4 or 6, the wire between the gateways.    rate: `20mbit` shapes that wire in both directions.
     offloads: False sends the hosts' packets one by one.    lan_mtu: 9000 for jumbo frames on the LANs.
-    ipv6: False switches IPv6 off everywhere.
+    ipv6: False switches IPv6 off everywhere.    faults: options of `Link`, which then is the wire between the gateways.
     """
 
-    def __init__(self, outer=4, rate=None, offloads=True, lan_mtu=1500, ipv6=True):
+    def __init__(self, outer=4, rate=None, offloads=True, lan_mtu=1500, ipv6=True, faults=None):
+        self.faults, self.link = faults, None
         self.outer, self.rate, self.offloads, self.lan_mtu, self.ipv6 = outer, rate, offloads, lan_mtu, ipv6
 
     def __enter__(self):
@@ -50,7 +52,7 @@ class Lab:
             self.sites = (self.a, self.b)
             for site in self.sites:
                 self._build_lan(site)
-            self._build_wire()
+            self._build_wire(stack)
             self._stack = stack.pop_all()
         return self
 
@@ -86,9 +88,12 @@ class Lab:
         if not self.offloads:
             host.run("ethtool", "-K", "lan", "tso", "off", "gso", "off", "gro", "off")
 
-    def _build_wire(self):
-        self.a.gateway.run("ip", "link", "add", "wan", "type", "veth",
-                           "peer", "name", "wan", "netns", self.b.gateway.name)
+    def _build_wire(self, stack):
+        if self.faults is None:
+            self.a.gateway.run("ip", "link", "add", "wan", "type", "veth",
+                               "peer", "name", "wan", "netns", self.b.gateway.name)
+        else:
+            self.link = stack.enter_context(Link(self.a.gateway, self.b.gateway, **self.faults))
         for site in self.sites:
             self._address(site.gateway, "wan", site.outer, OUTER[self.outer][2])
             if self.rate:

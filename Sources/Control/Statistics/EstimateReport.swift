@@ -1,0 +1,82 @@
+/// What `gatewayctl estimate` found; `--json` prints it. Fields may be added; none is renamed or removed.
+public struct EstimateReport: Codable, Hashable, Sendable {
+    /// What the packets of one protocol came to.
+    public struct Row: Codable, Hashable, Sendable {
+        public var name: String
+        public var packets: UInt64 = 0
+        /// Bytes of the packets.
+        public var plainBytes: UInt64 = 0
+        /// What plain WireGuard makes of them on the wire, with the IP and UDP headers outside.
+        public var wireGuardBytes: UInt64 = 0
+        /// What the gateway makes of them.
+        public var gatewayBytes: UInt64 = 0
+        /// Processor time more than plain WireGuard takes, at the sender and at the receiver; less than 0 if it takes less.
+        public var compressSeconds = 0.0
+        public var decompressSeconds = 0.0
+        /// Packets that were not tried, by reason.
+        public var leftPlain: [String: UInt64] = [:]
+
+        public init(name: String) { self.name = name }
+
+        public mutating func add(_ other: Row) {
+            packets += other.packets
+            plainBytes += other.plainBytes
+            wireGuardBytes += other.wireGuardBytes
+            gatewayBytes += other.gatewayBytes
+            compressSeconds += other.compressSeconds
+            decompressSeconds += other.decompressSeconds
+            leftPlain.merge(other.leftPlain) { $0 + $1 }
+        }
+    }
+
+    /// Frames of the capture that were not looked at, by reason.
+    public struct LeftOut: Codable, Hashable, Sendable {
+        /// The snapshot length has left too little of them.
+        public var cut: UInt64 = 0
+        public var notIP: UInt64 = 0
+        /// To a group, or to a neighbour on the same link.
+        public var local: UInt64 = 0
+        /// Longer than the MTU, and neither TCP nor UDP.
+        public var tooLong: UInt64 = 0
+        /// Of a link type that can't be read.
+        public var unknownLink: UInt64 = 0
+
+        public init() {}
+    }
+
+    /// How long a link is busy with it.
+    public struct Link: Codable, Hashable, Sendable {
+        public var megabitsPerSecond: UInt64
+        public var wireGuardSeconds: Double
+        public var gatewaySeconds: Double
+    }
+
+    /// From the first to the last packet.
+    public var seconds: Double
+    public var frames: UInt64 = 0
+    public var leftOut = LeftOut()
+    /// The capture ended inside a frame.
+    public var isTruncated = false
+    public var compression = ""
+    public var mtu = 0
+    /// The largest first.
+    public var protocols: [Row]
+    /// Handshakes, keepalives and records of the gateways' own.
+    public var tunnel: Row
+    /// All of that.
+    public var total: Row
+    public var links: [Link]
+
+    public init(protocols: [Row], tunnel: Row, total: Row, seconds: Double) {
+        self.protocols = protocols
+        self.tunnel = tunnel
+        self.total = total
+        self.seconds = seconds
+        links = [2, 20, 200].map { (rate: UInt64) in
+            func time(_ bytes: UInt64) -> Double { Double(bytes) * 8 / (Double(rate) * 1e6) }
+            return Link(
+                megabitsPerSecond: rate, wireGuardSeconds: time(total.wireGuardBytes),
+                gatewaySeconds: time(total.gatewayBytes))
+        }
+    }
+}

@@ -1,0 +1,104 @@
+import Addresses
+import Glibc
+import Keys
+import TunnelCore
+
+/// One end of a wire in memory: a tunnel, and the work of its handshake thread done in line.
+final class End {
+    struct Datagram {
+        let bytes: [UInt8]
+        let trafficClass: UInt8
+    }
+
+    let publicKey: PublicKey
+    let path: Path
+    var tunnel: Tunnel
+    private var engine = HandshakeEngine()
+
+    init(_ address: IPAddress, mtu: Int, at now: Now) {
+        let key = PrivateKey.generate()
+        publicKey = key.publicKey
+        path = Path(Endpoint(address, port: 51820))
+        tunnel = Tunnel(chacha: .boringSSL)
+        tunnel.mtu = mtu
+        tunnel.setPrivateKey(key, at: now)
+    }
+
+    /// What is known of the only peer.
+    var peer: PeerStatistics? { tunnel.peerStatistics(inPlaces: 0..<tunnel.peerPlaces).first }
+
+    /// Packets that were not tried, by the raw value of the reason.
+    var skipped: [UInt64] {
+        guard let peer else { return CompressionSkip.allCases.map { _ in 0 } }
+        return CompressionSkip.allCases.map { peer.traffic.skipped[$0.rawValue] }
+    }
+
+    /// Does what waits for the handshake thread.
+    func shakeHands(at now: Now) {
+        while let job = tunnel.pollHandshake() { tunnel.handle(engine.perform(job), at: now) }
+        while tunnel.pollEvent() != nil {}
+    }
+
+    /// Hands in what came from the device; how long that took.
+    func send(_ packet: Packet, at now: Now) -> CPUTime {
+        guard var frame = packet.superSegment(mtu: tunnel.mtu) else {
+            let bytes = unsafe packet.bytes.span.bytes
+            return CPUTime.of { tunnel.handlePacket(bytes, at: now) }
+        }
+        var span = frame.mutableSpan
+        var bytes = unsafe span.mutableBytes
+        return CPUTime.of { tunnel.handleFrame(&bytes, at: now) }
+    }
+
+    /// Nothing more waits at the device: sends what was gathered, as much of it as the outbox takes at once. False if
+    /// nothing is left.
+    func finishDrain(at now: Now) -> Bool { tunnel.sendGathered(at: now) }
+
+    /// Hands in a datagram; the packets that came out for the device, and how long that took.
+    func receive(_ datagram: Datagram, from other: End, at now: Now) -> ([[UInt8]], CPUTime) {
+        var buffer = datagram.bytes
+        var span = buffer.mutableSpan
+        var bytes = unsafe span.mutableBytes
+        let time = CPUTime.of {
+            tunnel.handleDatagram(&bytes, from: other.path, trafficClass: datagram.trafficClass, at: now)
+            tunnel.inbox.finish()
+        }
+        let packets = (0..<tunnel.inbox.count).map { tunnel.inbox.bytes(of: tunnel.inbox[$0]) }
+        tunnel.inbox.clear()
+        return (packets, time)
+    }
+
+    func takeDatagrams() -> [Datagram] {
+        var datagrams: [Datagram] = []
+        for index in 0..<tunnel.outbox.count {
+            let run = tunnel.outbox[index]
+            let bytes = tunnel.outbox.bytes(of: run)
+            for start in stride(from: 0, to: bytes.count, by: run.segment) {
+                let end = min(start + run.segment, bytes.count)
+                datagrams.append(Datagram(bytes: Array(bytes[start..<end]), trafficClass: run.trafficClass))
+            }
+        }
+        tunnel.outbox.clear()
+        return datagrams
+    }
+}
+
+/// Nanoseconds of the processor that this thread has used.
+struct CPUTime {
+    var nanoseconds: Int64 = 0
+
+    /// What `body` uses.
+    static func of(_ body: () -> Void) -> CPUTime {
+        let start = now
+        body()
+        return CPUTime(nanoseconds: now - start)
+    }
+
+    static func + (a: CPUTime, b: CPUTime) -> CPUTime { CPUTime(nanoseconds: a.nanoseconds + b.nanoseconds) }
+
+    private static var now: Int64 {
+        var moment = timespec()
+        unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &moment)
+        return Int64(moment.tv_sec) * 1_000_000_000 + Int64(moment.tv_nsec)
+    }
+}
