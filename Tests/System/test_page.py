@@ -1,24 +1,17 @@
 """The gateway speaks as docs/protocol.md says: its far end is written from that page alone, in another language."""
 
-import contextlib
-import socket
-import subprocess
-
 import pytest
 
 from lab import Lab, WireGuardGo, all_drops
-from lab.gateway import gateway
-from lab.site import PORT, preshared_key
 from page import records
 from page.echo import echo_request
+from page.far_end import ROLES, far_end, hellos, meet, ping
 from page.malformed import malformed
-from page.noise import Keys
-from page.peer import Peer
-from page.records import Hello, Malformed, Unit
+from page.records import Hello, Unit
+from page.wrong import Malformed
 
 PACKET = echo_request(bytes([10, 2, 0, 2]), bytes([10, 1, 0, 2]), b"abcd" * 250)
 """A ping from host B to host A."""
-ROLES = ["initiator", "responder"]
 TEXT = ("-s", "1200", "-p", "6162636465666768")
 """A ping with as much in it as is worth compressing."""
 
@@ -140,39 +133,3 @@ def check_dropped(ours, peer, payload):
     peer.listen(0.1)
     (answer,) = [e.what for e in peer.transcript[heard + 1:] if not e.sent]
     assert isinstance(answer, Unit) and answer.packet[28:] == PACKET[28:]
-
-
-def meet(lab, peer):
-    """Makes the session, and waits until both HELLOs have gone."""
-    if peer.gateway is None:
-        assert ping(lab, peer)
-    peer.run(lambda: peer.heard(Hello), "the gateway's HELLO")
-    peer.listen(0.5)
-
-
-def hellos(peer):
-    return [(e.sent, e.what.seen, e.what.asks) for e in peer.transcript if isinstance(e.what, Hello)]
-
-
-def ping(lab, peer, *options, count=1):
-    """Pings from host A to host B, for which the Python end answers."""
-    command = lab.a.host.command("ping", "-q", "-n", "-c", count, "-W", 2, *options, lab.b.v4)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        peer.run(lambda: process.poll() is not None, "ping to end", timeout=15 + count)
-        return f" {count} received" in process.stdout.read()
-
-
-@contextlib.contextmanager
-def far_end(lab, role, kind=gateway, **options):
-    """A daemon at A, and the Python end in that role at B; only the initiator knows where the other is."""
-    secret = preshared_key()
-    settings = {"preshared": secret, "endpoint": role == "responder"}
-    if kind is gateway:
-        settings["compression"] = "deflate"
-    with kind(lab, lab.a, **settings) as ours, lab.b.gateway.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
-        bound.bind((lab.b.outer, PORT))
-        keys = Keys.from_base64(lab.b.keys.private, lab.a.keys.public, secret)
-        peer = Peer(bound, keys, (lab.a.outer, PORT) if role == "initiator" else None, **options)
-        if role == "initiator":
-            peer.connect()
-        yield ours, peer

@@ -25,7 +25,7 @@ class Greeting:
         self._arrived |= hello.seen
         return self._say(now) if hello.asks else None
 
-    def hear_unit(self):
+    def hear_record(self):
         self._arrived = True
 
     def send_data(self):

@@ -36,11 +36,11 @@ class Session:
     """The two transport keys. Payloads go in and come out as they are: padding is the caller's."""
 
     def __init__(self, index, remote, send, receive):
-        self.index, self._remote, self._send, self._receive, self._counter = index, remote, send, receive, 0
+        self.index, self._remote, self._send, self._receive, self.counter = index, remote, send, receive, 0
 
     def seal(self, payload):
-        head = struct.pack("<IIQ", TRANSPORT, self._remote, self._counter)
-        self._counter += 1
+        head = struct.pack("<IIQ", TRANSPORT, self._remote, self.counter)
+        self.counter += 1
         return head + seal(self._send, bytes(4) + head[8:], payload)
 
     def open(self, datagram):

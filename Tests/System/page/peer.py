@@ -3,43 +3,66 @@
 Of WireGuard's timers it has none: it neither renews a session nor sends keepalives by itself.
 """
 
+import itertools
 import os
+import select
+import socket
 import struct
 import time
 from typing import NamedTuple
 
 from . import noise
+from .arrivals import Arrivals
+from .choice import payloads
 from .echo import echo_reply
+from .fragments import Assembly
 from .hello import Greeting
+from .packets import ecn as ecn_of, marked
+from .pings import Pings
 from .primitives import Forged
-from .records import DEFLATE, Hello, Malformed, Unit, decode, padded, unit
+from .records import EVERYTHING, PING, REPORT, Bundle, Fragment, Hello, Ping, Report, Unit, decode
+from .wrong import Malformed
 
 _TURN = 0.02
 _PATIENCE = 3
 """Sessions in which the other end may be silent before this one stops to repeat its HELLO."""
+_CONGESTED = 3
+_SO_RCVBUFFORCE, _SO_TIMESTAMPNS = 33, 35
 
 
 class Entry(NamedTuple):
-    """One payload of the transcript."""
+    """One payload of the transcript, or a UNIT put together from fragments."""
 
     at: float
+    """Monotonic seconds: when the kernel got it, or it was sent."""
     sent: bool
-    what: Hello | Unit | bytes | Malformed | None
+    what: Hello | Unit | Bundle | Fragment | Report | Ping | bytes | Malformed | None
     """bytes: a plain packet. None: a keepalive."""
+    size: int = 0
+    """Bytes of the datagram; 0 if what came in it stands in entries before."""
+    traffic_class: int = 0
+    """Of the datagram."""
+    counter: int = 0
+
+    @property
+    def packets(self):
+        return {bytes: lambda: [self.what], Unit: lambda: self.what.packets, Bundle: lambda: self.what.packets}.get(
+            type(self.what), lambda: [])()
 
 
 class Peer:
     """An endpoint on a UDP socket, driven by `run`.
 
     gateway: the other's address; a responder may leave it out. own: what this end announces.
-    greets: False makes it mute, as a stock WireGuard peer is: no HELLO, no UNIT.
+    greets: False makes it mute, as a stock WireGuard peer is: no HELLO, no record.
+    tap: where packets come from and go to; without, pings are answered.
     """
 
-    def __init__(self, socket, keys, gateway=None, own=Hello(), greets=True):
+    def __init__(self, socket, keys, gateway=None, own=Hello(), greets=True, tap=None):
         self.socket, self.keys, self.gateway, self.own, self.greets = socket, keys, gateway, own, greets
-        self.transcript = []
+        self.transcript, self.tap = [], tap
         self._lines, self._current, self._initiation = {}, None, None
-        socket.settimeout(_TURN)
+        _prepare(socket)
 
     def connect(self):
         """Makes a new session as the initiator; its first message is HELLO, or a keepalive from a mute one."""
@@ -59,30 +82,67 @@ class Peer:
         end = time.monotonic() + seconds
         self.run(lambda: time.monotonic() >= end, "the end", seconds + 5)
 
-    def heard(self, kind):
-        """The entries of that kind that came from the gateway."""
-        return [entry for entry in self.transcript if not entry.sent and isinstance(entry.what, kind)]
+    def settle(self, quiet=0.3, timeout=60):
+        """Serves until nothing has come for so many seconds."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            before = len(self.transcript)
+            self.listen(quiet)
+            if len(self.transcript) == before:
+                return
+        raise AssertionError(f"did not fall silent in {timeout} s")
 
-    def send(self, payload):
+    def heard(self, kind, since=0):
+        """The entries of that kind that came from the gateway, of those from a place in the transcript on."""
+        return [entry for entry in self.transcript[since:] if not entry.sent and isinstance(entry.what, kind)]
+
+    def packets(self, since=0):
+        """The packets that came from the gateway, likewise."""
+        return [packet for entry in self.heard((bytes, Unit, Bundle), since) for packet in entry.packets]
+
+    @property
+    def session(self):
+        """The newest session."""
+        return self._current.session
+
+    @property
+    def trips(self):
+        """Seconds that each PING of the newest session took."""
+        return self._current.pings.trips
+
+    def send(self, payload, ecn=0):
         """Sends a payload as it is, by the newest session."""
-        self._send(self._current, payload)
+        self._send(self._current, payload, ecn)
 
-    def send_packet(self, packet):
-        """Sends an IP packet, as a UNIT where the page allows one."""
-        theirs, payload, compressed = self._current.greeting.peer, padded(packet), unit(packet)
-        allowed = self.greets and theirs and DEFLATE in theirs.codecs and len(packet) <= theirs.maximum_unit
-        self._current.greeting.send_data()
-        self.send(compressed if allowed and len(compressed) < len(payload) else payload)
+    def send_packets(self, *packets):
+        """Sends IP packets, as records where the page allows it."""
+        line = self._current
+        line.greeting.send_data()
+        for payload, ecn in payloads(packets, self.greets and line.greeting.peer, line.numbers):
+            self.send(payload, ecn)
+            ping = line.pings.send_data(len(payload), time.monotonic())
+            if ping and self._takes(line, PING):
+                self.send(ping.encode())
+
+    def _takes(self, line, kind):
+        """Whether both ends announced that type of record."""
+        theirs = line.greeting.peer
+        return self.greets and theirs and kind in theirs.records & self.own.records
 
     def _turn(self):
         if self._current:
             self._say(self._current, self._current.greeting.repeat(time.monotonic()))
-        try:
-            self._take(*self.socket.recvfrom(65_535))
-        except (TimeoutError, Forged):
-            pass
+        ready, _, _ = select.select([self.socket, *([self.tap] if self.tap else [])], [], [], _TURN)
+        if self.tap in ready and (packets := self.tap.read()) and self._current:
+            self.send_packets(*packets)
+        if self.socket in ready:
+            datagram, control, _, source = self.socket.recvmsg(65_535, 128)
+            try:
+                self._take(datagram, source, *_about(control))
+            except Forged:
+                pass
 
-    def _take(self, datagram, source):
+    def _take(self, datagram, source, traffic_class, at):
         kind, index = struct.unpack_from("<II", datagram.ljust(8, b"\0"))
         if kind == noise.INITIATION:
             response, session = noise.respond(self.keys, datagram, _index())
@@ -96,19 +156,53 @@ class Peer:
         elif kind == noise.COOKIE_REPLY and self._initiation:
             self._initiate(source, self._initiation.cookie(datagram))
         elif kind == noise.TRANSPORT and index in self._lines:
-            self._receive(self._lines[index], datagram, source)
+            self._receive(self._lines[index], datagram, source, traffic_class, at)
 
-    def _receive(self, line, datagram, source):
-        what, answer, now = self._note(False, line.session.open(datagram)), None, time.monotonic()
-        if isinstance(what, Hello):
-            answer = line.greeting.hear_hello(what, now)
-        elif isinstance(what, Unit):
-            line.greeting.hear_unit()
+    def _receive(self, line, datagram, source, traffic_class, at):
+        payload, now = line.session.open(datagram), time.monotonic()
+        (counter,) = struct.unpack_from("<Q", datagram, 8)
+        line.arrivals.note(counter, len(datagram))
+        entry, answer = self._note(at, False, payload, len(datagram), traffic_class, counter), None
+        if isinstance(entry.what, Hello):
+            answer = line.greeting.hear_hello(entry.what, now)
+        elif not isinstance(entry.what, (bytes, Malformed, type(None))):
+            line.greeting.hear_record()
         # A responder's first HELLO may be the answer to the one that confirms the session.
         self._confirm(line, source, answer or line.greeting.begin(now))
-        packet = what.packet if isinstance(what, Unit) else what
-        if isinstance(packet, bytes) and (reply := echo_reply(packet)):
-            self.send_packet(reply)
+        if isinstance(entry.what, Ping):
+            self._hear_ping(line, entry.what, now)
+        elif isinstance(entry.what, (bytes, Unit, Bundle, Fragment)):
+            self._hear_data(line, entry, now)
+
+    def _hear_ping(self, line, ping, now):
+        if ping.answer:
+            line.pings.hear_answer(ping, now)
+        elif self._takes(line, PING):
+            self._send(line, Ping(ping.token, True).encode())
+
+    def _hear_data(self, line, entry, now):
+        if self._takes(line, REPORT) and (report := line.arrivals.report(now)):
+            self._send(line, report.encode())
+        congested = entry.traffic_class & _CONGESTED == _CONGESTED
+        if isinstance(entry.what, Fragment):
+            try:
+                whole = line.assembly.take(entry.what, congested, now)
+            except Malformed as reason:
+                self.transcript.append(Entry(entry.at, False, reason))
+                return
+            if not whole:
+                return
+            payload, congested = whole
+            entry = self._note(entry.at, False, payload, 0, entry.traffic_class, entry.counter)
+        for packet in entry.packets:
+            if not congested or ecn_of(packet):
+                self._deliver(marked(packet) if congested else packet)
+
+    def _deliver(self, packet):
+        if self.tap:
+            self.tap.write(packet)
+        elif reply := echo_reply(packet):
+            self.send_packets(reply)
 
     def _confirm(self, line, source, hello):
         if not line.confirmed:
@@ -130,24 +224,40 @@ class Peer:
         if hello and self.greets:
             self._send(line, hello.encode())
 
-    def _send(self, line, payload):
-        self._note(True, payload)
-        self.socket.sendto(line.session.seal(payload), self.gateway)
+    def _send(self, line, payload, ecn=0):
+        counter, datagram = line.session.counter, line.session.seal(payload)
+        self._note(time.monotonic(), True, payload, len(datagram), ecn, counter)
+        self.socket.sendmsg([datagram], [(socket.IPPROTO_IP, socket.IP_TOS, struct.pack("i", ecn))], 0, self.gateway)
 
-    def _note(self, sent, payload):
+    def _note(self, at, sent, payload, *about):
         try:
-            what = decode(payload, Hello() if sent else self.own)
+            what = decode(payload, EVERYTHING if sent else self.own)
         except Malformed as reason:
             what = reason
-        self.transcript.append(Entry(time.monotonic(), sent, what))
-        return what
+        self.transcript.append(Entry(at, sent, what, *about))
+        return self.transcript[-1]
 
 
 class _Line:
-    """A session and its greeting."""
+    """A session and what belongs to it."""
 
     def __init__(self, session, greeting):
         self.session, self.greeting, self.confirmed = session, greeting, False
+        self.arrivals, self.assembly, self.pings = Arrivals(), Assembly(), Pings()
+        self.numbers = (number % 2**16 for number in itertools.count())
+
+
+def _prepare(bound):
+    bound.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+    bound.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    bound.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 64 << 20)
+
+
+def _about(control):
+    """The traffic class of a datagram, and when it came, by the clock that does not jump."""
+    told = {kind: value for _, kind, value in control}
+    seconds, nanoseconds = struct.unpack("qq", told[_SO_TIMESTAMPNS])
+    return told[socket.IP_TOS][0], time.monotonic() - time.time() + seconds + nanoseconds / 1e9
 
 
 def _index():

@@ -47,28 +47,35 @@ def extended(key, nonce):
 
 
 def _chacha20(key, nonce, data):
-    stream = b"".join(_block(key, 1 + n, nonce) for n in range(-(-len(data) // 64)))
-    return bytes(one ^ other for one, other in zip(data, stream))
+    stream = _stream(key, nonce, 1, -(-len(data) // 64))[:len(data)]
+    return (int.from_bytes(data, "little") ^ int.from_bytes(stream, "little")).to_bytes(len(data), "little")
 
 
-def _block(key, counter, nonce):
-    state = [*_CONSTANTS, *struct.unpack("<8I", key), counter, *struct.unpack("<3I", nonce)]
-    return struct.pack("<16I", *(x + y & _WORD for x, y in zip(_rounds(state), state)))
+def _stream(key, nonce, counter, count):
+    """So many blocks of the key stream, all at once: one number holds a word of every block, 64 bits apart."""
+    each = sum(1 << 64 * n for n in range(count))
+    counters = sum(counter + n << 64 * n for n in range(count))
+    words = [*_CONSTANTS, *struct.unpack("<8I", key), 0, *struct.unpack("<3I", nonce)]
+    state = [word * each for word in words]
+    state[12] = counters
+    ends = (x + y & _WORD * each for x, y in zip(_rounds(state, _WORD * each), state))
+    columns = [struct.unpack(f"<{count}Q", end.to_bytes(8 * count, "little")) for end in ends]
+    return b"".join(struct.pack("<16I", *block) for block in zip(*columns))
 
 
-def _rounds(state):
+def _rounds(state, mask=_WORD):
     x = list(state)
     for a, b, c, d in _QUARTERS * 10:
         for p, q, r, left in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
-            x[p] = x[p] + x[q] & _WORD
+            x[p] = x[p] + x[q] & mask
             turned = x[r] ^ x[p]
-            x[r] = (turned << left | turned >> 32 - left) & _WORD
+            x[r] = (turned << left | turned >> 32 - left) & mask
     return x
 
 
 def _tag(key, nonce, sealed, ad):
     data = ad + bytes(-len(ad) % 16) + sealed + bytes(-len(sealed) % 16) + struct.pack("<QQ", len(ad), len(sealed))
-    once = int.from_bytes(_block(key, 0, nonce)[:32], "little")
+    once = int.from_bytes(_stream(key, nonce, 0, 1)[:32], "little")
     r, total = once & 0x0FFFFFFC0FFFFFFC0FFFFFFC0FFFFFFF, 0
     for at in range(0, len(data), 16):
         total = (total + int.from_bytes(data[at:at + 16] + b"\1", "little")) * r % _POLY

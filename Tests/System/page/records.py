@@ -1,17 +1,19 @@
-"""The records of §3: HELLO and UNIT."""
+"""The records of §3, to bytes and back."""
 
 import struct
-import zlib
 from typing import NamedTuple
 
-HELLO, UNIT = 0x10, 0x11
+from . import codecs, members
+from .codecs import DEFLATE
+from .members import ip_packet
+from .wrong import Malformed, require
+
+HELLO, UNIT, BUNDLE, FRAGMENT, REPORT, PING = range(0x10, 0x16)
 SEEN, ASKS = 0x01, 0x02
-CODECS, MAXIMUM_UNIT = 1, 2
-DEFLATE = 1
-
-
-class Malformed(Exception):
-    """Why a payload is dropped."""
+CODECS, MAXIMUM_UNIT, _SECOND_LANE, RECORDS = range(1, 5)
+MEMBERS = 0x10
+"""The bit of UNIT's parameter that says layout 1."""
+_FRAGMENT, _REPORT = struct.Struct("<HHBB"), struct.Struct("<5Q")
 
 
 class Hello(NamedTuple):
@@ -22,17 +24,69 @@ class Hello(NamedTuple):
     seen: bool = False
     asks: bool = False
     version: int = 1
+    records: frozenset = frozenset()
 
     def encode(self):
         options = option(CODECS, bytes(self.codecs)) + option(MAXIMUM_UNIT, struct.pack("<I", self.maximum_unit))
+        options += option(RECORDS, bytes(self.records)) if self.records else b""
         return record(HELLO, self.version, bytes([SEEN * self.seen | ASKS * self.asks]) + options)
 
 
-class Unit(NamedTuple):
-    """One compressed unit, decoded: an IP packet, and the size of the record that it came in."""
+EVERYTHING = Hello(codecs.KNOWN, records=frozenset([BUNDLE, FRAGMENT, REPORT, PING]))
+"""All that the page has but the second lane."""
 
-    packet: bytes
+
+class Unit(NamedTuple):
+    """One compressed unit, decoded."""
+
+    packets: list
+    rest: Malformed | None
+    """Why what follows the packets was dropped."""
+    parameter: int
     size: int
+    """Bytes of the payload that it came in."""
+
+    @property
+    def packet(self):
+        (packet,) = self.packets
+        return packet
+
+
+class Bundle(NamedTuple):
+    packets: list
+    rest: Malformed | None
+
+
+class Fragment(NamedTuple):
+    number: int
+    size: int
+    index: int
+    count: int
+    piece: bytes
+
+    def encode(self):
+        return record(FRAGMENT, 0, _FRAGMENT.pack(*self[:4]) + self.piece)
+
+
+class Report(NamedTuple):
+    highest: int
+    bitmap: int
+    datagrams: int
+    bytes: int
+    clock: int
+    lane: int = 0
+
+    def encode(self):
+        return record(REPORT, self.lane, _REPORT.pack(*self[:5]))
+
+
+class Ping(NamedTuple):
+    token: bytes
+    answer: bool = False
+    padding: bytes = b""
+
+    def encode(self):
+        return record(PING, int(self.answer), self.token + self.padding)
 
 
 def record(kind, parameter, body):
@@ -44,20 +98,14 @@ def option(kind, value):
     return bytes([kind, len(value)]) + value
 
 
-def unit(packet, coded=None, *, parameter=DEFLATE, size=None):
-    """A UNIT of that packet; the rest is for units as they should not be."""
-    coded, size = deflated(packet) if coded is None else coded, len(packet) if size is None else size
-    return record(UNIT, parameter, struct.pack("<H", size) + coded)
+def unit(decoded, coded=None, *, parameter=DEFLATE, size=None):
+    """A UNIT of these bytes; the rest is for units as they should not be."""
+    coded = codecs.code(parameter & 15, decoded) if coded is None else coded
+    return record(UNIT, parameter, struct.pack("<H", len(decoded) if size is None else size) + coded)
 
 
 def padded(payload):
     return payload + bytes(-len(payload) % 16)
-
-
-def deflated(data, window=-15, flush=zlib.Z_FINISH):
-    """The data as raw deflate; the rest is for streams as they should not be."""
-    deflate = zlib.compressobj(9, zlib.DEFLATED, window)
-    return deflate.compress(data) + deflate.flush(flush)
 
 
 def decode(payload, announced):
@@ -69,53 +117,70 @@ def decode(payload, announced):
         return None
     if payload[0] >> 4 in (4, 6):
         return ip_packet(payload)
-    _require(payload[0] in (HELLO, UNIT), "reserved, or a record of unknown type")
-    _require(len(payload) >= 4, "shorter than its head")
+    require(payload[0] in {HELLO, UNIT} | announced.records & {BUNDLE, FRAGMENT, REPORT, PING}, "not announced")
+    require(len(payload) >= 4, "shorter than its head")
     kind, parameter, length = struct.unpack_from("<BBH", payload)
-    _require(4 + length <= len(payload), "ends behind the payload")
-    _require(len(payload) < 4 + length + 16, "followed by 16 bytes or more")
+    require(4 + length <= len(payload), "ends behind the payload")
+    require(len(payload) < 4 + length + 16, "followed by 16 bytes or more")
     body = payload[4:4 + length]
-    return _hello(parameter, body) if kind == HELLO else Unit(_unit(parameter, body, announced), len(payload))
-
-
-def ip_packet(data):
-    """The packet without what follows it."""
-    least, length = 1, 0
-    if data[:1] and data[0] >> 4 == 4 and len(data) >= 20:
-        least, length = 20, struct.unpack_from(">H", data, 2)[0]
-    elif data[:1] and data[0] >> 4 == 6 and len(data) >= 40:
-        least, length = 40, 40 + struct.unpack_from(">H", data, 4)[0]
-    _require(least <= length <= len(data), "not an IP packet")
-    return data[:length]
+    if kind == UNIT:
+        return _unit(parameter, body, announced, len(payload))
+    return {HELLO: _hello, BUNDLE: _bundle, FRAGMENT: _fragment, REPORT: _report, PING: _ping}[kind](parameter, body)
 
 
 def _hello(version, body):
-    _require(body, "HELLO without flags")
-    options, at = {CODECS: b"", MAXIMUM_UNIT: struct.pack("<I", 65_535)}, 1
+    require(body and version, "HELLO without flags, or of version 0")
+    options, at = {CODECS: b"", MAXIMUM_UNIT: struct.pack("<I", 65_535), RECORDS: b""}, 1
     while at < len(body):
         end = at + 2 + body[at + 1] if at + 1 < len(body) else len(body) + 1
-        _require(end <= len(body), "option cut off")
-        options[body[at]] = body[at + 2:end]
+        require(end <= len(body), "option cut off")
+        kind, value = body[at], body[at + 2:end]
+        require(kind not in (MAXIMUM_UNIT, _SECOND_LANE) or len(value) == 4, "option with a length that it cannot have")
+        options[kind] = options[kind] + value if kind in (CODECS, RECORDS) else value
         at = end
-    _require(len(options[MAXIMUM_UNIT]) == 4, "option with a length that it cannot have")
     (maximum,) = struct.unpack("<I", options[MAXIMUM_UNIT])
-    return Hello(frozenset(options[CODECS]), maximum, bool(body[0] & SEEN), bool(body[0] & ASKS), version)
+    return Hello(frozenset(options[CODECS]), min(maximum, 65_535), bool(body[0] & SEEN), bool(body[0] & ASKS), version,
+                 frozenset(options[RECORDS]))
 
 
-def _unit(parameter, body, announced):
-    _require(parameter & 15 in announced.codecs & {DEFLATE}, "codec not announced")
-    _require(parameter >> 4 == 0, "unknown layout")
-    _require(len(body) >= 3, "UNIT without coded bytes")
-    (size,), inflate = struct.unpack_from("<H", body), zlib.decompressobj(-15)
-    _require(size <= announced.maximum_unit, "larger than announced")
-    try:
-        decoded = inflate.decompress(body[2:], size + 1)
-    except zlib.error as error:
-        raise Malformed(str(error)) from None
-    _require(len(decoded) == size and inflate.eof and not inflate.unused_data, "not one stream of that size")
-    return ip_packet(decoded)
+def _unit(parameter, body, announced, payload):
+    require(parameter & 15 in announced.codecs & codecs.KNOWN, "codec not announced")
+    require(parameter < MEMBERS or parameter < 2 * MEMBERS and BUNDLE in announced.records, "layout not announced")
+    require(len(body) >= 3, "UNIT without coded bytes")
+    (size,) = struct.unpack_from("<H", body)
+    require(size <= announced.maximum_unit, "larger than announced")
+    decoded = codecs.decode(parameter & 15, body[2:], size)
+    packets = _members(decoded) if parameter & MEMBERS else ([ip_packet(decoded)], None)
+    return Unit(*packets, parameter, payload)
 
 
-def _require(condition, otherwise):
-    if not condition:
-        raise Malformed(otherwise)
+def _bundle(parameter, body):
+    require(parameter == 0, "parameter of BUNDLE")
+    return Bundle(*_members(body))
+
+
+def _members(data):
+    packets, rest = members.decode(data)
+    if not packets:
+        raise rest
+    return packets, rest
+
+
+def _fragment(parameter, body):
+    require(parameter == 0 and len(body) >= _FRAGMENT.size, "not a head of FRAGMENT")
+    fragment = Fragment(*_FRAGMENT.unpack_from(body), body[_FRAGMENT.size:])
+    _, size, index, count, piece = fragment
+    require(2 <= count <= 64 and index < count, "index or count of FRAGMENT")
+    step = -(-size // count)
+    require(0 < len(piece) == min(step, size - index * step), "piece of another size")
+    return fragment
+
+
+def _report(lane, body):
+    require(lane < 2 and len(body) >= _REPORT.size, "cut off or of an unknown lane")
+    return Report(*_REPORT.unpack_from(body), lane)
+
+
+def _ping(parameter, body):
+    require(parameter < 2 and len(body) >= 8, "cut off, or neither question nor answer")
+    return Ping(body[:8], parameter == 1, body[8:])

@@ -1,5 +1,7 @@
 """Two ends made from the page, without a gateway."""
 
+import contextlib
+import random
 import socket
 import struct
 import threading
@@ -11,11 +13,13 @@ from .echo import echo_reply, echo_request
 from .hello import Greeting
 from .malformed import malformed
 from .noise import Initiation, Keys, respond
+from .packets import udp
 from .peer import Peer
 from .primitives import Forged, extended, seal, x25519
-from .records import Hello, Malformed, Unit, decode, option, record, unit
+from .records import EVERYTHING, Bundle, Fragment, Hello, Ping, Report, Unit, decode, option, record, unit
+from .wrong import Malformed
 
-OWN = Hello()
+OWN = EVERYTHING
 PACKET = echo_request(bytes([10, 2, 0, 2]), bytes([10, 1, 0, 2]), b"abcd" * 250)
 
 
@@ -65,7 +69,7 @@ def test_a_hello_without_answer_is_repeated_less_and_less_and_later_only_beside_
 
 
 def test_records_come_back_as_they_were():
-    hello = Hello(frozenset([1, 9]), 1500, True, True)
+    hello = Hello(frozenset([1, 9]), 1500, True, True, records=frozenset([0x12, 0x15]))
     assert decode(hello.encode(), OWN) == hello
     assert decode(unit(PACKET), OWN).packet == PACKET == decode(records.padded(PACKET), OWN)
     newer = record(records.HELLO, 7, b"\xff" + option(200, b"new") + option(records.CODECS, b"\1\2"))
@@ -85,19 +89,41 @@ def test_dropped_is_what_was_not_announced(announced):
 
 
 def test_two_ends_answer_each_other_over_the_loopback():
+    with two_ends(Hello()) as (asking, answering):
+        asking.send_packets(PACKET)
+        (answer,) = asking.run(lambda: asking.heard(Unit), "the answer")
+    assert answer.what.packet == echo_reply(PACKET)
+    assert [type(e.what) for e in answering.transcript if not e.sent] == [Hello, Hello, Unit]
+
+
+def test_two_ends_that_take_everything_use_all_of_it():
+    chance = random.Random(1)
+    ends = bytes([10, 2, 0, 2]), bytes([10, 1, 0, 2])
+    small = [udp(*ends, chance.randbytes(60), identification=n) for n in range(40)]
+    texts = [udp(*ends, b"much of the same " * 60, identification=n, ecn=2) for n in range(40)]
+    large = [udp(*ends, chance.randbytes(500).hex().encode(), identification=n) for n in range(200)]
+    sent = small + texts + large
+    with two_ends(EVERYTHING) as (asking, answering):
+        asking.send_packets(*sent)
+        asking.run(lambda: asking.trips and asking.heard(Report), "a report, and the answer to a PING")
+    assert answering.packets() == sent
+    assert {type(e.what) for e in answering.heard(object)} == {Hello, Unit, Bundle, Fragment, Ping}
+    assert {e.traffic_class for e in answering.heard((Unit, Bundle)) if e.size} == {0, 2}
+
+
+@contextlib.contextmanager
+def two_ends(own):
+    """Two ends that have met, the second of which serves for a second."""
     with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
         a, b = keys()
-        asking, answering = Peer(one, a, other.getsockname()), Peer(other, b)
+        asking, answering = Peer(one, a, other.getsockname(), own), Peer(other, b, own=own)
         thread = threading.Thread(target=answering.listen, args=(1,))
         thread.start()
         asking.connect()
         asking.run(lambda: asking.heard(Hello), "HELLO")
-        asking.send_packet(PACKET)
-        (answer,) = asking.run(lambda: asking.heard(Unit), "the answer")
+        yield asking, answering
         thread.join()
-    assert answer.what.packet == echo_reply(PACKET)
-    assert [type(e.what) for e in answering.transcript if not e.sent] == [Hello, Hello, Unit]
 
 
 def keys():

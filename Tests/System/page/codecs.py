@@ -1,0 +1,60 @@
+"""The codecs of a UNIT (§3.2)."""
+
+import zlib
+
+import zstandard
+
+from .wrong import Malformed, require
+
+DEFLATE, ZSTD = 1, 2
+KNOWN = frozenset([DEFLATE, ZSTD])
+_MAGICLESS = zstandard.FORMAT_ZSTD1_MAGICLESS
+
+
+def code(codec, data):
+    return {DEFLATE: deflated, ZSTD: zstandarded}[codec](data)
+
+
+def decode(codec, coded, size):
+    """The bytes that were coded: just so many."""
+    decoded = {DEFLATE: _inflated, ZSTD: _unzstandarded}[codec](coded, size)
+    require(len(decoded) == size > 0, "not of the decoded size")
+    return decoded
+
+
+def deflated(data, window=-15, flush=zlib.Z_FINISH):
+    """The data as raw deflate; the rest is for streams as they should not be."""
+    deflate = zlib.compressobj(9, zlib.DEFLATED, window)
+    return deflate.compress(data) + deflate.flush(flush)
+
+
+def zstandarded(data, window=16, content_size=False, checksum=False, form=_MAGICLESS):
+    """The data as one frame of zstd; the rest is what is free, and what should not be.
+
+    window: the binary logarithm of its size.
+    """
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        3, window_log=window, format=form, write_content_size=content_size, write_checksum=checksum)
+    compress = zstandard.ZstdCompressor(compression_params=parameters).compressobj(
+        size=len(data) if content_size else -1)
+    return compress.compress(data) + compress.flush()
+
+
+def _inflated(coded, size):
+    inflate = zlib.decompressobj(-15)
+    try:
+        decoded = inflate.decompress(coded, size + 1)
+    except zlib.error as error:
+        raise Malformed(str(error)) from None
+    require(len(decoded) > size or inflate.eof and not inflate.unused_data, "not one stream")
+    return decoded
+
+
+def _unzstandarded(coded, size):
+    frame = zstandard.ZstdDecompressor(format=_MAGICLESS).decompressobj()
+    try:
+        decoded = frame.decompress(coded)
+    except zstandard.ZstdError as error:
+        raise Malformed(str(error)) from None
+    require(frame.eof and not frame.unused_data, "not one frame")
+    return decoded

@@ -1,0 +1,44 @@
+"""A UNIT in pieces (§3.5), and the pieces put together again, without socket and clock."""
+
+from .records import UNIT, Fragment
+from .wrong import require
+
+_PATIENCE = 1
+"""Seconds after which an incomplete unit may be forgotten."""
+
+
+def fragments(number, whole, count):
+    """The pieces of a UNIT record, which comes with or without padding."""
+    size = 4 + int.from_bytes(whole[2:4], "little")
+    step = -(-size // count)
+    return [Fragment(number, size, index, count, whole[:size][index * step:][:step]) for index in range(count)]
+
+
+class Assembly:
+    """The units of one session of which pieces have come."""
+
+    def __init__(self):
+        self._units = {}
+
+    def take(self, fragment, congested, now):
+        """The UNIT record that is whole now, and whether one of its pieces met congestion; or None."""
+        self._units = {key: unit for key, unit in self._units.items() if now < unit.since + _PATIENCE}
+        unit = self._units.setdefault(fragment.number, _Unit(fragment, now))
+        require((fragment.size, fragment.count) == (unit.size, unit.count), "unlike the other pieces")
+        require(fragment.index not in unit.pieces, "came already")
+        unit.pieces[fragment.index] = fragment.piece
+        unit.congested |= congested
+        if len(unit.pieces) < unit.count:
+            return None
+        del self._units[fragment.number]
+        whole = b"".join(piece for _, piece in sorted(unit.pieces.items()))
+        require(whole[0] == UNIT, "no UNIT in the fragments")
+        return whole, unit.congested
+
+
+class _Unit:
+    """One that is not whole yet."""
+
+    def __init__(self, first, now):
+        self.size, self.count, self.since = first.size, first.count, now
+        self.pieces, self.congested = {}, False
