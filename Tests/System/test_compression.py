@@ -81,7 +81,7 @@ def sent(lab, wire, gateways, data):
     wire.settle()
     after, seen = gateways[0].peer()["compression"]["tx"], wire.bytes_sent_by(lab.a.outer, 4) - seen
     said = after["wireBytes"] - before["wireBytes"]
-    # The shaper drops what its queue can't hold, after it was sent and before the wire; test_statistics.py compares to
-    # the byte where nothing is shaped.
-    assert seen - 1024 <= said <= seen * 1.02, "the statistics and the wire disagree"
+    # The shaper drops what its queue can't hold, after it was sent and before the wire: at the start of a stream the most
+    # of a window. test_statistics.py compares to the byte where nothing is shaped.
+    assert seen - 1024 <= said <= seen * 1.3, "the statistics and the wire disagree"
     return after["plainBytes"] - before["plainBytes"], seen
