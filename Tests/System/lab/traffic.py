@@ -30,14 +30,14 @@ def send_tcp(sender, receiver, address, payload, seconds=None, port=7001, timeou
     sender, receiver: namespaces. address: one of the receiver's. progress: called with the bytes sent so far.
     """
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(_tcp_socket(receiver, address, timeout))
+        listener = stack.enter_context(tcp_socket(receiver, address, timeout))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address, port))
         listener.listen(1)
         outcome = {}
         thread = threading.Thread(target=_receive_tcp, args=(listener, timeout, outcome), daemon=True)
         thread.start()
-        connection = stack.enter_context(_tcp_socket(sender, address, timeout))
+        connection = stack.enter_context(tcp_socket(sender, address, timeout))
         connection.connect((address, port))
         digest = hashlib.sha256()
         sent = 0
@@ -71,7 +71,7 @@ def _receive_tcp(listener, timeout, outcome):
         outcome["error"] = error
 
 
-def _tcp_socket(namespace, address, timeout):
+def tcp_socket(namespace, address, timeout):
     made = namespace.socket(_family(address), socket.SOCK_STREAM)
     # The machine's default may be BBR, which paces and hides what a link can do.
     made.setsockopt(socket.IPPROTO_TCP, _TCP_CONGESTION, b"cubic")
