@@ -6,7 +6,6 @@ words what is shown here.
 """
 
 import random
-import signal
 import socket
 import string
 import time
@@ -15,6 +14,7 @@ import pytest
 
 from lab import Lab, link, wait_until
 from lab.browser import Browser
+from lab.small_packets import stopped
 
 ALPHABET = "0123456789abcdef"
 EVERY_PORT_BUT_9 = ("#: CompressionSkip = tcp/9",)
@@ -135,7 +135,7 @@ class Attacker:
 
 
 class Drain:
-    """Lets a gateway find several packets at once: it is stopped while they are sent."""
+    """Packets that a gateway finds at once."""
 
     def __init__(self, lab, wire, gateway):
         self.lab, self.wire, self.gateway = lab, wire, gateway
@@ -152,10 +152,9 @@ class Drain:
         """The sizes of the datagrams from A that these packets, each a flow and its text, become."""
         self.wire.settle(quiet=0.1)
         seen = len(self.wire.datagrams)
-        self.gateway.process.send_signal(signal.SIGSTOP)
-        for (flow, target), payload in packets:
-            flow.sendto(payload, target)
-        self.gateway.process.send_signal(signal.SIGCONT)
+        with stopped(self.gateway):
+            for (flow, target), payload in packets:
+                flow.sendto(payload, target)
         sent = lambda: [d.size for d in self.wire.datagrams[seen:] if d.source == self.lab.a.outer]
         wait_until(sent, "packets come out of the gateway")
         self.wire.settle(quiet=0.1)
