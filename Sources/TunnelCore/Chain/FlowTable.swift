@@ -45,37 +45,43 @@ struct FlowTable: ~Copyable {
 
     private var entries = ContiguousArray(repeating: Entry(), count: size)
     /// Unknown to those who might want their flow to be taken for another.
-    private let seed: UInt64
+    private let secrets: InlineArray<4, UInt64>
 
-    init(seed: UInt64 = 0) { self.seed = seed }
+    init(seed: UInt64 = 0) {
+        var state = seed
+        // SplitMix64.
+        secrets = InlineArray { _ in
+            state &+= 0x9e37_79b9_7f4a_7c15
+            var mixed = (state ^ state >> 30) &* 0xbf58_476d_1ce4_e5b9
+            mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
+            return mixed ^ mixed >> 31
+        }
+    }
 
     /// Forgets all flows: the rules have changed.
     mutating func removeAll() {
         for index in entries.indices { entries[index] = Entry() }
     }
 
-    /// The entry for a packet's flow: addresses, protocol and, where they can be seen, ports.
+    /// The entry for a packet's flow: the peer that it goes to, addresses, protocol and, where they can be seen, ports.
     @inline(__always)
-    mutating func find(_ packet: RawSpan, _ header: InternetPacket) -> Flow {
-        var hash = seed ^ UInt64(header.transport)
-        if header.isV4 {
-            hash = Self.mix(hash ^ packet.little64(at: 12))
-        } else {
-            for offset in stride(from: 8, to: 40, by: 8) { hash = Self.mix(hash ^ packet.little64(at: offset)) }
-        }
+    mutating func find(_ packet: RawSpan, _ header: InternetPacket, to peer: Int32 = 0) -> Flow {
+        var rest = UInt64(header.transport) << 32 | UInt64(UInt32(bitPattern: peer)) << 40
         let hasPorts = header.transport == 6 || header.transport == 17
-        if hasPorts, !header.isFragment, header.length >= header.headerLength + 4 {
-            hash = Self.mix(hash ^ UInt64(packet.little32(at: header.headerLength)))
+        if hasPorts, !header.hidesPorts, header.length >= header.headerLength + 4 {
+            rest ^= UInt64(packet.little32(at: header.headerLength))
         }
-        return find(hash)
+        if header.isV4 { return find(fold(packet.little64(at: 12), rest, 0)) }
+        let source = fold(packet.little64(at: 8), packet.little64(at: 16), 0)
+        let destination = fold(packet.little64(at: 24), packet.little64(at: 32), 2)
+        return find(fold(source ^ destination.byteSwapped, rest, 1))
     }
 
-    /// The finalizer of MurmurHash3: every bit of the argument changes half of the result's.
+    /// Both halves of the product of two numbers, each under a secret: who does not know those cannot choose what collides.
     @inline(__always)
-    private static func mix(_ value: UInt64) -> UInt64 {
-        var value = (value ^ value >> 33) &* 0xff51_afd7_ed55_8ccd
-        value = (value ^ value >> 33) &* 0xc4ce_b9fe_1a85_ec53
-        return value ^ value >> 33
+    private func fold(_ a: UInt64, _ b: UInt64, _ round: Int) -> UInt64 {
+        let product = (a ^ secrets[round]).multipliedFullWidth(by: b ^ secrets[round + 1])
+        return product.high ^ product.low
     }
 
     @inline(__always)

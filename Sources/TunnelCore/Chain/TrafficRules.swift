@@ -76,7 +76,7 @@ struct Traffic {
         transport = header.transport
         hasPorts =
             (transport == 6 || transport == 17) && !header.isFragment && header.length >= header.headerLength + 4
-        hidesPorts = header.isFragment || !header.isV4 && [0, 43, 60, 135, 139, 140].contains(transport)
+        hidesPorts = header.hidesPorts
         source = Endpoint(header.source, port: hasPorts ? packet.big16(at: header.headerLength) : 0)
         destination = Endpoint(header.destination, port: hasPorts ? packet.big16(at: header.headerLength + 2) : 0)
     }

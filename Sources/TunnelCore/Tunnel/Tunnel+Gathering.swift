@@ -27,7 +27,8 @@ extension Tunnel {
     /// Takes one packet.
     @inline(__always)
     mutating func gather(_ packet: RawSpan, _ header: InternetPacket, for slot: Int32, at now: Now) {
-        let flow = chain.flows.find(packet, header)
+        guard !header.hidesPorts else { return sendUngathered(packet, header, to: slot, at: now) }
+        let flow = chain.flows.find(packet, header, to: slot)
         // The common case of a flow that is left alone, and nothing that it might overtake.
         if gathering.count == 0, packet.byteCount > Self.bundledPacket,
             let reason = chain.flows.reasonToLeave(flow, size: packet.byteCount)
@@ -36,6 +37,14 @@ extension Tunnel {
             return send(packet, header, to: slot, at: now)
         }
         gatherSlowly(packet, header, flow, for: slot, at: now)
+    }
+
+    /// Sends a packet of which nobody can say to which flow it belongs: a fragment, for one. Nothing is overtaken.
+    @inline(never)
+    private mutating func sendUngathered(_ packet: RawSpan, _ header: InternetPacket, to slot: Int32, at now: Now) {
+        for index in 0..<Gathering.capacity where gathering[index]?.peer == slot { sendBatch(index, at: now) }
+        peers[Int(slot)].traffic.skipped[CompressionSkip.exposed.rawValue] &+= 1
+        send(packet, header, to: slot, at: now)
     }
 
     @inline(never)
@@ -64,7 +73,7 @@ extension Tunnel {
         at now: Now
     ) {
         let shape = MemberShape(layout: PacketLayout(packet.bytes, header), segment: segment)
-        let flow = chain.flows.find(packet.bytes, header)
+        let flow = chain.flows.find(packet.bytes, header, to: slot)
         let isShared = peers[Int(slot)].compression.scope == .peer
         if !isShared, isGathered(packet.bytes, shape, header, flow.hash, for: slot, at: now) { return }
         guard shape.layout.maySegment(packet.bytes, header, segment: segment), takes(.bundle, slot),

@@ -14,6 +14,16 @@ struct InternetPacket {
     /// A fragment: its payload does not start with a transport header, or does not end here.
     let isFragment: Bool
 
+    /// There may be ports, but not where they could be seen: fragments, IPv6 extension headers (RFC 8200 §4).
+    @inline(__always) var hidesPorts: Bool {
+        if isFragment { return true }
+        guard !isV4 else { return false }
+        return switch transport {
+        case 0, 43, 60, 135, 139, 140: true
+        default: false
+        }
+    }
+
     @inline(__always) var isV4: Bool { source.isV4 }
 
     /// The same header on a packet of another length.
