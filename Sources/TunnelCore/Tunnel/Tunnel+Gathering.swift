@@ -91,7 +91,9 @@ extension Tunnel {
     ) -> Treatment {
         let flow = chain.flows.find(traffic.hash)
         let hello = sessions[peers[Int(slot)].current].hello
-        guard shape.segment > 0 || packet.byteCount <= hello.maximumUnit else { return .leave }
+        // A super-segment is cut where a unit is full, down to one packet.
+        let least = shape.segment > 0 ? shape.layout.header + shape.segment : packet.byteCount
+        guard least <= hello.maximumUnit else { return .leave }
         if chain.flows.isPending(flow, hasPayload: packet.byteCount > shape.layout.header) {
             peers[Int(slot)].compression.judge(packet, shape.layout, of: traffic, flow, &chain.flows)
         }
