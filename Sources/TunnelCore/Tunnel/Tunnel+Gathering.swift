@@ -49,8 +49,14 @@ extension Tunnel {
     ) {
         let shape = MemberShape(layout: PacketLayout(packet.bytes, header), segment: segment)
         let traffic = Traffic(packet.bytes, header)
-        if isGathered(packet.bytes, shape, header, traffic.hash, for: slot, at: now) { return }
-        guard shape.layout.maySegment(packet.bytes, header, segment: segment), takes(.bundle, slot),
+        // What is no member must still not overtake its flow.
+        let isMember = shape.layout.maySegment(packet.bytes, header, segment: segment)
+        if isMember {
+            if isGathered(packet.bytes, shape, header, traffic.hash, for: slot, at: now) { return }
+        } else if let index = gathering.unit(of: traffic.hash, for: slot) {
+            sendBatch(index, at: now)
+        }
+        guard isMember, takes(.bundle, slot),
             case .code(let codec, let flow) = attempt(packet.bytes, shape, traffic, for: slot)
         else {
             letPass(traffic.hash, for: slot, at: now)
