@@ -61,7 +61,28 @@ void *czstd_decompressor(void) {
 
 void czstd_decompressor_free(void *decompressor) { free(decompressor); }
 
+// The size of the frame that `coded` begins with (RFC 8878 §3.1.1); 0 if it is not whole. The library would go on with what
+// follows, as one more frame.
+static size_t frame_size(const unsigned char *coded, size_t m) {
+    ZSTD_frameHeader header;
+    if (ZSTD_getFrameHeader_advanced(&header, coded, m, ZSTD_f_zstd1_magicless) != 0) return 0;
+    size_t end = header.headerSize;
+    for (int is_last = 0; !is_last;) {
+        if (m - end < 3) return 0;
+        unsigned block = coded[end] | coded[end + 1] << 8 | (unsigned)coded[end + 2] << 16;
+        int is_run = (block >> 1 & 3) == 1;
+        size_t size = is_run ? 1 : block >> 3;
+        end += 3;
+        if (m - end < size) return 0;
+        end += size;
+        is_last = block & 1;
+    }
+    size_t checksum = header.checksumFlag ? 4 : 0;
+    return m - end >= checksum ? end + checksum : 0;
+}
+
 long czstd_decompress(void *decompressor, void *out, size_t n, const void *coded, size_t m) {
+    if (m == 0 || frame_size(coded, m) != m) return -1;
     size_t length = ZSTD_decompressDCtx(decompressor, out, n, coded, m);
     return ZSTD_isError(length) ? -1 : (long)length;
 }

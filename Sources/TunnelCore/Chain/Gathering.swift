@@ -137,6 +137,11 @@ struct Gathering: ~Copyable {
         count -= 1
     }
 
+    /// Forgets what was gathered for a peer.
+    mutating func removeAll(for peer: Int32) {
+        for index in batches.indices where batches[index]?.peer == peer { close(index) }
+    }
+
     /// The shape of a packet of a batch.
     func shape(_ packet: Int, of index: Int) -> MemberShape { entries[index * Limits.recordPackets + packet].shape }
 

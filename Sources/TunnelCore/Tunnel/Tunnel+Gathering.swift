@@ -75,8 +75,14 @@ extension Tunnel {
         let shape = MemberShape(layout: PacketLayout(packet.bytes, header), segment: segment)
         let flow = chain.flows.find(packet.bytes, header, to: slot)
         let isShared = peers[Int(slot)].compression.scope == .peer
-        if !isShared, isGathered(packet.bytes, shape, header, flow.hash, for: slot, at: now) { return }
-        guard shape.layout.maySegment(packet.bytes, header, segment: segment), takes(.bundle, slot),
+        // What is no member must still not overtake its flow.
+        let isMember = shape.layout.maySegment(packet.bytes, header, segment: segment)
+        if isMember {
+            if !isShared, isGathered(packet.bytes, shape, header, flow.hash, for: slot, at: now) { return }
+        } else if let index = gathering.unit(of: flow.hash, for: slot) {
+            sendBatch(index, at: now)
+        }
+        guard isMember, takes(.bundle, slot),
             case .code(let codec) = attempt(packet.bytes, shape, header, flow, for: slot)
         else {
             letPass(flow.hash, for: slot, at: now)
@@ -118,7 +124,9 @@ extension Tunnel {
         _ packet: RawSpan, _ shape: MemberShape, _ header: InternetPacket, _ flow: FlowTable.Flow, for slot: Int32
     ) -> Treatment {
         let hello = sessions[peers[Int(slot)].current].hello
-        guard shape.segment > 0 || packet.byteCount <= hello.maximumUnit else { return .leave }
+        // A super-segment is cut where a unit is full, down to one packet.
+        let least = shape.segment > 0 ? shape.layout.header + shape.segment : packet.byteCount
+        guard least <= hello.maximumUnit else { return .leave }
         if chain.flows.isPending(flow, hasPayload: packet.byteCount > shape.layout.header) {
             peers[Int(slot)].compression.judge(packet, shape.layout, of: Traffic(packet, header), flow, &chain.flows)
         }

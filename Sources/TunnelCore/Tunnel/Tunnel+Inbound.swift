@@ -94,10 +94,12 @@ extension Tunnel {
 
     /// Packets that were decoded into the inbox.
     private mutating func receive(_ packets: Packets, _ slot: Int32, at now: Now) {
+        var count = 0
         var plain = 0
         for index in 0..<chain.found.count {
             let member = chain.found[index]
             guard let header = admit(member.place, isMarked: packets.isMarked, slot) else { continue }
+            count += member.shape.packets(of: member.place.count)
             plain += member.shape.plainBytes(of: member.place.count)
             if !inbox.append(decoded: member.place, header, member.shape) { drops.count(.overflow) }
         }
@@ -107,7 +109,7 @@ extension Tunnel {
         if let codec = packets.codec {
             peers[Int(slot)].traffic.note(codec, plain, packets.wire)
         } else {
-            peers[Int(slot)].traffic.noteBundle(chain.found.count, plain, packets.wire)
+            peers[Int(slot)].traffic.noteBundle(count, plain, packets.wire)
         }
         noteDataReceived(slot, at: now)
     }

@@ -71,6 +71,7 @@ extension Tunnel {
         jobs.append(.removePeer(peers[Int(slot)].id))
         peers[Int(slot)].isAlive = false
         peers[Int(slot)].staged = StagedPackets()
+        gathering.removeAll(for: slot)
         freeSlots.append(slot)
     }
 

@@ -64,6 +64,30 @@ final class Link {
         settle(end)
     }
 
+    /// Hands packets to an end as its device would in one drain.
+    func send(together packets: [[UInt8]], from end: End) {
+        for packet in packets {
+            let bytes = unsafe packet.span.bytes
+            end.tunnel.handlePacket(bytes, at: now(at: end))
+            if !end.tunnel.outbox.hasRoom { carry(from: end) }
+        }
+        settle(end)
+    }
+
+    /// The same with frames: a virtio header, then a packet or a super-segment.
+    func send(frames: [[UInt8]], from end: End) {
+        for frame in frames {
+            var buffer = frame
+            do {
+                var span = buffer.mutableSpan
+                var bytes = unsafe span.mutableBytes
+                end.tunnel.handleFrame(&bytes, at: now(at: end))
+            }
+            if !end.tunnel.outbox.hasRoom { carry(from: end) }
+        }
+        settle(end)
+    }
+
     /// Hands a datagram to an end at once, past the wire.
     func deliver(_ datagram: [UInt8], to end: End, from source: Endpoint, trafficClass: UInt8 = 0) {
         end.receive(datagram, from: Path(source), trafficClass: trafficClass, at: now(at: end))
@@ -78,8 +102,14 @@ final class Link {
 
     /// Does the work that waits at an end, and puts what comes out on the wire.
     func settle(_ end: End) {
-        while end.tunnel.sendGathered(at: now(at: end)) {}
+        while end.tunnel.sendGathered(at: now(at: end)) {
+            if !end.tunnel.outbox.hasRoom { carry(from: end) }
+        }
         end.work(at: now(at: end))
+        carry(from: end)
+    }
+
+    private func carry(from end: End) {
         for datagram in end.takeDatagrams() {
             let sighting = Sighting(
                 at: instant, from: end.endpoint, to: datagram.to, bytes: datagram.bytes,

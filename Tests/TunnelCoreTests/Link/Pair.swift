@@ -84,6 +84,25 @@ struct Pair {
         forget()
     }
 
+    /// Delivers a payload from alice to bob that her own gateway would perhaps never send; the reasons for which bob dropped
+    /// something then.
+    @discardableResult
+    func deliver(
+        _ payload: [UInt8], on suite: CipherSuite = .chacha20poly1305, trafficClass: UInt8 = 0
+    ) -> [DropReason] {
+        let before = drops
+        guard let datagram = alice.seal(payload, to: bob, on: suite) else { return [.unknownIndex] }
+        link.deliver(datagram, to: bob, from: alice.endpoint, trafficClass: trafficClass)
+        let after = drops
+        return DropReason.allCases.filter { after[$0.rawValue] != before[$0.rawValue] }
+    }
+
+    /// What bob has dropped, by reason.
+    var drops: [UInt64] {
+        let peer = bob.statistics(of: alice)?.drops
+        return DropReason.allCases.map { (peer?[$0] ?? 0) + bob.drops($0) }
+    }
+
     func forget() {
         link.sightings = []
         alice.received = []

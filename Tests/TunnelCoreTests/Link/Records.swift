@@ -23,6 +23,42 @@ func unitRecord(_ content: [UInt8], decoded: Int? = nil, parameter: UInt8 = 1) -
     record(0x11, parameter, little(UInt16(truncatingIfNeeded: decoded ?? content.count)) + deflated(content))
 }
 
+/// BUNDLE, FRAGMENT, REPORT and PING, which the sender takes.
+let recordsOption: [UInt8] = [4, 4, 0x12, 0x13, 0x14, 0x15]
+
+/// A BUNDLE of packets, each whole.
+func bundleRecord(_ packets: [[UInt8]]) -> [UInt8] { record(0x12, 0, packets.flatMap { [0] + $0 }) }
+
+/// A UNIT of deflate and layout 1 that holds packets, each whole.
+func membersRecord(_ packets: [[UInt8]]) -> [UInt8] { unitRecord(packets.flatMap { [0] + $0 }, parameter: 0x11) }
+
+/// The FRAGMENTs of a record.
+func fragmentRecords(_ whole: [UInt8], number: UInt16, count: Int) -> [[UInt8]] {
+    let step = (whole.count + count - 1) / count
+    return (0..<count).map { index in
+        let piece = whole[min(index * step, whole.count)..<min((index + 1) * step, whole.count)]
+        return fragmentRecord(number, size: whole.count, index, of: count, Array(piece))
+    }
+}
+
+/// A FRAGMENT with any fields.
+func fragmentRecord(_ number: UInt16, size: Int, _ index: Int, of count: Int, _ piece: [UInt8]) -> [UInt8] {
+    let fields = little(number) + little(UInt16(truncatingIfNeeded: size))
+    return record(0x13, 0, fields + [UInt8(truncatingIfNeeded: index), UInt8(truncatingIfNeeded: count)] + piece)
+}
+
+/// A REPORT about WireGuard's lane.
+func reportRecord(
+    highest: UInt64, recent: UInt64 = .max, datagrams: UInt64, bytes: UInt64, clock: UInt64, lane: UInt8 = 0
+) -> [UInt8] {
+    record(0x14, lane, [highest, recent, datagrams, bytes, clock].flatMap { little($0) })
+}
+
+/// A PING; parameter 1 is an answer.
+func pingRecord(_ parameter: UInt8, token: UInt64, padding: Int = 0) -> [UInt8] {
+    record(0x15, parameter, little(token) + [UInt8](repeating: 0x77, count: padding))
+}
+
 /// Raw deflate at level 9.
 func deflated(_ content: [UInt8]) -> [UInt8] {
     guard let deflater = unsafe czlib_deflater() else { return [] }

@@ -19,9 +19,14 @@ struct Sighting {
     var isKeepalive: Bool { payload?.isEmpty == true }
     var isHello: Bool { payload?.first == 0x10 }
     var isUnit: Bool { payload?.first == 0x11 }
+    var isBundle: Bool { payload?.first == 0x12 }
+    var isFragment: Bool { payload?.first == 0x13 }
+    var isReport: Bool { payload?.first == 0x14 }
+    /// A question or its answer.
+    var isPing: Bool { payload?.first == 0x15 }
     /// A plain IP packet.
     var isPlain: Bool { payload?.first.map { $0 >> 4 == 4 || $0 >> 4 == 6 } == true }
-    var isData: Bool { isPlain || isUnit }
+    var isData: Bool { isPlain || isUnit || isBundle || isFragment }
 
     /// A HELLO's flags.
     var seen: Bool { isHello && payload.map { $0[4] & 1 != 0 } == true }
@@ -40,6 +45,10 @@ struct Sighting {
         if isKeepalive { return "keepalive" }
         if isUnit { return "unit" }
         if isPlain { return "packet" }
+        if isBundle { return "bundle" }
+        if isFragment { return "fragment" }
+        if isReport { return "REPORT" }
+        if isPing { return payload?[1] == 0 ? "PING" : "PING answer" }
         guard isHello else { return "?" }
         return "HELLO" + (seen ? " seen" : "") + (asks ? " asks" : "")
     }
@@ -49,6 +58,8 @@ extension [Sighting] {
     var initiations: [Sighting] { filter(\.isInitiation) }
     var hellos: [Sighting] { filter(\.isHello) }
     var keepalives: [Sighting] { filter(\.isKeepalive) }
+    var reports: [Sighting] { filter(\.isReport) }
+    var pings: [Sighting] { filter(\.isPing) }
     var data: [Sighting] { filter(\.isData) }
     func sent(by end: End) -> [Sighting] { filter { $0.from == end.endpoint } }
     /// What each one was, in order.
