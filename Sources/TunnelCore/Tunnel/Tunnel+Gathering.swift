@@ -50,10 +50,18 @@ extension Tunnel {
         at now: Now
     ) {
         let shape = MemberShape(layout: PacketLayout(packet.bytes, header), segment: segment)
+        guard shape.layout.maySegment(packet.bytes, header, segment: segment) else {
+            // No member may be like that, but the packets that it stands for may.
+            guard var split = Split(packet.bytes, header, virtio) else { return drops.count(.notIP) }
+            while let range = split.nextPacket(in: &packet) {
+                gather(packet.bytes.extracting(range), header.resized(to: range.count), for: slot, at: now)
+            }
+            return
+        }
         let traffic = Traffic(packet.bytes, header)
         let isShared = peers[Int(slot)].compression.scope == .peer
         if !isShared, isGathered(packet.bytes, shape, header, traffic.hash, for: slot, at: now) { return }
-        guard shape.layout.maySegment(packet.bytes, header, segment: segment), takes(.bundle, slot),
+        guard takes(.bundle, slot),
             case .code(let codec, let flow) = attempt(packet.bytes, shape, traffic, for: slot)
         else {
             letPass(traffic.hash, for: slot, at: now)
@@ -96,7 +104,8 @@ extension Tunnel {
     ) -> Treatment {
         let flow = chain.flows.find(traffic.hash)
         let hello = sessions[peers[Int(slot)].current].hello
-        guard shape.segment > 0 || packet.byteCount <= hello.maximumUnit else { return .leave }
+        let smallest = shape.segment > 0 ? shape.layout.header + shape.segment : packet.byteCount
+        guard smallest <= hello.maximumUnit else { return .leave }
         if chain.flows.isPending(flow, hasPayload: packet.byteCount > shape.layout.header) {
             peers[Int(slot)].compression.judge(packet, shape.layout, of: traffic, flow, &chain.flows)
         }
