@@ -73,16 +73,18 @@ extension Tunnel {
         at now: Now
     ) {
         let shape = MemberShape(layout: PacketLayout(packet.bytes, header), segment: segment)
+        guard shape.layout.maySegment(packet.bytes, header, segment: segment) else {
+            // No member may be like that, but the packets that it stands for may.
+            guard var split = Split(packet.bytes, header, virtio) else { return drops.count(.notIP) }
+            while let range = split.nextPacket(in: &packet) {
+                gather(packet.bytes.extracting(range), header.resized(to: range.count), for: slot, at: now)
+            }
+            return
+        }
         let flow = chain.flows.find(packet.bytes, header, to: slot)
         let isShared = peers[Int(slot)].compression.scope == .peer
-        // What is no member must still not overtake its flow.
-        let isMember = shape.layout.maySegment(packet.bytes, header, segment: segment)
-        if isMember {
-            if !isShared, isGathered(packet.bytes, shape, header, flow.hash, for: slot, at: now) { return }
-        } else if let index = gathering.unit(of: flow.hash, for: slot) {
-            sendBatch(index, at: now)
-        }
-        guard isMember, takes(.bundle, slot),
+        if !isShared, isGathered(packet.bytes, shape, header, flow.hash, for: slot, at: now) { return }
+        guard takes(.bundle, slot),
             case .code(let codec) = attempt(packet.bytes, shape, header, flow, for: slot)
         else {
             letPass(flow.hash, for: slot, at: now)
