@@ -84,6 +84,50 @@ import Testing
         #expect(sizes[0] < sizes[1] && sizes[1] < sizes[2], "\(sizes)")
     }
 
+    @Test("a thread without time codes nothing by itself, and what it is told to")
+    func noTime() {
+        for (mode, hasUnits) in [(CompressionPolicy.Mode.auto, false), (.codec(.deflate), true)] {
+            let pair = Pair(CompressionPolicy(mode), CompressionPolicy(mode))
+            pair.connect()
+            var turns = 0
+            while pair.alice.tunnel.chain.governor.allowsCoding, turns < 1000 {
+                busyTurn(pair)
+                turns += 1
+            }
+            pair.forget()
+            pair.link.send(udp(1, 2, text(1000)), from: pair.alice)
+            #expect(pair.link.sightings.data.summary == [hasUnits ? "unit" : "packet"])
+            let busy = pair.alice.statistics(of: pair.bob)?.traffic.skipped[CompressionSkip.busy.rawValue]
+            #expect(turns < 1000 && busy == (hasUnits ? 0 : 1))
+        }
+    }
+
+    @Test("what is tried in vain counts once, so a thread that gets more through without compression rests")
+    func triedInVain() {
+        let pair = Pair(CompressionPolicy(.auto), CompressionPolicy(.auto))
+        pair.connect()
+        var noise = Noise(seed: 9)
+        var port: UInt16 = 10_000
+        var codingTurns = 0
+        for turn in 0..<900 {
+            busyTurn(pair)
+            let isCoding = pair.alice.tunnel.chain.governor.allowsCoding
+            if turn >= 400, isCoding { codingTurns += 1 }
+            // Too short to look random, and each a flow of its own.
+            for _ in 0..<(isCoding ? 4 : 6) {
+                port += 1
+                pair.link.send(udp(1, 2, noise.bytes(200), port: port), from: pair.alice)
+            }
+        }
+        #expect(codingTurns == 0)
+    }
+
+    /// A millisecond in which alice's thread does not sleep.
+    private func busyTurn(_ pair: Pair) {
+        pair.link.run(for: .milliseconds(1))
+        pair.alice.tunnel.beginTurn(at: pair.link.now(at: pair.alice), idle: Interval(nanoseconds: 0))
+    }
+
     /// Alice's reports of what she gets a second.
     private func tellBob(_ pair: Pair, bytesPerSecond: Int, from start: Int = 0, reports: Int = 12) {
         for index in start...start + reports {

@@ -104,6 +104,21 @@ import Testing
         try attack.expectAlive()
     }
 
+    @Test("an end that only wants another cipher has announced no records with packets, and drops them")
+    func notAnnounced() {
+        let pair = Pair(both: Pair.Options(cipher: .auto))
+        pair.connect()
+        let packets = [udp(1, 2, text(300)), udp(1, 2, text(200))]
+        let unit = membersRecord(packets)
+        for payload in [unitRecord(packets[0]), unit, bundleRecord(packets)]
+            + fragmentRecords(unit, number: 0, count: 2)
+        {
+            #expect(pair.deliver(payload) == [.record])
+        }
+        #expect(pair.deliver(pingRecord(0, token: 1)) == [])
+        #expect(pair.bob.received.isEmpty)
+    }
+
     @Test("a record inside a unit is never looked at as a record")
     func nested() throws {
         let attack = try Attack()

@@ -62,6 +62,7 @@ struct Chain: ~Copyable {
         guard pieces > 0 else { return 0 }
         if pieces == 1 {
             guard Self.wireSize(limits.padded(size)) < batch.wire else { return 0 }
+            governor.noteSent(batch.plain)
             return outbound(size, limits, batch.trafficClass, on: &lane, to: destination, into: &outbox) { payload in
                 payload.copy(unit.bytes(0..<size), to: 0)
                 return size
@@ -70,6 +71,7 @@ struct Chain: ~Copyable {
         var fragment = FragmentRecord(number: number, size: size, index: 0, count: pieces)
         let piece = FragmentRecord.headerSize + fragment.step
         guard Self.wireSize(limits.padded(piece)) * pieces < batch.wire else { return 0 }
+        governor.noteSent(batch.plain)
         number &+= 1
         var sent = 0
         for index in 0..<pieces {
@@ -153,7 +155,6 @@ struct Chain: ~Copyable {
         _ index: Int, of gathering: borrowing Gathering, with codec: Codec, _ effort: Effort
     ) -> Int {
         guard let batch = gathering[index] else { return 0 }
-        governor.noteSent(batch.plain)
         let most = min(batch.wire - Self.wireSize(0) - Limits.padding, Limits.unit)
         guard most > UnitRecord.headerSize else { return 0 }
         let space = UnitRecord.headerSize..<most
