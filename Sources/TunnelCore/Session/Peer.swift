@@ -14,9 +14,13 @@ struct Peer: ~Copyable {
     var compression: CompressionPolicy
     var cipher: CipherPolicy
     var presharedKey: PresharedKey?
+    /// The only sources of frames that are believed; `nil`: any.
+    var allowedMACs: Set<MACAddress>?
 
     // Where it is: the last address from which something authentic came.
     var path: Path?
+    /// Addresses that were learned at it.
+    var learned = 0
 
     // Its sessions, as slots of the slab, or -1.
     var current: Int32 = -1
@@ -56,6 +60,7 @@ struct Peer: ~Copyable {
         compression = configuration.compression
         cipher = configuration.cipher
         presharedKey = configuration.presharedKey
+        allowedMACs = configuration.allowedMACs.map { Set($0) }
         path = configuration.endpoint.map { Path($0) }
         cookies = CookieJar(publicKey)
     }
@@ -86,11 +91,13 @@ public struct PeerConfiguration: Sendable {
     public var persistentKeepalive: Interval?
     public var compression: CompressionPolicy
     public var cipher: CipherPolicy
+    /// The only sources of frames that are believed; `nil`: any.
+    public var allowedMACs: [MACAddress]?
 
     public init(
         presharedKey: PresharedKey? = nil, endpoint: Endpoint? = nil, allowedIPs: [Prefix] = [],
         persistentKeepalive: Interval? = nil, compression: CompressionPolicy = .off,
-        cipher: CipherPolicy = .chacha20poly1305
+        cipher: CipherPolicy = .chacha20poly1305, allowedMACs: [MACAddress]? = nil
     ) {
         self.presharedKey = presharedKey
         self.endpoint = endpoint
@@ -98,7 +105,16 @@ public struct PeerConfiguration: Sendable {
         self.persistentKeepalive = persistentKeepalive
         self.compression = compression
         self.cipher = cipher
+        self.allowedMACs = allowedMACs
     }
+}
+
+/// What a tunnel carries.
+public enum TunnelMode: Sendable, Equatable {
+    /// IP packets, by AllowedIPs.
+    case packets
+    /// Ethernet frames, by learned addresses. What came from a peer goes to another only through a hub.
+    case frames(isHub: Bool)
 }
 
 /// Bytes on both sides of the compress stage.

@@ -32,6 +32,10 @@ public struct PeerStatistics: Sendable {
     public let traffic: CompressionCounters
     /// How long the way there and back takes; `nil` if nobody has asked yet.
     public let roundTrip: Interval?
+    /// The peer has said that it takes no Ethernet frames, which is all that we have.
+    public let refusesEthernet: Bool
+    /// The Ethernet addresses that were learned at the peer.
+    public var addresses: [MACAddress] = []
     /// The part of the datagrams to the peer that got lost lately.
     public let loss: Double
     public let drops: DropCounters
@@ -76,6 +80,7 @@ extension Tunnel {
             compresses: mode.codes(forPeer: codecs),
             traffic: peers[Int(slot)].traffic,
             roundTrip: peers[Int(slot)].link.roundTrip,
+            refusesEthernet: false,
             loss: peers[Int(slot)].link.loss,
             drops: peers[Int(slot)].drops)
     }

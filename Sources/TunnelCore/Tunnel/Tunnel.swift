@@ -42,6 +42,8 @@ public struct Tunnel: ~Copyable {
     // What is between us.
     var chain: Chain
     var gathering = Gathering()
+    /// What it carries.
+    public let mode: TunnelMode
     let chachaImplementation: ChaChaImplementation
     /// This processor does AES-256-GCM well.
     let hasAES: Bool
@@ -69,8 +71,9 @@ public struct Tunnel: ~Copyable {
     /// A tunnel without key and peers; `randomness` is a seed in tests.
     public init(
         randomness: Randomness = .system, chacha: ChaChaImplementation = .libsodium,
-        hasAES: Bool = CipherSuite.hasAESInstructions
+        hasAES: Bool = CipherSuite.hasAESInstructions, mode: TunnelMode = .packets
     ) {
+        self.mode = mode
         var randomness = randomness
         let number = UInt64(randomness.number()) << 32 | UInt64(randomness.number())
         jitter = number | 1
@@ -135,6 +138,8 @@ public enum TunnelEvent: Sendable, Equatable {
     case handshakeFailed(HandshakeFailure, PublicKey?, Path?)
     /// A peer says what it decodes; the cipher is what data to it is sealed with from now on.
     case peerAnnounced(PublicKey, CodecSet, CipherSuite, version: UInt8)
+    /// A peer takes no Ethernet frames: nothing is sent to it.
+    case ethernetRefused(PublicKey)
     /// A peer can't do AES-256-GCM, which its configuration here demands: nothing is sent to it.
     case cipherRefused(PublicKey)
     /// A peer talks from somewhere else.
