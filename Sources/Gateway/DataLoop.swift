@@ -32,7 +32,7 @@ struct DataLoop: ~Copyable {
     private static let turn = 64
     private static let slotSize = 65_536
 
-    var tunnel = Tunnel(chacha: .fastest)
+    var tunnel: Tunnel
     let device: TunDevice
     var sockets: UDPSocketPair
     /// The mark on what the sockets send; 0 is none.
@@ -61,8 +61,9 @@ struct DataLoop: ~Copyable {
     private init(
         _ device: consuming TunDevice, _ sockets: consuming UDPSocketPair, _ epoll: consuming Epoll,
         _ timer: consuming TimerFD, _ signals: consuming SignalFD, _ commands: Mailbox<LoopCommand>,
-        _ results: Mailbox<HandshakeResult>, _ handshakes: WorkThread<HandshakeJob>
+        _ results: Mailbox<HandshakeResult>, _ handshakes: WorkThread<HandshakeJob>, _ mode: TunnelMode
     ) {
+        tunnel = Tunnel(chacha: .fastest, mode: mode)
         self.device = device
         tunnel.port = sockets.port
         self.sockets = sockets
@@ -77,7 +78,7 @@ struct DataLoop: ~Copyable {
     /// Takes over the device and the sockets and starts the handshake thread.
     static func make(
         _ device: consuming TunDevice, _ sockets: consuming UDPSocketPair, _ signals: consuming SignalFD,
-        _ commands: Mailbox<LoopCommand>
+        _ commands: Mailbox<LoopCommand>, _ mode: TunnelMode
     ) throws(SystemError) -> DataLoop {
         var epoll = try Epoll()
         let timer = try TimerFD()
@@ -95,7 +96,7 @@ struct DataLoop: ~Copyable {
         try epoll.add(signals.descriptor, token: Source.signals.rawValue)
         try epoll.add(commands.descriptor, token: Source.commands.rawValue)
         try epoll.add(results.descriptor, token: Source.results.rawValue)
-        return DataLoop(device, sockets, epoll, timer, signals, commands, results, handshakes)
+        return DataLoop(device, sockets, epoll, timer, signals, commands, results, handshakes, mode)
     }
 
     /// Closes the device, and with it the interface, and the sockets.
