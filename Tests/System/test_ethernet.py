@@ -146,6 +146,7 @@ def test_only_allowed_addresses_are_believed_and_a_reload_changes_them():
             assert exchanged(b, a, frames, source=STRANGER) == frames
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_addresses_of_one_peer_are_bounded_and_harm_nobody_else():
     with Offices(3) as lan, lan.tunnel() as gateways:
         a, b, c = lan
