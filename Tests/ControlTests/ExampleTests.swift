@@ -2,7 +2,12 @@ import Control
 import Testing
 
 @Suite struct ExampleTests {
-    @Test("the examples have nothing wrong", arguments: Self.examples)
+    @Test(
+        "the examples have nothing wrong",
+        arguments: [
+            "site-to-site-a", "site-to-site-b", "wireguard-only", "one-lan-a", "one-lan-b", "one-lan-hub",
+            "one-lan-branch",
+        ])
     func examples(name: String) throws {
         let path = "\(Self.root)/examples/\(name).conf"
         let text = try TextFile.read(path)
@@ -24,10 +29,6 @@ import Testing
         let page = try TextFile.read("\(Self.root)/docs/configuration.md")
         for key in Self.keys { #expect(page.contains("`\(key)`"), "\(key)") }
     }
-
-    private static let examples = [
-        "site-to-site-a", "site-to-site-b", "wireguard-only", "one-lan-a", "one-lan-b", "one-lan-hub", "one-lan-branch",
-    ]
 
     private static var root: String {
         #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" }
