@@ -150,6 +150,7 @@ struct DataLoop: ~Copyable {
 
     /// Sends, writes and passes on what the turn brought, and sets the timer.
     private mutating func finishTurn(at now: Now, _ events: inout EventLog) {
+        sendGathered(at: now)
         flush()
         while let job = tunnel.pollHandshake() {
             if !handshakes.post(job) { refused.handshakes += 1 }
@@ -166,11 +167,7 @@ struct DataLoop: ~Copyable {
     /// Reads frames until there are none or the turn is over, and sends what they were gathered to; false if the device is
     /// gone.
     private mutating func readDevice(at now: Now) -> Bool {
-        defer {
-            while tunnel.sendGathered(at: now) {
-                if !tunnel.outbox.hasRoom { send() }
-            }
-        }
+        defer { sendGathered(at: now) }
         for _ in 0..<Self.turn {
             let length = Self.readFrame(device, &frame, &tunnel, at: now)
             guard length > 0 else { return -length != EBADFD }
@@ -239,6 +236,13 @@ struct DataLoop: ~Copyable {
     }
 
     // MARK: Flush
+
+    /// Sends what a drain, or a hub, has gathered.
+    private mutating func sendGathered(at now: Now) {
+        while tunnel.sendGathered(at: now) {
+            if !tunnel.outbox.hasRoom { send() }
+        }
+    }
 
     mutating func flush() {
         write()

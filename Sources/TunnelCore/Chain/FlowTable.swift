@@ -70,6 +70,11 @@ struct FlowTable: ~Copyable {
         return find(hash)
     }
 
+    /// The entry for a frame's addresses and type.
+    mutating func find(ethernet frame: RawSpan) -> Flow {
+        find(Self.mix(Self.mix(seed ^ frame.little64(at: 0)) ^ frame.little64(at: 6)))
+    }
+
     /// The finalizer of MurmurHash3: every bit of the argument changes half of the result's.
     @inline(__always)
     private static func mix(_ value: UInt64) -> UInt64 {

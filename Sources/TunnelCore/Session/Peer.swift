@@ -4,6 +4,8 @@ public import Keys
 /// All that the data thread knows of one peer, in groups by who changes it.
 struct Peer: ~Copyable {
     // Fixed for its life.
+    /// Ethernet frames go to it, not packets.
+    let carriesFrames: Bool
     let id: PeerID
     let publicKey: PublicKey
 
@@ -19,8 +21,6 @@ struct Peer: ~Copyable {
 
     // Where it is: the last address from which something authentic came.
     var path: Path?
-    /// Addresses that were learned at it.
-    var learned = 0
 
     // Its sessions, as slots of the slab, or -1.
     var current: Int32 = -1
@@ -53,7 +53,8 @@ struct Peer: ~Copyable {
     var drops = DropCounters()
     var traffic = CompressionCounters()
 
-    init(_ id: PeerID, _ publicKey: PublicKey, _ configuration: PeerConfiguration) {
+    init(_ id: PeerID, _ publicKey: PublicKey, _ configuration: PeerConfiguration, carriesFrames: Bool) {
+        self.carriesFrames = carriesFrames
         self.id = id
         self.publicKey = publicKey
         persistentKeepalive = configuration.persistentKeepalive
@@ -67,7 +68,8 @@ struct Peer: ~Copyable {
 
     /// What HELLO says that we take; `nil` if the configuration asks for no more than WireGuard, and no HELLO is sent.
     @inline(__always) var announced: Announcement? {
-        if compression.mode != .off { return Announcement(codecs: .all, records: .all) }
+        if carriesFrames { return Announcement(codecs: compression.announced, records: .frames) }
+        if compression.mode != .off { return Announcement(codecs: .all, records: .packets) }
         return cipher == .chacha20poly1305 ? nil : Announcement(codecs: [], records: [.init(.report), .init(.ping)])
     }
 }

@@ -38,6 +38,9 @@ public struct Tunnel: ~Copyable {
     var slots: [PublicKey: Int32] = [:]
     public internal(set) var allowedIPs = AllowedIPs()
     var nextGeneration: UInt32 = 0
+    /// Where Ethernet addresses are.
+    var addresses: MACTable
+    var flooding = Tunnel.floods
 
     // What is between us.
     var chain: Chain
@@ -77,7 +80,8 @@ public struct Tunnel: ~Copyable {
         var randomness = randomness
         let number = UInt64(randomness.number()) << 32 | UInt64(randomness.number())
         jitter = number | 1
-        chain = Chain(seed: number)
+        chain = Chain(seed: number, carriesFrames: mode != .packets)
+        addresses = MACTable(seed: number, isUsed: mode != .packets)
         self.randomness = randomness
         chachaImplementation = chacha
         self.hasAES = hasAES
