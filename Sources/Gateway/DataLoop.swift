@@ -251,6 +251,8 @@ struct DataLoop: ~Copyable {
 
     /// Writes the inbox to the device.
     private mutating func write() {
+        // What was decoded takes room, even if none of it is for the device.
+        defer { tunnel.inbox.clear() }
         guard tunnel.inbox.count > 0 else { return }
         tunnel.inbox.finish()
         for index in 0..<tunnel.inbox.count {
@@ -260,7 +262,6 @@ struct DataLoop: ~Copyable {
             }
             if result < 0 { noteRefused(tunnel.inbox[index], errno: Int32(-result)) }
         }
-        tunnel.inbox.clear()
     }
 
     /// The device did not take a frame. Some kernels refuse merged ones (6.6.44, early 6.10): then nothing is merged
