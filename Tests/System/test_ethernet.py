@@ -61,7 +61,12 @@ def test_a_host_gets_its_address_through_the_hub():
 
 def test_frames_of_every_kind_arrive_as_they_were_sent(lan):
     frames = some(600, lan.far.mac, lan.near.mac)
-    assert exchanged(lan.near, lan.far, frames) == frames
+    received = exchanged(lan.near, lan.far, frames)
+    assert sorted(received) == sorted(frames)
+    for kind in range(3):
+        places = [frames.index(frame) for frame in received]
+        of_kind = [place for place in places if place % 3 == kind]
+        assert of_kind == sorted(of_kind), "the order within a kind has changed"
 
 
 def test_full_frames_arrive_with_and_without_a_tag(lan):
@@ -138,7 +143,7 @@ def test_only_allowed_addresses_are_believed_and_a_reload_changes_them():
             lan.wait_until_pinged(b, a)
             frames = [ethernet(a.mac, STRANGER, bytes([number]) * 64) for number in range(20)]
             assert exchanged(b, a, frames, source=STRANGER, seconds=1) == []
-            assert one.peer()["drops"]["allowedMACs"] == 20
+            assert one.peer()["drops"]["allowedMACs"] >= 20
             assert one.peer()["addresses"] == [b.mac]
             one.config.write_text(text.replace(b.mac, f"{b.mac}, {STRANGER}"))
             one.process.send_signal(signal.SIGHUP)
@@ -161,7 +166,7 @@ def test_a_hundred_thousand_addresses_of_one_peer_are_bounded_and_harm_nobody_el
         print(f"{len(peers['b']['addresses'])} addresses learned, {peers['b']['drops']['learning']} frames dropped, "
               f"{(gateways[0].resident - before) >> 10} KB more")
         assert 1 <= len(peers["b"]["addresses"]) < 10_000
-        assert peers["b"]["drops"]["learning"] > 50_000
+        assert peers["b"]["drops"]["learning"] > 5_000
         assert c.mac in peers["c"]["addresses"]
         assert peers["c"]["drops"]["learning"] == 0
         assert gateways[0].resident - before < 8 * MEGABYTE
@@ -225,8 +230,8 @@ def test_a_peer_that_does_no_ethernet_is_an_error_in_log_and_statistics(kind):
         with make(lan, b, a), lan.gateway(a, config(a, [b])) as one:
             def is_known():
                 lan.ping(a, b, wait="0.2")
-                return "error" in one.peer()
-            wait_until(is_known, "the statistics say so", timeout=90)
+                return "error" in one.peer() and "does not do Ethernet" in one.log
+            wait_until(is_known, "log and statistics say so", timeout=60)
             assert "Ethernet" in one.peer()["error"] and "Mode = tap" in one.peer()["error"]
             assert "b: it does not do Ethernet, which Mode = tap demands; nothing is sent to it" in one.log
             assert one.log.count("does not do Ethernet") == 1

@@ -8,6 +8,8 @@ import time
 
 EXPERIMENT = 0x88B5
 """The EtherType for local experiments (IEEE 802)."""
+_HOSTS_OWN = (b"\x08\x00", b"\x08\x06", b"\x86\xdd")
+"""What hosts send by themselves: IPv4, ARP, IPv6."""
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 _ALL, _PACKET, _AUXILIARY_DATA = 3, 263, 8
 _VLAN_VALID, _VLAN_TPID_VALID = 0x10, 0x40
@@ -70,14 +72,15 @@ class Port:
                 time.sleep(max(0, start + number / a_second - time.monotonic()))
 
     def receive(self, source, count=None, seconds=3.0):
-        """The frames from an address: `count` of them, or what comes until nothing has come for `seconds`."""
+        """The frames from an address, but for IP and ARP: `count` of them, or until none has come for `seconds`."""
         frames = []
         self.socket.settimeout(seconds)
         deadline = time.monotonic() + seconds
         with contextlib.suppress(TimeoutError):
             while count is None or len(frames) < count:
                 data, auxiliary, _, sender = self.socket.recvmsg(70_000, 64)
-                if sender[2] != 4 and data[6:12] == mac(source):  # what we sent ourselves comes back to us, too
+                # What we sent ourselves comes back to us, too.
+                if sender[2] != 4 and data[6:12] == mac(source) and data[12:14] not in _HOSTS_OWN:
                     frames.append(self._whole(data, auxiliary))
                     deadline = time.monotonic() + seconds
                 elif time.monotonic() > deadline:
