@@ -13,8 +13,12 @@ extension Daemon {
         guard let (new, key) = readAgain(old.file) else {
             return log.error("reload: \(old.file) has errors, nothing was changed")
         }
+        guard new.interface.mode == old.interface.mode else {
+            return log.error("reload: Mode takes a restart, nothing was changed")
+        }
         if Self.needsRestart(old.interface, new.interface) {
-            log.warning("reload: Address, ListenPort, FwMark, MTU, Table, DNS, Offload and hooks take a restart")
+            log.warning(
+                "reload: Address, ListenPort, FwMark, MTU, Table, DNS, Offload, Bridge, Hub and hooks take a restart")
         }
         var applied = old
         applied.interface.privateKey = new.interface.privateKey
@@ -62,7 +66,8 @@ extension Daemon {
         old.addresses != new.addresses || old.listenPort != new.listenPort || old.fwmark != new.fwmark
             || old.mtu != new.mtu || old.table != new.table || old.dnsServers != new.dnsServers
             || old.dnsSearch != new.dnsSearch || old.offloads != new.offloads || old.preUp != new.preUp
-            || old.postUp != new.postUp || old.preDown != new.preDown || old.postDown != new.postDown
+            || old.bridge != new.bridge || old.isHub != new.isHub || old.postUp != new.postUp
+            || old.preDown != new.preDown || old.postDown != new.postDown
     }
 }
 
@@ -74,5 +79,6 @@ extension Configuration.Peer {
             && persistentKeepalive == other.persistentKeepalive && compression == other.compression
             && compressionScope == other.compressionScope && compressionSkip == other.compressionSkip
             && compressionOnly == other.compressionOnly && cipher == other.cipher
+            && allowedMACs == other.allowedMACs
     }
 }

@@ -23,7 +23,7 @@ extension Daemon {
         let hooks = Hooks(interface.name, log)
         try hooks.run(interface.preUp, "PreUp")
         let plan = RoutingPlan(configuration)
-        let device = try Self.makeDevice(interface.name)
+        let device = try Self.makeDevice(interface.name, interface.mode == .tap ? .tap : .tun)
         let sockets = try Self.openSockets(configuration, mark: plan.mark)
         let uapiSocket = try UAPIServer.open(interface.name)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -69,15 +69,19 @@ extension Daemon {
         _ configuration: Configuration, _ plan: RoutingPlan, _ index: UInt32
     ) throws(Failure) -> Int {
         let endpoints = configuration.peers.compactMap { $0.endpoint?.numeric }
+        let isEthernet = configuration.interface.mode == .tap
+        var bridge: Bridge?
+        if let name = configuration.interface.bridge { bridge = try Bridge(name, file: configuration.file) }
         do throws(SystemError) {
             var network = try Network(index: index, plan)
-            let mtu = configuration.interface.mtu ?? network.derivedMTU(for: endpoints)
+            let mtu = configuration.interface.mtu ?? (isEthernet ? 1500 : network.derivedMTU(for: endpoints))
             do throws(SystemError) {
-                try network.make(configuration.interface, mtu: mtu)
+                try network.make(configuration.interface, mtu: mtu, bridge)
             } catch {
                 network.undo()
                 throw error
             }
+            if isEthernet { reportSizes(mtu: mtu, packet: network.derivedMTU(for: endpoints), bridge) }
             store(network)
             return mtu
         } catch {
@@ -100,16 +104,17 @@ extension Daemon {
     func makeLoop(
         _ device: consuming TunDevice, _ sockets: consuming UDPSocketPair, _ signals: consuming SignalFD
     ) throws(Failure) -> DataLoop {
+        let mode = configuration.withLock { $0.interface.tunnelMode }
         do throws(SystemError) {
-            return try DataLoop.make(device, sockets, signals, commands)
+            return try DataLoop.make(device, sockets, signals, commands, mode)
         } catch {
             throw Failure(.unavailable, error)
         }
     }
 
-    static func makeDevice(_ name: InterfaceName) throws(Failure) -> TunDevice {
+    static func makeDevice(_ name: InterfaceName, _ kind: TunDevice.Kind) throws(Failure) -> TunDevice {
         do throws(SystemError) {
-            return try TunDevice(name: name.description, kind: .tun)
+            return try TunDevice(name: name.description, kind: kind)
         } catch {
             switch error.number {
             case EPERM, EACCES:

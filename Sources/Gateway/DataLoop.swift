@@ -32,7 +32,7 @@ struct DataLoop: ~Copyable {
     private static let turn = 64
     private static let slotSize = 65_536
 
-    var tunnel = Tunnel(chacha: .fastest)
+    var tunnel: Tunnel
     let device: TunDevice
     var sockets: UDPSocketPair
     /// The mark on what the sockets send; 0 is none.
@@ -61,8 +61,9 @@ struct DataLoop: ~Copyable {
     private init(
         _ device: consuming TunDevice, _ sockets: consuming UDPSocketPair, _ epoll: consuming Epoll,
         _ timer: consuming TimerFD, _ signals: consuming SignalFD, _ commands: Mailbox<LoopCommand>,
-        _ results: Mailbox<HandshakeResult>, _ handshakes: WorkThread<HandshakeJob>
+        _ results: Mailbox<HandshakeResult>, _ handshakes: WorkThread<HandshakeJob>, _ mode: TunnelMode
     ) {
+        tunnel = Tunnel(chacha: .fastest, mode: mode)
         self.device = device
         tunnel.port = sockets.port
         self.sockets = sockets
@@ -77,7 +78,7 @@ struct DataLoop: ~Copyable {
     /// Takes over the device and the sockets and starts the handshake thread.
     static func make(
         _ device: consuming TunDevice, _ sockets: consuming UDPSocketPair, _ signals: consuming SignalFD,
-        _ commands: Mailbox<LoopCommand>
+        _ commands: Mailbox<LoopCommand>, _ mode: TunnelMode
     ) throws(SystemError) -> DataLoop {
         var epoll = try Epoll()
         let timer = try TimerFD()
@@ -95,7 +96,7 @@ struct DataLoop: ~Copyable {
         try epoll.add(signals.descriptor, token: Source.signals.rawValue)
         try epoll.add(commands.descriptor, token: Source.commands.rawValue)
         try epoll.add(results.descriptor, token: Source.results.rawValue)
-        return DataLoop(device, sockets, epoll, timer, signals, commands, results, handshakes)
+        return DataLoop(device, sockets, epoll, timer, signals, commands, results, handshakes, mode)
     }
 
     /// Closes the device, and with it the interface, and the sockets.
@@ -149,6 +150,7 @@ struct DataLoop: ~Copyable {
 
     /// Sends, writes and passes on what the turn brought, and sets the timer.
     private mutating func finishTurn(at now: Now, _ events: inout EventLog) {
+        sendGathered(at: now)
         flush()
         while let job = tunnel.pollHandshake() {
             if !handshakes.post(job) { refused.handshakes += 1 }
@@ -165,11 +167,7 @@ struct DataLoop: ~Copyable {
     /// Reads frames until there are none or the turn is over, and sends what they were gathered to; false if the device is
     /// gone.
     private mutating func readDevice(at now: Now) -> Bool {
-        defer {
-            while tunnel.sendGathered(at: now) {
-                if !tunnel.outbox.hasRoom { send() }
-            }
-        }
+        defer { sendGathered(at: now) }
         for _ in 0..<Self.turn {
             let length = Self.readFrame(device, &frame, &tunnel, at: now)
             guard length > 0 else { return -length != EBADFD }
@@ -239,6 +237,13 @@ struct DataLoop: ~Copyable {
 
     // MARK: Flush
 
+    /// Sends what a drain, or a hub, has gathered.
+    private mutating func sendGathered(at now: Now) {
+        while tunnel.sendGathered(at: now) {
+            if !tunnel.outbox.hasRoom { send() }
+        }
+    }
+
     mutating func flush() {
         write()
         send()
@@ -246,6 +251,8 @@ struct DataLoop: ~Copyable {
 
     /// Writes the inbox to the device.
     private mutating func write() {
+        // What was decoded takes room, even if none of it is for the device.
+        defer { tunnel.inbox.clear() }
         guard tunnel.inbox.count > 0 else { return }
         tunnel.inbox.finish()
         for index in 0..<tunnel.inbox.count {
@@ -255,7 +262,6 @@ struct DataLoop: ~Copyable {
             }
             if result < 0 { noteRefused(tunnel.inbox[index], errno: Int32(-result)) }
         }
-        tunnel.inbox.clear()
     }
 
     /// The device did not take a frame. Some kernels refuse merged ones (6.6.44, early 6.10): then nothing is merged

@@ -45,6 +45,9 @@ struct EventLog: ~Copyable {
             log.error(
                 "\(daemon.name(of: key)): it does not do AES-256-GCM, which Cipher = aes256gcm demands; "
                     + "nothing is sent to it")
+        case .ethernetRefused(let key):
+            log.error(
+                "\(daemon.name(of: key)): it does not do Ethernet, which Mode = tap demands; nothing is sent to it")
         case .roamed(let key, let path):
             log.info("\(daemon.name(of: key)): now at \(path.remote)")
         case .wiped(let key):

@@ -15,18 +15,21 @@ extension Daemon {
             listenPort: listenPort.load(ordering: .relaxed),
             fwmark: mark.load(ordering: .relaxed),
             uptimeSeconds: uptime,
-            peers: tunnel.peers.map { Self.describe($0, peers[$0.publicKey]) },
+            peers: tunnel.peers.map {
+                Self.describe($0, peers[$0.publicKey], isEthernet: configuration.interface.mode == .tap)
+            },
             drops: InterfaceDrops(tunnel.drops, refused.withLock { $0 }))
     }
 
     private static func describe(
-        _ peer: TunnelCore.PeerStatistics, _ configuration: Configuration.Peer?
+        _ peer: TunnelCore.PeerStatistics, _ configuration: Configuration.Peer?, isEthernet: Bool
     ) -> Control.PeerStatistics {
         Control.PeerStatistics(
             publicKey: peer.publicKey.description,
             name: configuration?.name,
             endpoint: peer.endpoint?.description,
             allowedIPs: peer.allowedIPs.map(\.description),
+            addresses: isEthernet ? peer.addresses.map(\.description) : nil,
             presharedKey: peer.hasPresharedKey,
             persistentKeepalive: UInt16(clamping: (peer.persistentKeepalive?.nanoseconds ?? 0) / 1_000_000_000),
             latestHandshake: peer.lastHandshake?.seconds ?? 0,
@@ -37,7 +40,12 @@ extension Daemon {
             lossPermille: UInt32((peer.loss * 1000).rounded()),
             compression: describe(peer.traffic, peer.compression.name, isActive: peer.compresses),
             drops: PeerDrops(peer.drops),
-            error: peer.refusesCipher ? "the peer does not do AES-256-GCM, which Cipher = aes256gcm demands" : nil)
+            error: error(of: peer))
+    }
+
+    private static func error(of peer: TunnelCore.PeerStatistics) -> String? {
+        if peer.refusesEthernet { return "the peer does not do Ethernet, which Mode = tap demands" }
+        return peer.refusesCipher ? "the peer does not do AES-256-GCM, which Cipher = aes256gcm demands" : nil
     }
 
     private static func describe(
@@ -85,6 +93,11 @@ extension PeerDrops {
         noSession = drops[.staged]
         noEndpoint = drops[.noEndpoint]
         loop = drops[.loop]
+        frame = drops[.frame]
+        allowedMACs = drops[.allowedMACs]
+        learning = drops[.learning]
+        storm = drops[.storm]
+        noEthernet = drops[.noEthernet]
     }
 }
 
@@ -102,5 +115,7 @@ extension InterfaceDrops {
         kernelReceive = refused.received
         send = refused.datagrams
         device = refused.frames
+        frame = drops[.frame]
+        storm = drops[.storm]
     }
 }

@@ -17,8 +17,13 @@ extension Configuration.Peer {
                 scope: compressionScope == .peer ? .peer : .flow,
                 skip: compressionSkip.map { TrafficRules($0.map(\.rule)) },
                 only: compressionOnly.map { TrafficRules($0.map(\.rule)) }),
-            cipher: cipher.policy)
+            cipher: cipher.policy,
+            allowedMACs: allowedMACs)
     }
+}
+
+extension Configuration.Interface {
+    var tunnelMode: TunnelMode { mode == .tap ? .frames(isHub: isHub) : .packets }
 }
 
 extension Configuration.Cipher {

@@ -39,11 +39,23 @@ public enum DropReason: Int, CaseIterable, Sendable {
     case noEndpoint
     /// One of our own datagrams to the peer, which the device brought back: the peer's endpoint is routed into the tunnel.
     case loop
+
+    // Ethernet alone.
+    /// Too short or too long for a frame.
+    case frame
+    /// A frame whose source the operator does not allow to the peer.
+    case allowedMACs
+    /// A frame whose source appears at several peers in turn, or at one that has as many as it may.
+    case learning
+    /// A frame for everybody beyond the rate for that.
+    case storm
+    /// A frame for a peer that has said that it takes none.
+    case noEthernet
 }
 
 /// A count for each reason.
 public struct DropCounters: Sendable {
-    private var counts = InlineArray<18, UInt64>(repeating: 0)
+    private var counts = InlineArray<23, UInt64>(repeating: 0)
 
     public init() {
         assert(DropReason.allCases.count == counts.count)

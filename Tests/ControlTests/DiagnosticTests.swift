@@ -33,10 +33,13 @@ import Testing
                 #"DNS has an item that is neither address nor domain "10.0.0.256": "#
                     + "write a server's address, as in 10.1.0.53, or a search domain"
             ),
-            ("Mode = tap", #"not in this version "Mode = tap": use tun, or remove the line"#),
-            ("Mode = tub", #"Mode has no such value "tub": write tun"#),
-            ("Bridge = br0", #"not in this version "Bridge = br0": remove the line; it belongs to Mode = tap"#),
-            ("Hub = true", #"not in this version "Hub = true": remove the line; it belongs to Mode = tap"#),
+            ("Mode = tub", #"Mode has no such value "tub": write tun or tap"#),
+            (
+                "Bridge = br0",
+                #"key of an Ethernet tunnel "Bridge": write Mode = tap in [Interface], or remove the line"#
+            ),
+            ("Hub = on", #"key of an Ethernet tunnel "Hub": write Mode = tap in [Interface], or remove the line"#),
+            ("Hub = 1", #"Hub is neither on nor off "1": write true or false"#),
             (
                 "Offload = tun-gso",
                 #"Offload has an unknown item "tun-gso": write auto, off or some of tun-tso tun-gro udp-gso udp-gro"#
@@ -94,7 +97,10 @@ import Testing
             ("Cipher = aes", #"Cipher has no such value "aes": write chacha20poly1305, auto or aes256gcm"#),
             ("Rate = 20mbit", #"not in this version "Rate = 20mbit": use off, or remove the line"#),
             ("HistoryMemory = 2M", #"not in this version "HistoryMemory = 2M": use 0, or remove the line"#),
-            ("AllowedMACs = x", #"not in this version "AllowedMACs = x": remove the line; it belongs to Mode = tap"#),
+            (
+                "AllowedMACs = 52:54:00:00:00:01",
+                #"key of an Ethernet tunnel "AllowedMACs": write Mode = tap in [Interface], or remove the line"#
+            ),
             ("MTU = 1400", #"key in the wrong section "MTU": move it to [Interface]"#),
         ])
     func peerLine(line: String, message: String) {

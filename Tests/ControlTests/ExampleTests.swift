@@ -2,7 +2,12 @@ import Control
 import Testing
 
 @Suite struct ExampleTests {
-    @Test("the examples have nothing wrong", arguments: ["site-to-site-a", "site-to-site-b", "wireguard-only"])
+    @Test(
+        "the examples have nothing wrong",
+        arguments: [
+            "site-to-site-a", "site-to-site-b", "wireguard-only", "one-lan-a", "one-lan-b", "one-lan-hub",
+            "one-lan-branch",
+        ])
     func examples(name: String) throws {
         let path = "\(Self.root)/examples/\(name).conf"
         let text = try TextFile.read(path)

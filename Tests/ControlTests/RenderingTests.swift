@@ -76,6 +76,23 @@ import Testing
                 """)
     }
 
+    @Test("of an Ethernet tunnel the addresses that were learned are said")
+    func addresses() {
+        var statistics = Sample.idle
+        let learned = (1...5).map { "52:54:00:00:00:0\($0)" }
+        statistics.peers[0].addresses = learned
+        statistics.peers[0].drops.storm = 7
+        statistics.peers[1].addresses = []
+        let stats = StatisticsText.render([statistics], now: 0)
+        #expect(stats.contains("  addresses    5: \(learned.prefix(4).joined(separator: ", ")), …\n"))
+        #expect(stats.contains("  addresses    none yet\n"))
+        #expect(stats.contains("  drops        storm 7\n"))
+        let show = ShowText.render([statistics], now: 0)
+        #expect(show.contains("  addresses: \(learned.joined(separator: ", "))\n"))
+        #expect(show.contains("  addresses: (none)\n"))
+        #expect(!show.contains("allowed ips"))
+    }
+
     @Test("stats of a peer that was never heard says so without numbers it doesn't have")
     func idle() {
         let text = StatisticsText.render([Sample.idle], now: 0)

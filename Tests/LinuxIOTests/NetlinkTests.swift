@@ -24,6 +24,16 @@ extension LinuxIOTests {
             }
         }
 
+        @Test func theKindOfAnInterfaceIsTold() {
+            inOwnNamespace { found in
+                var netlink = try Netlink()
+                let tun = try TunDevice(name: "nlkind", kind: .tap)
+                found.expect(try netlink.kind(ofLink: tun.name), is: "tun", "kind of a TAP device")
+                found.expect(try netlink.kind(ofLink: "lo"), is: nil, "kind of loopback")
+                found.expect(try netlink.kind(ofLink: "absent"), is: nil, "kind of nothing")
+            }
+        }
+
         @Test func anAddressBringsTheRouteToItsNetworkAndIsTakenOnce() {
             inOwnNamespace { found in
                 var netlink = try Netlink()

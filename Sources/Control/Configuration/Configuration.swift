@@ -29,7 +29,7 @@ extension Configuration {
         public var dnsServers: [IPAddress] = []
         /// Search domains: what stands in `DNS` and is no address.
         public var dnsSearch: [String] = []
-        /// `nil` derives it from the path.
+        /// `nil` derives it from the path; a TAP has 1500.
         public var mtu: Int?
         public var table: RoutingTable = .auto
         /// Shell text in the order of the file; `%i` stands for the interface's name and is not yet replaced.
@@ -39,6 +39,10 @@ extension Configuration {
         public var postDown: [String] = []
         public var savesConfiguration = false
         public var mode: Mode = .tun
+        /// The bridge that a TAP interface joins; it must be there.
+        public var bridge: InterfaceName?
+        /// With `Mode = tap`: what came from a peer goes to other peers as well.
+        public var isHub = false
         /// Those that may be used; each is still probed.
         public var offloads = Set(Offload.allCases)
         /// Where metrics are served over TCP; `nil` is off.
@@ -79,6 +83,8 @@ extension Configuration {
         /// What alone is compressed; `nil` is everything that isn't skipped.
         public var compressionOnly: [TrafficSelector]?
         public var cipher: Cipher = .chacha20poly1305
+        /// With `Mode = tap`: the only sources of frames that are believed; `nil` is any.
+        public var allowedMACs: [MACAddress]?
 
         public init(publicKey: PublicKey) { self.publicKey = publicKey }
 

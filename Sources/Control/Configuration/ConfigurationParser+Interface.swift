@@ -92,6 +92,11 @@ extension ConfigurationParser {
                 try ConfigurationValue.choice(text, of: .mode)
             }
             interface.mode = mode ?? interface.mode
+        case .bridge:
+            interface.bridge = value(entry.line) { () throws(Rejection) in try ConfigurationValue.bridge(text) }
+        case .hub:
+            let isHub = value(entry.line) { () throws(Rejection) in try ConfigurationValue.onOff(text, of: .hub) }
+            interface.isHub = isHub ?? false
         case .offload:
             let offloads = value(entry.line) { () throws(Rejection) in try ConfigurationValue.offloads(text) }
             interface.offloads = offloads ?? interface.offloads

@@ -54,6 +54,11 @@ extension ConfigurationParser {
                 try ConfigurationValue.choice(text, of: .cipher)
             }
             peer.cipher = choice ?? peer.cipher
+        case .allowedMACs:
+            let addresses = value(entry.line) { () throws(Rejection) in try ConfigurationValue.macAddresses(text) }
+            var all = peer.allowedMACs ?? []
+            for address in addresses ?? [] where !all.contains(address) { all.append(address) }
+            peer.allowedMACs = all
         default: break  // the public key is read before; what isn't built yet has no place here
         }
     }
@@ -96,6 +101,7 @@ extension ConfigurationParser {
             names[name] = names[name] ?? section
         }
         compareAllowedIPs(sections)
+        compareMode(sections)
     }
 
     private mutating func compareAllowedIPs(_ sections: [Section]) {

@@ -36,6 +36,8 @@ extension Configuration.Interface {
         for command in postDown { lines.add(.postDown, command) }
         if savesConfiguration { lines.add(.saveConfig, "true") }
         if mode != .tun { lines.add(ours: .mode, mode.rawValue) }
+        if let bridge { lines.add(ours: .bridge, "\(bridge)") }
+        if isHub { lines.add(ours: .hub, "true") }
         if offloads.count < Configuration.Offload.allCases.count {
             let kept = Configuration.Offload.allCases.filter { offloads.contains($0) }.map(\.rawValue)
             lines.add(ours: .offload, kept.isEmpty ? "off" : kept.joined(separator: " "))
@@ -65,6 +67,9 @@ extension Configuration.Peer {
             lines.add(ours: .compressionOnly, compressionOnly.map(\.description).joined(separator: ", "))
         }
         if cipher != .chacha20poly1305 { lines.add(ours: .cipher, cipher.rawValue) }
+        if let allowedMACs {
+            lines.add(ours: .allowedMACs, allowedMACs.map(\.description).joined(separator: ", "))
+        }
         return lines
     }
 }

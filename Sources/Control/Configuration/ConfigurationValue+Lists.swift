@@ -25,6 +25,19 @@ extension ConfigurationValue {
         return prefixes
     }
 
+    static func macAddresses(_ text: String) throws(Rejection) -> [MACAddress] {
+        var addresses: [MACAddress] = []
+        for item in wordList(text) {
+            guard let address = MACAddress(item), !address.isGroup else {
+                throw Rejection(
+                    text: item, message: "AllowedMACs has an item that is no station's Ethernet address",
+                    cure: "write six bytes in hexadecimal, as in 52:54:00:12:34:56, the first of them even")
+            }
+            addresses.append(address)
+        }
+        return addresses
+    }
+
     static func addresses(_ text: String) throws(Rejection) -> [InterfaceAddress] {
         var addresses: [InterfaceAddress] = []
         for item in wordList(text) {

@@ -61,6 +61,24 @@ enum ConfigurationValue {
         }
     }
 
+    static func onOff(_ text: String, of key: ConfigurationKey) throws(Rejection) -> Bool {
+        switch text.lowercased() {
+        case "true", "on": return true
+        case "false", "off": return false
+        default:
+            throw Rejection(text: text, message: "\(key.rawValue) is neither on nor off", cure: "write true or false")
+        }
+    }
+
+    static func bridge(_ text: String) throws(Rejection) -> InterfaceName {
+        guard let name = InterfaceName(text) else {
+            throw Rejection(
+                text: text, message: "Bridge is no interface name",
+                cure: "write the name of a bridge that is there, as in br0")
+        }
+        return name
+    }
+
     /// `nil` is off.
     static func keepalive(_ text: String) throws(Rejection) -> Duration? {
         if text.lowercased() == "off" { return nil }

@@ -14,10 +14,6 @@ struct UnbuiltFeature {
     }
 
     static let all: [UnbuiltFeature] = [
-        .init(key: .mode, condition: .values(["tap"]), cure: "use tun, or remove the line"),
-        .init(key: .bridge, condition: .allBut([]), cure: "remove the line; it belongs to Mode = tap"),
-        .init(key: .hub, condition: .allBut(["false", "off"]), cure: "remove the line; it belongs to Mode = tap"),
-        .init(key: .allowedMACs, condition: .allBut([]), cure: "remove the line; it belongs to Mode = tap"),
         .init(key: .rate, condition: .allBut(["off"]), cure: "use off, or remove the line"),
         .init(key: .historyMemory, condition: .allBut(["0"]), cure: "use 0, or remove the line"),
         .init(key: .metricsListen, condition: .allBut(["off"]), cure: "use off, or remove the line"),

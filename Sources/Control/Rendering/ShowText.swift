@@ -1,4 +1,5 @@
-/// `gatewayctl show`: to the byte what `wg show` prints for the same interface.
+/// `gatewayctl show`: to the byte what `wg show` prints for the same interface; of an Ethernet tunnel the addresses that
+/// were learned in the place of AllowedIPs, which it has none of.
 public enum ShowText {
     /// - Parameter now: seconds since 1970.
     public static func render(_ interfaces: [InterfaceStatistics], now: Int64, ink: Ink = .none) -> String {
@@ -30,7 +31,11 @@ public enum ShowText {
         let prefixes = peer.allowedIPs.map { prefix in
             prefix.split(separator: "/", maxSplits: 1).joined(separator: slash)
         }
-        add("allowed ips", prefixes.isEmpty ? "(none)" : prefixes.joined(separator: ", "))
+        if let addresses = peer.addresses {
+            add("addresses", addresses.isEmpty ? "(none)" : addresses.joined(separator: ", "))
+        } else {
+            add("allowed ips", prefixes.isEmpty ? "(none)" : prefixes.joined(separator: ", "))
+        }
         if peer.latestHandshake != 0 {
             add("latest handshake", Quantities.ago(peer.latestHandshake, now: now, ink: ink))
         }

@@ -16,6 +16,7 @@ public enum StatisticsText {
                 ("unknown index", drops.unknownIndex), ("mac1", drops.mac1), ("handshake", drops.handshake),
                 ("rate limited", drops.rateLimited), ("overflow", drops.overflow),
                 ("kernel receive", drops.kernelReceive), ("send", drops.send), ("device", drops.device),
+                ("frame", drops.frame), ("storm", drops.storm),
             ]))
         for peer in ShowText.newestFirst(interface.peers) { lines += [""] + render(peer, now: now, ink: ink) }
         return lines.joined(separator: "\n") + "\n"
@@ -26,6 +27,7 @@ public enum StatisticsText {
         let key = peer.name == nil ? "" : " (\(peer.publicKey))"
         var lines = ["\(ink.paint("peer", .yellow, bold: true)): \(name)\(key)"]
         lines += row("endpoint", peer.endpoint ?? "none yet")
+        if let addresses = peer.addresses { lines += row("addresses", some(addresses)) }
         let age =
             peer.latestHandshake == 0
             ? ink.paint("never", .red) : Quantities.ago(peer.latestHandshake, now: now, ink: ink)
@@ -54,7 +56,8 @@ public enum StatisticsText {
                 ("replay", drops.replay), ("allowed ips", drops.allowedIPs), ("malformed", drops.malformed),
                 ("authentication", drops.authentication), ("expired", drops.expired),
                 ("congestion", drops.congestion), ("no session", drops.noSession), ("no endpoint", drops.noEndpoint),
-                ("loop", drops.loop),
+                ("loop", drops.loop), ("frame", drops.frame), ("allowed macs", drops.allowedMACs),
+                ("learning", drops.learning), ("storm", drops.storm), ("no ethernet", drops.noEthernet),
             ]))
         return lines
     }
@@ -86,6 +89,13 @@ public enum StatisticsText {
     }
 
     private static func row(_ label: String, _ value: String) -> [String] { ["  " + left(label, 13) + value] }
+
+    /// How many there are, and the first of them.
+    private static func some(_ addresses: [String]) -> String {
+        guard !addresses.isEmpty else { return "none yet" }
+        let first = addresses.prefix(4).joined(separator: ", ")
+        return "\(addresses.count): \(first)\(addresses.count > 4 ? ", …" : "")"
+    }
 
     /// `replay 3, malformed 1`; the reasons that didn't occur are left out.
     private static func counts(_ reasons: [(String, UInt64)]) -> String {

@@ -38,6 +38,8 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
     /// Where it was last heard from, or is configured to be; absent if neither is known.
     public var endpoint: String?
     public var allowedIPs: [String]
+    /// The Ethernet addresses that were learned at the peer; absent but with `Mode = tap`.
+    public var addresses: [String]?
     /// Whether there is one; never which.
     public var presharedKey: Bool
     /// Seconds; 0 is off.
@@ -59,7 +61,8 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
 
     public init(
         publicKey: String, name: String? = nil, endpoint: String? = nil, allowedIPs: [String] = [],
-        presharedKey: Bool = false, persistentKeepalive: UInt16 = 0, latestHandshake: Int64 = 0, rxBytes: UInt64 = 0,
+        addresses: [String]? = nil, presharedKey: Bool = false, persistentKeepalive: UInt16 = 0,
+        latestHandshake: Int64 = 0, rxBytes: UInt64 = 0,
         txBytes: UInt64 = 0, cipher: String = "chacha20poly1305", rttMicroseconds: UInt64 = 0,
         lossPermille: UInt32 = 0, compression: CompressionStatistics = CompressionStatistics(),
         drops: PeerDrops = PeerDrops(), error: String? = nil
@@ -68,6 +71,7 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
         self.name = name
         self.endpoint = endpoint
         self.allowedIPs = allowedIPs
+        self.addresses = addresses
         self.presharedKey = presharedKey
         self.persistentKeepalive = persistentKeepalive
         self.latestHandshake = latestHandshake
@@ -102,6 +106,16 @@ public struct PeerDrops: Codable, Hashable, Sendable {
     public var noEndpoint: UInt64 = 0
     /// The tunnel's own datagrams: the peer's endpoint is routed into the tunnel.
     public var loop: UInt64 = 0
+    /// A frame that is too short or too long.
+    public var frame: UInt64 = 0
+    /// The source of a frame is not among the peer's AllowedMACs.
+    public var allowedMACs: UInt64 = 0
+    /// The source of a frame appears at several peers in turn, or the peer has as many as it may.
+    public var learning: UInt64 = 0
+    /// A frame for everybody beyond the rate for that.
+    public var storm: UInt64 = 0
+    /// A frame for a peer that takes none.
+    public var noEthernet: UInt64 = 0
 
     public init() {}
 }
@@ -130,6 +144,10 @@ public struct InterfaceDrops: Codable, Hashable, Sendable {
     public var send: UInt64 = 0
     /// Packets that the device would not take.
     public var device: UInt64 = 0
+    /// A frame from inside that is too short or too long.
+    public var frame: UInt64 = 0
+    /// A frame from inside for everybody beyond the rate for that.
+    public var storm: UInt64 = 0
 
     public init() {}
 }

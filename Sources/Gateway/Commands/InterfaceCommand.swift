@@ -43,11 +43,15 @@ struct InterfaceCommand: ParsableCommand {
     /// The interface: made, or taken over from `WG_TUN_FD`.
     private static func device(_ name: InterfaceName) throws(Failure) -> TunDevice {
         if let descriptor = try Environment.descriptor("WG_TUN_FD") {
-            return try Failure.from(.unavailable) { () throws(SystemError) in
+            let device = try Failure.from(.unavailable) { () throws(SystemError) in
                 try TunDevice(adopting: FileDescriptor(owning: descriptor))
             }
+            guard device.kind == .tun else {
+                throw Failure(.usage, "WG_TUN_FD is of a TAP device; Ethernet takes gateway run and Mode = tap")
+            }
+            return device
         }
-        let device = try Daemon.makeDevice(name)
+        let device = try Daemon.makeDevice(name, .tun)
         let index = device.index
         try Failure.from(.unavailable) { () throws(SystemError) in
             var netlink = try Netlink()

@@ -28,6 +28,19 @@ extension Netlink {
         }
     }
 
+    /// What kind of interface `name` is, as `ip -d link` calls it: `bridge`, `veth`, `tun`; `nil` if it is a network card,
+    /// or there is none.
+    public mutating func kind(ofLink name: String) throws(SystemError) -> String? {
+        var request = linkRequest(RTNetlink.getLink, index: 0)
+        request.append(RTNetlink.Link.name, text: name)
+        do throws(SystemError) {
+            return try ask(request, "look up the interface \(name)").lazy.compactMap(\.linkKind).first
+        } catch {
+            guard error.number == ENODEV else { throw error }
+            return nil
+        }
+    }
+
     /// Sets the MTU in bytes; `EINVAL` if the interface can't.
     public mutating func setMTU(_ mtu: Int, of index: UInt32) throws(SystemError) {
         try change(index, RTNetlink.Link.mtu, UInt32(clamping: mtu), "set the MTU of interface \(index) to \(mtu)")
@@ -110,6 +123,16 @@ extension Netlink {
         request.append(RTNetlink.Address.local, address.address)
         request.append(RTNetlink.Address.address, address.address)
         return request
+    }
+}
+
+extension NetlinkMessage {
+    /// Of a link message.
+    fileprivate var linkKind: String? {
+        guard let information = attributes(after: RTNetlink.linkSize)[RTNetlink.Link.information],
+            let kind = NetlinkMessage.attributes(in: information)[RTNetlink.Link.kind]
+        else { return nil }
+        return String(decoding: kind.prefix { $0 != 0 }, as: UTF8.self)
     }
 }
 

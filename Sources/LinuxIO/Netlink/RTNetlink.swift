@@ -35,6 +35,8 @@ enum RTNetlink {
         static let mtu: UInt16 = 4
         static let master: UInt16 = 10
         static let queueLength: UInt16 = 13
+        static let information: UInt16 = 18
+        static let kind: UInt16 = 1
         static let isUp: UInt32 = 1
         static let familySpecific: UInt16 = 26
         static let inet6: UInt16 = 10

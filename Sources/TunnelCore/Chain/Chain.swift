@@ -26,8 +26,14 @@ struct Chain: ~Copyable {
     /// Whether there is time to compress.
     var governor = Governor()
 
+    /// Ethernet frames are inside, not packets.
+    private let carriesFrames: Bool
+
     /// `seed` is what an outsider must not know of the flow table.
-    init(seed: UInt64) { flows = FlowTable(seed: seed) }
+    init(seed: UInt64, carriesFrames: Bool) {
+        flows = FlowTable(seed: seed)
+        self.carriesFrames = carriesFrames
+    }
 
     // MARK: Outbound
 
@@ -57,30 +63,52 @@ struct Chain: ~Copyable {
     ) -> Int {
         guard let batch = gathering[index] else { return 0 }
         let size = compress(index, of: gathering, with: codec, effort)
-        guard size > 0 else { return 0 }
+        guard size > 0, limits.wireSize(of: size) < batch.wire else { return 0 }
+        governor.noteSent(batch.plain)
+        return outbound(
+            unit: size, batch.trafficClass, limits, number: &number, on: &lane, to: destination, into: &outbox)
+    }
+
+    /// Sends an Ethernet frame as it is, in fragments if it must be. The size of all datagrams, or 0.
+    mutating func outbound(
+        frame: RawSpan, _ trafficClass: UInt8, _ limits: RecordLimits, number: inout UInt16, on lane: inout Lane,
+        to destination: Destination, into outbox: inout Outbox
+    ) -> Int {
+        let size = Record.headerSize + frame.byteCount
+        guard size <= unit.capacity else { return 0 }
+        governor.noteSent(frame.byteCount)
+        Self.write(frame, to: &unit)
+        return outbound(unit: size, trafficClass, limits, number: &number, on: &lane, to: destination, into: &outbox)
+    }
+
+    private static func write(_ frame: RawSpan, to unit: inout Arena) {
+        var record = unit[0..<Record.headerSize + frame.byteCount]
+        record.copy(frame, to: Record.headerSize)
+        Record.writeHeader(.ethernet, parameter: 0, length: frame.byteCount, to: &record)
+    }
+
+    /// Sends the record of `size` bytes in `unit`, in one datagram or in fragments. The size of all datagrams, or 0.
+    private mutating func outbound(
+        unit size: Int, _ trafficClass: UInt8, _ limits: RecordLimits, number: inout UInt16, on lane: inout Lane,
+        to destination: Destination, into outbox: inout Outbox
+    ) -> Int {
         let pieces = limits.pieces(of: size)
-        guard pieces > 0 else { return 0 }
-        if pieces == 1 {
-            guard Self.wireSize(limits.padded(size)) < batch.wire else { return 0 }
-            governor.noteSent(batch.plain)
-            return outbound(size, limits, batch.trafficClass, on: &lane, to: destination, into: &outbox) { payload in
+        guard pieces != 1 else {
+            return outbound(size, limits, trafficClass, on: &lane, to: destination, into: &outbox) { payload in
                 payload.copy(unit.bytes(0..<size), to: 0)
                 return size
             }
         }
-        var fragment = FragmentRecord(number: number, size: size, index: 0, count: pieces)
-        let piece = FragmentRecord.headerSize + fragment.step
-        guard Self.wireSize(limits.padded(piece)) * pieces < batch.wire else { return 0 }
-        governor.noteSent(batch.plain)
-        number &+= 1
         var sent = 0
         for index in 0..<pieces {
-            fragment = FragmentRecord(number: fragment.number, size: size, index: index, count: pieces)
-            sent += outbound(piece, limits, batch.trafficClass, on: &lane, to: destination, into: &outbox) { payload in
+            let fragment = FragmentRecord(number: number, size: size, index: index, count: pieces)
+            let length = FragmentRecord.headerSize + fragment.step
+            sent += outbound(length, limits, trafficClass, on: &lane, to: destination, into: &outbox) { payload in
                 payload.copy(unit.bytes(fragment.range), to: FragmentRecord.headerSize)
                 return fragment.writeHeader(to: &payload)
             }
         }
+        number &+= 1
         return sent
     }
 
@@ -96,7 +124,7 @@ struct Chain: ~Copyable {
         governor.noteSent(batch.plain)
         return outbound(size, limits, batch.trafficClass, on: &lane, to: destination, into: &outbox) { payload in
             payload.copy(members.bytes(0..<length), to: Record.headerSize)
-            Record.writeHeader(.bundle, parameter: 0, length: length, to: &payload)
+            Record.writeHeader(.bundle, parameter: carriesFrames ? 1 : 0, length: length, to: &payload)
             return size
         }
     }
@@ -161,14 +189,14 @@ struct Chain: ~Copyable {
         let layout: UnitRecord.Layout
         let plain: Int
         let coded: Int
-        if batch.packets == 1 {
+        if batch.packets == 1, !carriesFrames {
             layout = .packet
             let packet = gathering.bytes(0, of: index)
             plain = packet.byteCount
             coded = codecs.encode(packet, with: codec, effort, into: &unit, space)
         } else {
-            layout = .members
-            plain = Self.writeMembers(index, of: gathering, to: &members, &scratch)
+            layout = carriesFrames ? .frames : .members
+            plain = writeMembers(index, of: gathering)
             coded = codecs.encode(members, 0..<plain, with: codec, effort, into: &unit, space)
         }
         guard coded > 0 else { return 0 }
@@ -177,7 +205,20 @@ struct Chain: ~Copyable {
     }
 
     private mutating func writeMembers(_ index: Int, of gathering: borrowing Gathering) -> Int {
-        Self.writeMembers(index, of: gathering, to: &members, &scratch)
+        carriesFrames
+            ? Self.writeFrames(index, of: gathering, to: &members)
+            : Self.writeMembers(index, of: gathering, to: &members, &scratch)
+    }
+
+    /// Writes a batch's frames one behind the other; how many bytes that took.
+    private static func writeFrames(_ index: Int, of gathering: borrowing Gathering, to members: inout Arena) -> Int {
+        guard let batch = gathering[index] else { return 0 }
+        var end = 0
+        for number in 0..<batch.count {
+            var out = members[0..<members.capacity]
+            end += Frames.write(gathering.bytes(number, of: index), to: &out, at: end)
+        }
+        return end
     }
 
     /// Writes a batch's packets as members; how many bytes that took.
@@ -213,6 +254,12 @@ struct Chain: ~Copyable {
         Members.read(members.bytes(range), into: &inbox, &found)
     }
 
+    private static func readFrames(
+        _ frames: borrowing Arena, _ range: Range<Int>, into inbox: inout Inbox, _ found: inout RigidArray<Members.Found>
+    ) -> Bool {
+        Frames.read(frames.bytes(range), into: &inbox, &found)
+    }
+
     /// Says what a record is. The packets of a unit or a bundle are in the inbox's memory then, listed in `found`.
     private mutating func decompress(
         _ payload: RawSpan, of session: SessionIndex, _ announced: Announcement?, isMarked: Bool,
@@ -232,8 +279,10 @@ struct Chain: ~Copyable {
             return .dropped(.record)
         case .bundle:
             found.removeAll()
-            guard record.parameter == 0 else { return .dropped(.record) }
-            let isWhole = Members.read(body, into: &inbox, &found)
+            guard record.parameter == (carriesFrames ? 1 : 0) else { return .dropped(.record) }
+            let isWhole =
+                carriesFrames
+                ? Frames.read(body, into: &inbox, &found) : Members.read(body, into: &inbox, &found)
             return .packets(
                 Packets(
                     codec: nil, isMarked: isMarked, isCutOff: !isWhole, wire: payload.byteCount + Transport.overhead))
@@ -245,6 +294,8 @@ struct Chain: ~Copyable {
                 wire: payload.byteCount + Transport.overhead, at: now, &isRefused)
             guard let whole else { return isRefused ? .dropped(.record) : .fragment }
             return decode(fragments: whole, announced, into: &inbox)
+        case .ethernet:
+            return decode(frame: body, record.parameter, isMarked: isMarked, wire: payload.byteCount + Transport.overhead, into: &inbox)
         case .report:
             guard let report = ReportRecord(parameter: record.parameter, body: body) else { return .dropped(.record) }
             return .report(report)
@@ -260,10 +311,25 @@ struct Chain: ~Copyable {
     ) -> Inbound {
         // It stays where it is until the next fragment is added.
         let bytes = unsafe _overrideLifetime(fragments.bytes(whole.record), copying: ())
-        guard let record = Record(bytes), record.kind == .unit else { return .dropped(.record) }
+        guard let record = Record(bytes) else { return .dropped(.record) }
+        if record.kind == .ethernet, announced.records.contains(.ethernet) {
+            return decode(
+                frame: bytes.extracting(record.body), record.parameter, isMarked: whole.isMarked, wire: whole.wire,
+                into: &inbox)
+        }
+        guard record.kind == .unit else { return .dropped(.record) }
         return decode(
             bytes.extracting(record.body), record.parameter, announced, isMarked: whole.isMarked, wire: whole.wire,
             into: &inbox)
+    }
+
+    /// Takes the frame of an ETHERNET record.
+    private mutating func decode(
+        frame body: RawSpan, _ parameter: UInt8, isMarked: Bool, wire: Int, into inbox: inout Inbox
+    ) -> Inbound {
+        found.removeAll()
+        guard parameter == 0, Frames.readOne(body, into: &inbox, &found) else { return .dropped(.record) }
+        return .packets(Packets(codec: nil, isMarked: isMarked, isCutOff: false, wire: wire))
     }
 
     /// Decodes the body of a UNIT.
@@ -273,6 +339,7 @@ struct Chain: ~Copyable {
     ) -> Inbound {
         found.removeAll()
         guard let record = UnitRecord(parameter: parameter, body: body), announced.codecs.contains(record.codec),
+            (record.layout == .frames) == carriesFrames,
             record.layout == .packet || announced.records.contains(.bundle)
         else { return .dropped(.record) }
         let coded = body.extracting(UnitRecord.sizeField...)
@@ -286,12 +353,16 @@ struct Chain: ~Copyable {
             guard let place else { return .dropped(.record) }
             guard let packet = Members.Found(place, of: inbox) else { return .dropped(.content) }
             found.append(packet)
-        case .members:
+        case .members, .frames:
             let space = 0..<record.decoded
             guard codecs.decode(coded, with: record.codec, into: &members, space) == record.decoded else {
                 return .dropped(.record)
             }
-            packets.isCutOff = !Self.readMembers(members, space, into: &inbox, &found)
+            let isWhole =
+                carriesFrames
+                ? Self.readFrames(members, space, into: &inbox, &found)
+                : Self.readMembers(members, space, into: &inbox, &found)
+            packets.isCutOff = !isWhole
         }
         return .packets(packets)
     }
@@ -400,6 +471,14 @@ struct RecordLimits {
         if size <= payload { return 1 }
         let pieces = (size + piece - 1) / piece
         return fragments && pieces <= FragmentRecord.mostPieces ? pieces : 0
+    }
+
+    /// What a record of `size` bytes takes on the wire; endless if it can't go.
+    func wireSize(of size: Int) -> Int {
+        let pieces = pieces(of: size)
+        if pieces == 1 { return Chain.wireSize(padded(size)) }
+        let piece = FragmentRecord(number: 0, size: size, index: 0, count: max(pieces, 1)).step
+        return pieces == 0 ? .max : pieces * Chain.wireSize(padded(FragmentRecord.headerSize + piece))
     }
 }
 

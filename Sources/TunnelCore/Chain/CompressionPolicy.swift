@@ -46,6 +46,9 @@ public struct CompressionPolicy: Sendable, Equatable {
     /// Plain WireGuard.
     public static let off = CompressionPolicy(.off)
 
+    /// What HELLO says that we decode.
+    var announced: CodecSet { mode == .off ? [] : .all }
+
     /// Whether anything is ever coded.
     @inline(__always) var codes: Bool { mode != .off && mode != .receive }
 

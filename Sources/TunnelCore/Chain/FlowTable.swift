@@ -77,6 +77,11 @@ struct FlowTable: ~Copyable {
         return find(fold(source ^ destination.byteSwapped, rest, 1))
     }
 
+    /// The entry for a frame's addresses and type.
+    mutating func find(ethernet frame: RawSpan) -> Flow {
+        find(fold(frame.little64(at: 0), frame.little64(at: 6), 0))
+    }
+
     /// Both halves of the product of two numbers, each under a secret: who does not know those cannot choose what collides.
     @inline(__always)
     private func fold(_ a: UInt64, _ b: UInt64, _ round: Int) -> UInt64 {

@@ -136,6 +136,14 @@ public struct Inbox: ~Copyable {
         return true
     }
 
+    /// Adds a decoded Ethernet frame; false if there is no room.
+    mutating func append(frame range: Range<Int>) -> Bool {
+        guard list.count < Self.frameCapacity, pieceList.count + 2 <= Self.pieceCapacity else { return false }
+        let piece = unsafe Piece(base: UnsafeRawPointer(decoded.pointer(at: range.lowerBound)), count: range.count)
+        unsafe addFrame(piece.bytes)
+        return true
+    }
+
     /// Adds a packet that stands for several, as a frame of its own.
     private mutating func append(
         segmented packet: inout MutableRawSpan, _ header: InternetPacket, _ shape: MemberShape, _ virtio: VirtioHeader

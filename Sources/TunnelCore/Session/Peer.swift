@@ -4,6 +4,8 @@ public import Keys
 /// All that the data thread knows of one peer, in groups by who changes it.
 struct Peer: ~Copyable {
     // Fixed for its life.
+    /// Ethernet frames go to it, not packets.
+    let carriesFrames: Bool
     let id: PeerID
     let publicKey: PublicKey
 
@@ -14,6 +16,8 @@ struct Peer: ~Copyable {
     var compression: CompressionPolicy
     var cipher: CipherPolicy
     var presharedKey: PresharedKey?
+    /// The only sources of frames that are believed; `nil`: any.
+    var allowedMACs: Set<MACAddress>?
 
     // Where it is: the last address from which something authentic came.
     var path: Path?
@@ -49,20 +53,23 @@ struct Peer: ~Copyable {
     var drops = DropCounters()
     var traffic = CompressionCounters()
 
-    init(_ id: PeerID, _ publicKey: PublicKey, _ configuration: PeerConfiguration) {
+    init(_ id: PeerID, _ publicKey: PublicKey, _ configuration: PeerConfiguration, carriesFrames: Bool) {
+        self.carriesFrames = carriesFrames
         self.id = id
         self.publicKey = publicKey
         persistentKeepalive = configuration.persistentKeepalive
         compression = configuration.compression
         cipher = configuration.cipher
         presharedKey = configuration.presharedKey
+        allowedMACs = configuration.allowedMACs.map { Set($0) }
         path = configuration.endpoint.map { Path($0) }
         cookies = CookieJar(publicKey)
     }
 
     /// What HELLO says that we take; `nil` if the configuration asks for no more than WireGuard, and no HELLO is sent.
     @inline(__always) var announced: Announcement? {
-        if compression.mode != .off { return Announcement(codecs: .all, records: .all) }
+        if carriesFrames { return Announcement(codecs: compression.announced, records: .frames) }
+        if compression.mode != .off { return Announcement(codecs: .all, records: .packets) }
         return cipher == .chacha20poly1305 ? nil : Announcement(codecs: [], records: [.init(.report), .init(.ping)])
     }
 }
@@ -86,11 +93,13 @@ public struct PeerConfiguration: Sendable {
     public var persistentKeepalive: Interval?
     public var compression: CompressionPolicy
     public var cipher: CipherPolicy
+    /// The only sources of frames that are believed; `nil`: any.
+    public var allowedMACs: [MACAddress]?
 
     public init(
         presharedKey: PresharedKey? = nil, endpoint: Endpoint? = nil, allowedIPs: [Prefix] = [],
         persistentKeepalive: Interval? = nil, compression: CompressionPolicy = .off,
-        cipher: CipherPolicy = .chacha20poly1305
+        cipher: CipherPolicy = .chacha20poly1305, allowedMACs: [MACAddress]? = nil
     ) {
         self.presharedKey = presharedKey
         self.endpoint = endpoint
@@ -98,7 +107,16 @@ public struct PeerConfiguration: Sendable {
         self.persistentKeepalive = persistentKeepalive
         self.compression = compression
         self.cipher = cipher
+        self.allowedMACs = allowedMACs
     }
+}
+
+/// What a tunnel carries.
+public enum TunnelMode: Sendable, Equatable {
+    /// IP packets, by AllowedIPs.
+    case packets
+    /// Ethernet frames, by learned addresses. What came from a peer goes to another only through a hub.
+    case frames(isHub: Bool)
 }
 
 /// Bytes on both sides of the compress stage.

@@ -52,15 +52,16 @@ extension Tunnel {
         _ packet: RawSpan, _ header: InternetPacket, _ flow: FlowTable.Flow, for slot: Int32, at now: Now
     ) {
         let shape = MemberShape(layout: PacketLayout(packet, header), segment: 0)
+        let trafficClass = header.congestion.rawValue
         let isShared = peers[Int(slot)].compression.scope == .peer
-        if !isShared, isGathered(packet, shape, header, flow.hash, for: slot, at: now) { return }
+        if !isShared, isGathered(packet, shape, trafficClass, flow.hash, for: slot, at: now) { return }
         switch attempt(packet, shape, header, flow, for: slot) {
         case .code(let codec):
-            if isShared, isGathered(packet, shape, header, flow.hash, among: nil, for: slot, at: now) { return }
-            openUnit(codec, flow, packet, shape, header, for: slot, at: now)
+            if isShared, isGathered(packet, shape, trafficClass, flow.hash, among: nil, for: slot, at: now) { return }
+            openUnit(codec, flow, packet, shape, trafficClass, for: slot, at: now)
         case .leave:
             if packet.byteCount <= Self.bundledPacket, takes(.bundle, slot) {
-                return bundle(packet, shape, header, flow.hash, for: slot, at: now)
+                return bundle(packet, shape, trafficClass, flow.hash, for: slot, at: now)
             }
             letPass(flow.hash, for: slot, at: now)
             send(packet, header, to: slot, at: now)
@@ -81,9 +82,10 @@ extension Tunnel {
             }
             return
         }
+        let trafficClass = header.congestion.rawValue
         let flow = chain.flows.find(packet.bytes, header, to: slot)
         let isShared = peers[Int(slot)].compression.scope == .peer
-        if !isShared, isGathered(packet.bytes, shape, header, flow.hash, for: slot, at: now) { return }
+        if !isShared, isGathered(packet.bytes, shape, trafficClass, flow.hash, for: slot, at: now) { return }
         guard takes(.bundle, slot),
             case .code(let codec) = attempt(packet.bytes, shape, header, flow, for: slot)
         else {
@@ -91,12 +93,12 @@ extension Tunnel {
             guard let split = Split(packet.bytes, header, virtio) else { return drops.count(.notIP) }
             return send(split, of: &packet, header, to: slot, at: now)
         }
-        if isShared, isGathered(packet.bytes, shape, header, flow.hash, among: nil, for: slot, at: now) { return }
+        if isShared, isGathered(packet.bytes, shape, trafficClass, flow.hash, among: nil, for: slot, at: now) { return }
         // What is too large for one unit goes in several, each a smaller super-segment.
         let room = unitLimit(codec, flow, slot) - shape.layout.header - Members.overhead
         let packets = min(max(room / segment, 1), Limits.recordPackets)
         guard packet.byteCount - shape.layout.header > packets * segment else {
-            return openUnit(codec, flow, packet.bytes, shape, header, for: slot, at: now)
+            return openUnit(codec, flow, packet.bytes, shape, trafficClass, for: slot, at: now)
         }
         var larger = virtio
         larger.segment = UInt16(packets * segment)
@@ -106,23 +108,22 @@ extension Tunnel {
             let part = packet.bytes.extracting(range)
             let isOne = range.count - shape.layout.header <= segment
             let shape = MemberShape(layout: shape.layout, segment: isOne ? 0 : segment)
-            let header = header.resized(to: range.count)
             let group = isShared ? nil : flow.hash
-            if isGathered(part, shape, header, flow.hash, among: group, for: slot, at: now) { continue }
-            openUnit(codec, flow, part, shape, header, for: slot, at: now)
+            if isGathered(part, shape, trafficClass, flow.hash, among: group, for: slot, at: now) { continue }
+            openUnit(codec, flow, part, shape, trafficClass, for: slot, at: now)
         }
     }
 
     // MARK: Into a batch
 
     /// What to do with a packet of a flow that has no batch.
-    private enum Treatment {
+    enum Treatment {
         case code(Codec)
         case leave
     }
 
     @inline(__always)
-    private mutating func attempt(
+    mutating func attempt(
         _ packet: RawSpan, _ shape: MemberShape, _ header: InternetPacket, _ flow: FlowTable.Flow, for slot: Int32
     ) -> Treatment {
         let hello = sessions[peers[Int(slot)].current].hello
@@ -147,19 +148,19 @@ extension Tunnel {
     /// Adds a packet to the unit of its flow if there is one and it fits; sends that unit if it doesn't.
     @inline(__always)
     private mutating func isGathered(
-        _ packet: RawSpan, _ shape: MemberShape, _ header: InternetPacket, _ flow: UInt64, for slot: Int32, at now: Now
+        _ packet: RawSpan, _ shape: MemberShape, _ trafficClass: UInt8, _ flow: UInt64, for slot: Int32, at now: Now
     ) -> Bool {
-        isGathered(packet, shape, header, flow, among: flow, for: slot, at: now)
+        isGathered(packet, shape, trafficClass, flow, among: flow, for: slot, at: now)
     }
 
     /// The same for the unit of `group`; `nil` is that of all flows to the peer.
     @inline(__always)
-    private mutating func isGathered(
-        _ packet: RawSpan, _ shape: MemberShape, _ header: InternetPacket, _ flow: UInt64, among group: UInt64?,
+    mutating func isGathered(
+        _ packet: RawSpan, _ shape: MemberShape, _ trafficClass: UInt8, _ flow: UInt64, among group: UInt64?,
         for slot: Int32, at now: Now
     ) -> Bool {
         guard let index = gathering.unit(of: group, for: slot) else { return false }
-        guard gathering.takes(index, packet.byteCount, shape, trafficClass: header.congestion.rawValue) else {
+        guard gathering.takes(index, packet.byteCount, shape, trafficClass: trafficClass) else {
             sendBatch(index, at: now)
             return false
         }
@@ -168,47 +169,47 @@ extension Tunnel {
         return true
     }
 
-    private mutating func openUnit(
-        _ codec: Codec, _ flow: FlowTable.Flow, _ packet: RawSpan, _ shape: MemberShape, _ header: InternetPacket,
+    mutating func openUnit(
+        _ codec: Codec, _ flow: FlowTable.Flow, _ packet: RawSpan, _ shape: MemberShape, _ trafficClass: UInt8,
         for slot: Int32, at now: Now
     ) {
         letBundlePass(flow.hash, for: slot, at: now)
         // Without members it is one packet a unit.
         let limit = takes(.bundle, slot) ? unitLimit(codec, flow, slot) : 0
         let group = peers[Int(slot)].compression.scope == .peer ? nil : flow.hash
-        let index = open(.unit(codec, flow), of: group, header, for: slot, limit: limit, at: now)
+        let index = open(.unit(codec, flow), of: group, trafficClass, for: slot, limit: limit, at: now)
         gathering.append(packet, shape, of: flow.hash, wire: wireSize(packet.byteCount, shape), to: index)
     }
 
-    private mutating func bundle(
-        _ packet: RawSpan, _ shape: MemberShape, _ header: InternetPacket, _ flow: UInt64, for slot: Int32, at now: Now
+    mutating func bundle(
+        _ packet: RawSpan, _ shape: MemberShape, _ trafficClass: UInt8, _ flow: UInt64, for slot: Int32, at now: Now
     ) {
         letUnitPass(flow, for: slot, at: now)
         let index: Int
         if let open = gathering.bundle(for: slot) {
-            if gathering.takes(open, packet.byteCount, shape, trafficClass: header.congestion.rawValue) {
+            if gathering.takes(open, packet.byteCount, shape, trafficClass: trafficClass) {
                 index = open
             } else {
                 sendBatch(open, at: now)
-                index = self.open(.bundle, of: nil, header, for: slot, limit: bundleLimit, at: now)
+                index = self.open(.bundle, of: nil, trafficClass, for: slot, limit: bundleLimit, at: now)
             }
         } else {
-            index = open(.bundle, of: nil, header, for: slot, limit: bundleLimit, at: now)
+            index = open(.bundle, of: nil, trafficClass, for: slot, limit: bundleLimit, at: now)
         }
         gathering.append(packet, shape, of: flow, wire: wireSize(packet.byteCount, shape), to: index)
     }
 
     private mutating func open(
-        _ purpose: Gathering.Purpose, of flow: UInt64?, _ header: InternetPacket, for slot: Int32, limit: Int,
+        _ purpose: Gathering.Purpose, of flow: UInt64?, _ trafficClass: UInt8, for slot: Int32, limit: Int,
         at now: Now
     ) -> Int {
         if gathering.count == Gathering.capacity, let oldest = gathering.oldest { sendBatch(oldest, at: now) }
-        return gathering.open(purpose, of: flow, for: slot, trafficClass: header.congestion.rawValue, limit: limit)
+        return gathering.open(purpose, of: flow, for: slot, trafficClass: trafficClass, limit: limit)
     }
 
     /// Sends what must not be overtaken by a packet of this flow.
     @inline(__always)
-    private mutating func letPass(_ flow: UInt64, for slot: Int32, at now: Now) {
+    mutating func letPass(_ flow: UInt64, for slot: Int32, at now: Now) {
         letUnitPass(flow, for: slot, at: now)
         letBundlePass(flow, for: slot, at: now)
     }
@@ -231,12 +232,13 @@ extension Tunnel {
         sessions[peers[Int(slot)].current].hello.records.contains(kind)
     }
 
-    private func recordLimits(_ slot: Int32) -> RecordLimits {
-        RecordLimits(mtu: mtu, fragments: takes(.fragment, slot))
+    func recordLimits(_ slot: Int32) -> RecordLimits {
+        RecordLimits(mtu: payloadSize, fragments: takes(.fragment, slot))
     }
 
     /// What WireGuard would need for a packet, or for all that it stands for.
     private func wireSize(_ length: Int, _ shape: MemberShape) -> Int {
+        if carriesFrames { return Chain.wireSize(Chain.paddedSize(Record.headerSize + length, mtu: mtu)) }
         let packets = shape.packets(of: length)
         guard packets > 1 else { return Chain.wireSize(Chain.paddedSize(length, mtu: mtu)) }
         let full = Chain.wireSize(Chain.paddedSize(shape.layout.header + shape.segment, mtu: mtu))
@@ -244,7 +246,7 @@ extension Tunnel {
         return (packets - 1) * full + Chain.wireSize(Chain.paddedSize(last, mtu: mtu))
     }
 
-    private var bundleLimit: Int { RecordLimits(mtu: mtu, fragments: false).payload - Record.headerSize }
+    private var bundleLimit: Int { RecordLimits(mtu: payloadSize, fragments: false).payload - Record.headerSize }
 
     /// How many bytes of a flow go into one unit: as many as fit into the datagrams that may share its fate, if it
     /// compresses as it did lately.
@@ -326,7 +328,13 @@ extension Tunnel {
     /// Sends the packets of a batch one by one, as if they had not been gathered.
     private mutating func sendAlone(_ index: Int, to slot: Int32, at now: Now) {
         guard let batch = gathering[index] else { return }
+        let session = peers[Int(slot)].current
         for number in 0..<batch.count {
+            if carriesFrames {
+                let frame = unsafe _overrideLifetime(gathering.bytes(number, of: index), copying: ())
+                if session >= 0 { sendAlone(frame, to: slot, session, at: now) }
+                continue
+            }
             var packet = unsafe gathering.packet(number, of: index)
             let shape = gathering.shape(number, of: index)
             guard let header = InternetPacket(packet.bytes) else { continue }

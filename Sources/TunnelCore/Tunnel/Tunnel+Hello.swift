@@ -21,7 +21,7 @@ extension Tunnel {
             sessions[session].canSend(at: now.instant)
         else { return false }
         let hello = sessions[session].hello.announcement(announced, aesIndex: sessions[session].aes.localIndex)
-        let limits = RecordLimits(mtu: mtu, fragments: false)
+        let limits = RecordLimits(mtu: payloadSize, fragments: false)
         let size = chain.outbound(
             Hello.maximumSize, limits, 0, on: &sessions[session].wireGuard, to: Destination(path: path, peer: slot),
             into: &outbox
@@ -55,6 +55,9 @@ extension Tunnel {
             if peers[Int(slot)].cipher == .aes256gcm, suite != .aes256gcm {
                 note(.cipherRefused(peers[Int(slot)].publicKey))
             }
+            if carriesFrames, !hello.records.contains(.ethernet) {
+                note(.ethernetRefused(peers[Int(slot)].publicKey))
+            }
         }
         peers[Int(slot)].silentSessions = 0
         let isAsked = sessions[session].hello.receive(hello)
@@ -68,6 +71,12 @@ extension Tunnel {
     mutating func repeatHello(_ slot: Int32, at now: Now) {
         let session = peers[Int(slot)].current
         guard session >= 0, !sessions[session].hello.isConfirmed else { return }
+        // Silence for so long is WireGuard's way to say that it doesn't know what a HELLO is.
+        if carriesFrames, sessions[session].hello.sent == Limits.helloRepeats.count + 1,
+            !sessions[session].hello.hasArrived
+        {
+            note(.ethernetRefused(peers[Int(slot)].publicKey))
+        }
         // The first repeats go out whatever happens; after them an idle link is left in peace.
         if sessions[session].hello.sent <= Limits.helloRepeats.count || sessions[session].hello.hasTraffic {
             sendHello(slot, session, at: now)

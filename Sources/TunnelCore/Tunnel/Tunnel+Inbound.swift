@@ -50,12 +50,17 @@ extension Tunnel {
         peers[Int(slot)].received &+= UInt64(size)
         noteAuthenticReceived(slot, session, from: path, at: now)
         switch content {
+        case .packet where carriesFrames: peers[Int(slot)].drops.count(.content)
         case .packet:
             let end = size - Transport.tagSize
             receivePlain(&datagram, Transport.headerSize..<end, size, slot, congestion, at: now)
         case .packets(let packets):
             sessions[session].hello.receiveRecord()
-            receive(packets, slot, at: now)
+            if carriesFrames {
+                receiveFrames(packets, slot, at: now)
+            } else {
+                receive(packets, slot, at: now)
+            }
         case .fragment:
             sessions[session].hello.receiveRecord()
             noteDataReceived(slot, at: now)
@@ -143,7 +148,7 @@ extension Tunnel {
 
     /// What follows from data that came in and was let through.
     @inline(__always)
-    private mutating func noteDataReceived(_ slot: Int32, at now: Now) {
+    mutating func noteDataReceived(_ slot: Int32, at now: Now) {
         if peers[Int(slot)].timers.isArmed(.keepalive) {
             peers[Int(slot)].needsAnotherKeepalive = true
         } else {

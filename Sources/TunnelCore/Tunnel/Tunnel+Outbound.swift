@@ -10,6 +10,10 @@ extension Tunnel {
     public mutating func handleFrame(_ frame: inout MutableRawSpan, at now: Now) {
         guard let virtio = VirtioHeader(frame.bytes) else { return drops.count(.notIP) }
         var packet = frame.part(VirtioHeader.size...)
+        if carriesFrames {
+            if virtio.needsChecksum, !virtio.completeChecksum(of: &packet) { return drops.count(.frame) }
+            return handleEthernet(packet.bytes, at: now)
+        }
         guard virtio.kind != .none else {
             if virtio.needsChecksum, !virtio.completeChecksum(of: &packet) { return drops.count(.notIP) }
             return handlePacket(packet.bytes, at: now)
@@ -130,6 +134,10 @@ extension Tunnel {
         guard !peers[Int(slot)].staged.isEmpty else { return }
         for packet in peers[Int(slot)].staged.removeAll() {
             let bytes = unsafe packet.span.bytes
+            if carriesFrames {
+                sendKept(bytes, to: slot, at: now)
+                continue
+            }
             guard let header = InternetPacket(bytes) else { continue }
             send(bytes, header, to: slot, at: now)
         }

@@ -45,6 +45,7 @@ extension Tunnel {
             setPresharedKey(configuration.presharedKey, of: key)
             setOptions(configuration.compression, configuration.cipher, of: key, at: now)
         }
+        if let slot = slots[key] { peers[Int(slot)].allowedMACs = configuration.allowedMACs.map { Set($0) } }
         if let endpoint = configuration.endpoint { setEndpoint(endpoint, of: key) }
         setAllowedIPs(configuration.allowedIPs, of: key)
         setPersistentKeepalive(configuration.persistentKeepalive, of: key, at: now)
@@ -55,9 +56,9 @@ extension Tunnel {
         let slot = freeSlots.popLast() ?? Int32(peers.count)
         let id = PeerID(slot: slot, generation: nextGeneration)
         if Int(slot) < peers.count {
-            peers[Int(slot)] = Peer(id, key, configuration)
+            peers[Int(slot)] = Peer(id, key, configuration, carriesFrames: carriesFrames)
         } else {
-            peers.append(Peer(id, key, configuration))
+            peers.append(Peer(id, key, configuration, carriesFrames: carriesFrames))
         }
         slots[key] = slot
         jobs.append(.peer(id, key, configuration.presharedKey))
@@ -68,6 +69,7 @@ extension Tunnel {
         guard let slot = slots.removeValue(forKey: key) else { return }
         endSessions(slot)
         allowedIPs.removeAll(slot)
+        addresses.forget(slot)
         jobs.append(.removePeer(peers[Int(slot)].id))
         peers[Int(slot)].isAlive = false
         peers[Int(slot)].staged = StagedPackets()

@@ -39,7 +39,7 @@ extension Tunnel {
         _ size: Int, _ slot: Int32, _ session: Int32, at now: Now, _ write: (inout MutableRawSpan) -> Int
     ) {
         guard let path = peers[Int(slot)].path, sessions[session].canSend(at: now.instant) else { return }
-        let limits = RecordLimits(mtu: mtu, fragments: false)
+        let limits = RecordLimits(mtu: payloadSize, fragments: false)
         let sent = chain.outbound(
             size, limits, 0, on: &sessions[session].forData, to: Destination(path: path, peer: slot), into: &outbox,
             write)

@@ -32,6 +32,10 @@ public struct PeerStatistics: Sendable {
     public let traffic: CompressionCounters
     /// How long the way there and back takes; `nil` if nobody has asked yet.
     public let roundTrip: Interval?
+    /// The peer has said that it takes no Ethernet frames, which is all that we have.
+    public let refusesEthernet: Bool
+    /// The Ethernet addresses that were learned at the peer.
+    public var addresses: [MACAddress] = []
     /// The part of the datagrams to the peer that got lost lately.
     public let loss: Double
     public let drops: DropCounters
@@ -44,6 +48,9 @@ extension Tunnel {
     public func statistics() -> TunnelStatistics {
         var found = peerStatistics(inPlaces: 0..<peerPlaces).sorted { $0.id < $1.id }
         for index in found.indices { found[index].allowedIPs = allowedIPs.prefixes(of: found[index].id) }
+        if carriesFrames {
+            for index in found.indices { found[index].addresses = addresses.addresses(of: found[index].id.slot) }
+        }
         return TunnelStatistics(publicKey: publicKey, peers: found, drops: drops)
     }
 
@@ -76,6 +83,8 @@ extension Tunnel {
             compresses: mode.codes(forPeer: codecs),
             traffic: peers[Int(slot)].traffic,
             roundTrip: peers[Int(slot)].link.roundTrip,
+            refusesEthernet: session >= 0 && carriesFrames && !sessions[session].hello.records.contains(.ethernet)
+                && (sessions[session].hello.hasArrived || sessions[session].hello.sent > Limits.helloRepeats.count),
             loss: peers[Int(slot)].link.loss,
             drops: peers[Int(slot)].drops)
     }

@@ -38,10 +38,15 @@ public struct Tunnel: ~Copyable {
     var slots: [PublicKey: Int32] = [:]
     public internal(set) var allowedIPs = AllowedIPs()
     var nextGeneration: UInt32 = 0
+    /// Where Ethernet addresses are.
+    var addresses: MACTable
+    var flooding = Tunnel.floods
 
     // What is between us.
     var chain: Chain
     var gathering = Gathering()
+    /// What it carries.
+    public let mode: TunnelMode
     let chachaImplementation: ChaChaImplementation
     /// This processor does AES-256-GCM well.
     let hasAES: Bool
@@ -69,12 +74,14 @@ public struct Tunnel: ~Copyable {
     /// A tunnel without key and peers; `randomness` is a seed in tests.
     public init(
         randomness: Randomness = .system, chacha: ChaChaImplementation = .libsodium,
-        hasAES: Bool = CipherSuite.hasAESInstructions
+        hasAES: Bool = CipherSuite.hasAESInstructions, mode: TunnelMode = .packets
     ) {
+        self.mode = mode
         var randomness = randomness
         let number = UInt64(randomness.number()) << 32 | UInt64(randomness.number())
         jitter = number | 1
-        chain = Chain(seed: number)
+        chain = Chain(seed: number, carriesFrames: mode != .packets)
+        addresses = MACTable(seed: number, isUsed: mode != .packets)
         self.randomness = randomness
         chachaImplementation = chacha
         self.hasAES = hasAES
@@ -135,6 +142,8 @@ public enum TunnelEvent: Sendable, Equatable {
     case handshakeFailed(HandshakeFailure, PublicKey?, Path?)
     /// A peer says what it decodes; the cipher is what data to it is sealed with from now on.
     case peerAnnounced(PublicKey, CodecSet, CipherSuite, version: UInt8)
+    /// A peer takes no Ethernet frames: nothing is sent to it.
+    case ethernetRefused(PublicKey)
     /// A peer can't do AES-256-GCM, which its configuration here demands: nothing is sent to it.
     case cipherRefused(PublicKey)
     /// A peer talks from somewhere else.

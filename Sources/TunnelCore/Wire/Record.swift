@@ -14,6 +14,7 @@ struct Record {
         case fragment = 0x13
         case report = 0x14
         case ping = 0x15
+        case ethernet = 0x16
     }
 
     static let headerSize = 4
@@ -48,8 +49,11 @@ struct RecordSet: OptionSet, Hashable {
     init(_ kind: Record.Kind) { rawValue = 1 << UInt32(kind.rawValue & 15) }
 
     /// All that HELLO has to announce: every gateway takes HELLO itself, and UNIT if it decodes any codec.
-    static let announced: [Record.Kind] = [.bundle, .fragment, .report, .ping]
-    static let all = announced.reduce(into: RecordSet()) { $0.insert(RecordSet($1)) }
+    static let announced: [Record.Kind] = [.bundle, .fragment, .report, .ping, .ethernet]
+    /// What a tunnel for packets takes.
+    static let packets = announced.dropLast().reduce(into: RecordSet()) { $0.insert(RecordSet($1)) }
+    /// What one for Ethernet frames takes.
+    static let frames = packets.union(RecordSet(.ethernet))
 
     @inline(__always) func contains(_ kind: Record.Kind) -> Bool { isSuperset(of: RecordSet(kind)) }
 }
@@ -61,6 +65,7 @@ struct UnitRecord {
     enum Layout: UInt8 {
         case packet = 0
         case members = 1
+        case frames = 2
     }
 
     /// The bytes of the body before the coded ones.

@@ -14,7 +14,7 @@ struct PayloadTarget: ~Copyable {
     private let fuzz: FuzzLink
     /// What alice announced last.
     private var announced = Hello(
-        seen: true, asks: false, codecs: .all, maximumUnit: Limits.unit, records: RecordSet.all)
+        seen: true, asks: false, codecs: .all, maximumUnit: Limits.unit, records: RecordSet.packets)
     private let zstd = Zstd()
     private var number: UInt16 = 0
     private var elapsed = Interval.seconds(0)

@@ -1,0 +1,30 @@
+import Addresses
+
+/// The header of an Ethernet frame (IEEE 802.3 §3), without preamble and check sequence.
+struct EthernetFrame {
+    /// Two addresses and a type or length.
+    static let headerSize = 14
+    private static let tagSize = 4
+
+    let destination: MACAddress
+    let source: MACAddress
+    /// Where the payload starts, behind up to two VLAN tags (IEEE 802.1Q), and whether it says that it is IP.
+    let payload: Int
+    let isIP: Bool
+
+    /// Reads the header; `nil` if the frame is shorter than one.
+    init?(_ frame: RawSpan) {
+        guard frame.byteCount >= Self.headerSize else { return nil }
+        destination = MACAddress(frame.big64(at: 0) >> 16)
+        source = MACAddress(frame.big64(at: 6) >> 16)
+        var offset = 12
+        for _ in 0..<2 {
+            let type = frame.big16(at: offset)
+            guard type == 0x8100 || type == 0x88a8, frame.byteCount >= offset + 2 + Self.tagSize else { break }
+            offset += Self.tagSize
+        }
+        let type = frame.big16(at: offset)
+        payload = offset + 2
+        isIP = type == 0x0800 || type == 0x86dd
+    }
+}
