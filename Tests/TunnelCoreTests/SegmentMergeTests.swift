@@ -298,25 +298,6 @@ func merge(_ packets: [[UInt8]], tcp: Bool = true, udp: Bool = true) -> [[UInt8]
     return frames
 }
 
-extension Inbox {
-    /// A frame with its virtio header.
-    func wholeFrame(_ index: Int) -> [UInt8] {
-        let header = pieces[self[index].pieces.lowerBound]
-        return unsafe Array(UnsafeRawBufferPointer(start: header.base, count: header.count)) + bytes(of: self[index])
-    }
-}
-
-/// Without the identifier of a packet that must not be fragmented, which means nothing (RFC 6864 §4).
-private func withoutMeaninglessIdentifier(_ packet: [UInt8]) -> [UInt8] {
-    guard packet[0] >> 4 == 4, word(packet, 6) & 0x4000 != 0 else { return packet }
-    var packet = packet
-    // So that a right checksum of the header stays right, and a wrong one wrong.
-    let sum = UInt32(word(packet, 10)) + UInt32(word(packet, 4))
-    put(UInt16(truncatingIfNeeded: sum % 0xffff), into: &packet, at: 10)
-    put(0, into: &packet, at: 4)
-    return packet
-}
-
 /// The fields of a packet that `Segment` made.
 private func parsed(_ packet: [UInt8]) -> Segment {
     var segment = Segment()

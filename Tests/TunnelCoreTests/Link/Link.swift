@@ -1,6 +1,5 @@
 import Addresses
 import Keys
-import Testing
 
 @testable import TunnelCore
 
