@@ -79,6 +79,20 @@ import Testing
         }
     }
 
+    @Test("a packet that is marked already stays as it was, even with a wrong checksum")
+    func alreadyMarked() {
+        for checksum in [0, 1, 0xfffe, 0xffff] as [UInt16] {
+            var bytes = v4(3, text(50))
+            put(checksum, into: &bytes, at: 10)
+            let before = bytes
+            var span = bytes.mutableSpan
+            var raw = unsafe span.mutableBytes
+            let isMarked = CongestionBits.markExperienced(&raw)
+            #expect(isMarked)
+            #expect(bytes == before)
+        }
+    }
+
     private func v4(_ trafficClass: UInt8, _ content: [UInt8]) -> [UInt8] {
         packet(site(1).v4, site(2).v4, transport: 17, ports: (1, 2), content, congestion: trafficClass)
     }

@@ -76,6 +76,8 @@ struct CongestionBits: Equatable {
         if packet.bytes.byte(at: 0) >> 4 == 4 {
             let old = packet.bytes.big16(at: 0)
             guard old & 3 != 0 else { return false }
+            // Even a checksum that is wrong stays what it is where nothing changes.
+            guard old & 3 != 3 else { return true }
             let new = old | 3
             // RFC 1624: the header checksum changes by the difference of one word.
             let sum = UInt32(~packet.bytes.big16(at: 10)) + UInt32(~old) + UInt32(new)
