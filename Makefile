@@ -2,6 +2,7 @@
 # make test     set up what is missing, and run every test (as root: nothing is skipped)
 # make check    the format and the rules of the sources, which make test checks as well
 # make fmt      format the sources
+# make fuzz     feed every parser what a fuzzer thinks of, FUZZ_SECONDS (600) each; what breaks one joins Tests/Fuzz/Corpus
 # make bench    compare with the tunnels of Debian, half an hour; BENCH="--rounds 1 --tunnels gateway,wireguard-go": less
 # make bench-compression  compare over thin and long links, a quarter of an hour; BENCH="--plan" only says how long
 # make bench-micro  nanoseconds of the steps that every packet goes through
@@ -10,7 +11,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test fmt check bench bench-compression bench-micro install clean setup build
+.PHONY: help run test fmt check fuzz bench bench-compression bench-micro install clean setup build
 
 PREFIX ?= /usr/local
 SWIFT ?= swift
@@ -18,6 +19,8 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PYTHON := /usr/bin/python3
 SOURCES := Package.swift Sources Tests bench
 BUILD := $(SWIFT) build -c release
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?= payload members datagram frame text
 export WARNINGS_AS_ERRORS ?= 1
 
 help:
@@ -49,6 +52,11 @@ check:
 	@! grep -rnE '^ *(public |internal )?import Foundation$$' Sources || { echo "Foundation is too large for the daemon"; exit 1; }
 	@! grep -rnE '\.seal\(' Sources/TunnelCore Sources/Gateway --include=*.swift | grep -vE 'Sources/TunnelCore/(Chain|Noise)/' \
 		|| { echo "nothing is sealed outside the chain"; exit 1; }
+
+fuzz: setup
+	@FUZZ=1 $(BUILD) --scratch-path .build-fuzz --product Fuzz -Xswiftc -sanitize=fuzzer,address -Xswiftc -use-ld=lld \
+		| scripts/progress
+	@for target in $(FUZZ_TARGETS); do scripts/layer "$$target" "scripts/fuzz $$target $(FUZZ_SECONDS)"; done
 
 bench: build
 	@scripts/setup bench

@@ -61,7 +61,7 @@ let package = Package(
         .target(name: "LinuxIO", dependencies: ["Addresses", "CTun"], swiftSettings: testedSettings),
 
         // What a person and a tool see: config file, JSON models, the client of the control socket.
-        .target(name: "Control", dependencies: ["Addresses", "Keys"], swiftSettings: settings),
+        .target(name: "Control", dependencies: ["Addresses", "Keys"], swiftSettings: testedSettings),
 
         // What `gatewayctl estimate` does: a reader of captures, and the core on a wire in memory.
         .target(name: "Capture", swiftSettings: testedSettings),
@@ -105,6 +105,24 @@ let package = Package(
         .testTarget(name: "CaptureTests", dependencies: ["Capture"], swiftSettings: settings),
         .testTarget(name: "EstimateTests", dependencies: ["Estimate"], swiftSettings: settings),
         .testTarget(name: "ControlTests", dependencies: ["Addresses", "Keys", "Control"], swiftSettings: settings),
+
+        // What is done with the input of a fuzzer; the tests do it with all inputs that are kept.
+        .target(
+            name: "FuzzTargets",
+            dependencies: [
+                "Addresses", "Keys", "TunnelCore", "CZlib", "Control", "Capture",
+                .product(name: "BasicContainers", package: "swift-collections"),
+            ],
+            path: "Tests/Fuzz/Targets", swiftSettings: settings),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Replay", swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )
+
+// The fuzzer itself, which only an instrumented build can link: `make fuzz`.
+if Context.environment["FUZZ"] == "1" {
+    package.targets.append(
+        .executableTarget(
+            name: "Fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Driver", swiftSettings: settings))
+}

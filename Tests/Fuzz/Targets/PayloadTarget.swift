@@ -1,0 +1,174 @@
+import Addresses
+import CZlib
+
+@testable import TunnelCore
+
+/// Payloads that alice seals for bob. Whatever they are, what bob's device gets are whole packets of hers, what bob says
+/// keeps to what she announced, and the session goes on.
+///
+/// Options: 0–1 bob's compression, 2 AES-256-GCM, 3 bob's device takes super-segments.
+///
+/// Control: 0 congestion experienced, 1 on WireGuard's lane, 2 what came out stays in the inbox, 3–4 time before, 5 bob has
+/// something to send afterwards, 6–7 how the content becomes a payload.
+struct PayloadTarget: ~Copyable {
+    private let fuzz: FuzzLink
+    /// What alice announced last.
+    private var announced = Hello(
+        seen: true, asks: false, codecs: .all, maximumUnit: Limits.unit, records: RecordSet.all)
+    private let zstd = Zstd()
+    private var number: UInt16 = 0
+    private var elapsed = Interval.seconds(0)
+
+    /// What the content of a step is.
+    private enum Form: Int {
+        case payload, deflate, zstd, fragments
+    }
+
+    private static let waits: [Interval] = [.seconds(0), .milliseconds(60), .milliseconds(1100), .seconds(11)]
+    /// Before a session is renewed.
+    private static let longest = Interval.seconds(90)
+    private static let policies: [CompressionPolicy] = [
+        .init(.auto), .init(.receive), .init(.codec(.deflate)), .init(.codec(.zstd)),
+    ]
+
+    init(_ input: inout FuzzInput) {
+        let options = input.options()
+        fuzz = FuzzLink(
+            .init(.auto), Self.policies[Int(options & 3)], options & 4 != 0 ? .auto : .chacha20poly1305,
+            merges: options & 8 != 0)
+    }
+
+    consuming func run(_ input: inout FuzzInput) throws(Violation) {
+        while let step = input.step() {
+            wait(Self.waits[step.bits(3...4)])
+            for payload in payloads(step) {
+                note(payload)
+                guard let datagram = seal(payload, onWireGuard: step.isSet(1)) else { continue }
+                try fuzz.deliver(datagram, from: fuzz.alice.endpoint, trafficClass: step.isSet(0) ? 3 : 0)
+            }
+            if !step.isSet(2) { try fuzz.flush() }
+            if step.isSet(5) { try answer(step.content.count) }
+            fuzz.frames = []
+        }
+        try fuzz.expectAlive()
+    }
+
+    private mutating func wait(_ interval: Interval) {
+        guard interval > .seconds(0), elapsed + interval < Self.longest else { return }
+        elapsed = elapsed + interval
+        fuzz.link.run(for: interval)
+    }
+
+    // MARK: What alice says
+
+    private mutating func payloads(_ step: FuzzInput.Step) -> [[UInt8]] {
+        let content = step.content
+        // By its first byte it is a packet, or members.
+        let layout: UInt8 = [4, 6].contains((content.first ?? 0) >> 4) ? 0 : 0x10
+        switch Form(rawValue: step.bits(6...7)) ?? .payload {
+        case .payload: return [content]
+        case .deflate: return [unitRecord(content, parameter: layout | 1)]
+        case .zstd:
+            return [record(0x11, layout | 2, little(UInt16(truncatingIfNeeded: content.count)) + coded(content))]
+        case .fragments:
+            let unit = unitRecord(content, parameter: layout | 1)
+            number &+= 1
+            return (0..<3).map { index in
+                let fragment = FragmentRecord(number: number, size: unit.count, index: index, count: 3)
+                let head = little(number) + little(UInt16(truncatingIfNeeded: unit.count)) + [UInt8(index), 3]
+                return record(0x13, 0, head + unit[fragment.range])
+            }
+        }
+    }
+
+    private func coded(_ content: [UInt8]) -> [UInt8] {
+        var out = [UInt8](repeating: 0, count: content.count + 1024)
+        var span = out.mutableSpan
+        var bytes = unsafe span.mutableBytes
+        let count = unsafe zstd.encode(content.span.bytes, level: 1, into: &bytes)
+        return Array(out.prefix(count))
+    }
+
+    private func seal(_ payload: [UInt8], onWireGuard: Bool) -> [UInt8]? {
+        guard payload.count <= Limits.datagram - Transport.overhead else { return nil }
+        return fuzz.alice.seal(payload, to: fuzz.bob, onWireGuard: onWireGuard)
+    }
+
+    private mutating func note(_ payload: [UInt8]) {
+        let bytes = unsafe payload.span.bytes
+        guard let record = Record(bytes), record.kind == .hello,
+            let hello = Hello(version: record.parameter, body: bytes.extracting(record.body))
+        else { return }
+        announced = hello
+    }
+
+    // MARK: What bob says
+
+    /// Bob sends packets and a super-segment, and alice's device gets them.
+    private func answer(_ count: Int) throws(Violation) {
+        let segment = Segment(
+            isV6: count % 2 == 0, isTCP: count % 3 != 0, source: 2, destination: 1, fragment: 0,
+            payload: text(100 + count % 4000))
+        var frame = segment.frame(segment: min(100 + count % 1300, segment.payload.count))
+        guard let packets = kernelSplit(frame) else { return }
+        let others = [udp(2, 1, text(60 + count % 1300)), udp(2, 1, text(20), port: 9)]
+        fuzz.pair.forget()
+        let now = fuzz.link.now(at: fuzz.bob)
+        for packet in others { unsafe fuzz.bob.tunnel.handlePacket(packet.span.bytes, at: now) }
+        do {
+            var span = frame.mutableSpan
+            var bytes = unsafe span.mutableBytes
+            fuzz.bob.tunnel.handleFrame(&bytes, at: now)
+        }
+        fuzz.link.settle(fuzz.bob)
+        for sighting in fuzz.link.sightings.sent(by: fuzz.bob) { try check(sighting) }
+        fuzz.link.drain()
+        try requireSame(fuzz.alice.received, others + packets, merges: false)
+    }
+
+    /// Bob sends nothing that alice has not announced.
+    private func check(_ sighting: Sighting) throws(Violation) {
+        guard let payload = sighting.payload, !sighting.isHello, !sighting.isKeepalive, !sighting.isPlain else {
+            return
+        }
+        let bytes = unsafe payload.span.bytes
+        guard let record = Record(bytes) else { throw Violation("bob sends \(payload.prefix(16))") }
+        try require(record.kind == .unit || announced.records.contains(record.kind), "bob sends a \(record.kind)")
+        let unit: [UInt8]
+        switch record.kind {
+        case .unit: unit = payload
+        case .fragment:
+            guard let fragment = FragmentRecord(bytes.extracting(record.body)), fragment.index == 0 else { return }
+            unit = Array(payload[FragmentRecord.headerSize...])
+        default: return
+        }
+        guard unit.count > 6 else { throw Violation("bob sends a unit of \(unit.count) bytes") }
+        let isKnown = Codec(rawValue: unit[1] & 15).map { announced.codecs.contains($0) } == true
+        try require(isKnown, "bob uses codec \(unit[1] & 15)")
+        try require(unit[1] >> 4 == 0 || announced.records.contains(.bundle), "bob sends members")
+        let decoded = Int(unit[4]) | Int(unit[5]) << 8
+        try require(
+            decoded <= announced.maximumUnit, "bob sends a unit of \(decoded), alice takes \(announced.maximumUnit)")
+    }
+}
+
+extension End {
+    /// As `seal(_:to:)`, on the lane that data goes on or on WireGuard's.
+    fileprivate func seal(_ payload: [UInt8], to other: End, onWireGuard: Bool) -> [UInt8]? {
+        guard !onWireGuard, let session = sessions(with: other.publicKey).first, tunnel.sessions[session].aes.isOpen
+        else {
+            return seal(payload, to: other)
+        }
+        var datagram = [UInt8](repeating: 0, count: 16) + payload + [UInt8](repeating: 0, count: 16)
+        var span = datagram.mutableSpan
+        var bytes = unsafe span.mutableBytes
+        let counter = tunnel.sessions[session].aes.sendCounter
+        tunnel.sessions[session].aes.sendCounter += 1
+        bytes.store(little: Transport.type, at: 0)
+        bytes.store(little: tunnel.sessions[session].aes.remoteIndex, at: 4)
+        bytes.store(little: counter, at: 8)
+        var sealed = bytes.part(16...)
+        tunnel.sessions[session].aes.sending.seal(&sealed, counter: counter)
+        return datagram
+    }
+}

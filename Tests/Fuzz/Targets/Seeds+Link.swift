@@ -1,0 +1,130 @@
+@testable import TunnelCore
+
+// Inputs made of what alice really says to bob.
+
+extension PayloadTarget {
+    static var seeds: [(name: String, bytes: [UInt8])] {
+        var seeds: [(name: String, bytes: [UInt8])] = []
+        for (number, policy) in [CompressionPolicy(.codec(.deflate)), .init(.codec(.zstd)), .init(.auto)].enumerated() {
+            for (index, drain) in FuzzLink.drains.enumerated() {
+                var seed = FuzzSeed(options: UInt8((number + index) % 16))
+                for payload in FuzzLink.payloads(of: drain, policy) {
+                    seed.add(payload, control: UInt8(index % 4) << 3)
+                    for (content, form) in inside(payload) { seed.add(content, control: form << 6 | 4) }
+                }
+                seed.add([0x40], control: 0x20)
+                seeds.append(("drain-\(number)-\(index)", seed.bytes))
+            }
+        }
+        seeds.append(("records", records.bytes))
+        return seeds
+    }
+
+    /// What the content of a record is, and the forms in which it may be sent again.
+    private static func inside(_ payload: [UInt8]) -> [([UInt8], UInt8)] {
+        let bytes = unsafe payload.span.bytes
+        guard let record = Record(bytes) else { return [] }
+        let body = Array(payload[record.body])
+        if record.kind == .bundle { return [(body, 1 as UInt8), (body, 2)] }
+        guard record.kind == .unit, let unit = unsafe UnitRecord(parameter: record.parameter, body: body.span.bytes)
+        else {
+            return []
+        }
+        var decoded = [UInt8](repeating: 0, count: unit.decoded)
+        var span = decoded.mutableSpan
+        var space = unsafe span.mutableBytes
+        let coded = bytes.extracting(record.body.lowerBound + 2..<record.body.upperBound)
+        let count = unit.codec == .deflate ? Deflate().decode(coded, into: &space) : Zstd().decode(coded, into: &space)
+        return count == unit.decoded ? [1, 2, 3].map { (decoded, $0) } : []
+    }
+
+    /// One of each kind that carries no packet.
+    private static var records: FuzzSeed {
+        var seed = FuzzSeed(options: 4)
+        let report = (1...3).map { (number: UInt64) in
+            let fields = [number * 100, .max, number * 90, number * 90_000, number * 1_000_000]
+            return record(0x14, 0, fields.flatMap { little($0) })
+        }
+        let hello = helloRecord(flags: 3, options: [1, 2, 1, 2, 4, 4, 0x12, 0x13, 0x14, 0x15] + unitOption(2000))
+        let ping = record(0x15, 0, little(7 as UInt64) + [0, 0])
+        for payload in report + [ping, record(0x15, 1, little(7 as UInt64)), hello, [], helloRecord()] {
+            seed.add(payload, control: 0x28)
+        }
+        return seed
+    }
+}
+
+extension MembersTarget {
+    static var seeds: [(name: String, bytes: [UInt8])] {
+        (0..<16).map { options in
+            var seed = FuzzSeed(options: UInt8(options % 3 == 0 ? options | 16 : options))
+            var noise = Noise(seed: UInt64(options))
+            for index in 0..<20 {
+                let flow = UInt8(noise.next() % 4) << 4
+                let size = little(UInt16(noise.next() % (index % 5 == 0 ? 9000 : 500)))
+                let kind = UInt8(index % 5 == 0 ? 4 + noise.next() % 4 : 1 + noise.next() % 3)
+                let patch = index % 7 == 3 ? [UInt8(noise.next() % 40), 1] : []
+                seed.add(
+                    size + [100] + patch, control: kind | flow | UInt8(index % 6 == 5 ? 8 : 0) | UInt8(index % 4) << 6)
+            }
+            seed.add(Segment(payload: text(50)).bytes)
+            seed.add(Segment(isV6: true, isTCP: false, payload: text(50)).bytes, control: 0x10)
+            return ("mix-\(options)", seed.bytes)
+        }
+    }
+}
+
+extension FrameTarget {
+    static var seeds: [(name: String, bytes: [UInt8])] {
+        (0..<8).map { options in
+            var seed = FuzzSeed(options: UInt8(options % 4 == 1 ? options | 8 : options))
+            for (isV6, isTCP) in [(false, false), (false, true), (true, false), (true, true)] {
+                let segment = Segment(isV6: isV6, isTCP: isTCP, fragment: 0, payload: text(700 + 10 * options))
+                let plain = [UInt8](repeating: 0, count: VirtioHeader.size) + segment.bytes
+                let started = virtioHeader(
+                    flags: 1, 0, headerLength: 0, segment: 0, start: segment.transport, offset: segment.checksumOffset)
+                seed.add(plain, control: 2)
+                seed.add(segment.frame(segment: 100 + 50 * options), control: 2)
+                seed.add(segment.frame(segment: 250))
+                seed.add(started + segment.bytes(isPartial: true), control: 3)
+            }
+            return ("frames-\(options)", seed.bytes)
+        }
+    }
+}
+
+extension FuzzLink {
+    /// What alice's device hands over before it has nothing more for now.
+    static let drains: [[[UInt8]]] = [
+        [udp(1, 2, text(300))],
+        [udp(1, 2, payload: 40), udp(1, 2, payload: 60, port: 5), udp(1, 2, payload: 1)],
+        (0..<4).map { udp(1, 2, text(100 + 10 * $0)) },
+        (0..<6).map { Segment(isV6: $0 % 2 == 0, isTCP: $0 % 3 != 0, payload: text(20 * $0)).bytes },
+        (0..<3).map { Segment(isV6: true, sequence: UInt32($0 * 150), payload: text(150)).bytes },
+        [Segment(fragment: 0, payload: text(900)).frame(segment: 200)],
+        [Segment(isV6: true, isTCP: false, fragment: 0, payload: text(900)).frame(segment: 300)],
+        [Segment(fragment: 0, payload: Noise.letters(4000)).frame(segment: 1000)],
+    ]
+
+    /// The payloads that a drain becomes.
+    static func payloads(of drain: [[UInt8]], _ policy: CompressionPolicy) -> [[UInt8]] {
+        let fuzz = FuzzLink(policy, .init(.auto), .chacha20poly1305, merges: false)
+        let now = fuzz.link.now(at: fuzz.alice)
+        for bytes in drain {
+            var frame = bytes[0] < 0x40 ? bytes : [UInt8](repeating: 0, count: VirtioHeader.size) + bytes
+            var span = frame.mutableSpan
+            var space = unsafe span.mutableBytes
+            fuzz.alice.tunnel.handleFrame(&space, at: now)
+        }
+        fuzz.link.settle(fuzz.alice)
+        return fuzz.link.sightings.sent(by: fuzz.alice).compactMap(\.payload)
+    }
+}
+
+extension Noise {
+    /// Bytes of sixteen kinds, which shrink to half and no more.
+    fileprivate static func letters(_ count: Int) -> [UInt8] {
+        var noise = Noise(seed: 5)
+        return noise.bytes(count).map { $0 & 15 | 0x60 }
+    }
+}
