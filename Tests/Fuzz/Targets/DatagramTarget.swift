@@ -52,7 +52,10 @@ struct DatagramTarget {
             let wait = Self.waits[step.bits(5...6)]
             if wait > .seconds(0), elapsed + wait < .seconds(40) {
                 elapsed = elapsed + wait
+                // Alice speaks too meanwhile.
+                fuzz.bob.isWorking = true
                 fuzz.link.run(for: wait)
+                unanswered = Unanswered()
             }
             fuzz.bob.isWorking = !step.isSet(7)
             try take(step, &unanswered)

@@ -40,7 +40,7 @@ struct PayloadTarget: ~Copyable {
 
     consuming func run(_ input: inout FuzzInput) throws(Violation) {
         while let step = input.step() {
-            wait(Self.waits[step.bits(3...4)])
+            try wait(Self.waits[step.bits(3...4)])
             for payload in payloads(step) {
                 note(payload)
                 guard let datagram = seal(payload, onWireGuard: step.isSet(1)) else { continue }
@@ -53,8 +53,9 @@ struct PayloadTarget: ~Copyable {
         try fuzz.expectAlive()
     }
 
-    private mutating func wait(_ interval: Interval) {
+    private mutating func wait(_ interval: Interval) throws(Violation) {
         guard interval > .seconds(0), elapsed + interval < Self.longest else { return }
+        try fuzz.flush()
         elapsed = elapsed + interval
         fuzz.link.run(for: interval)
     }
@@ -112,6 +113,7 @@ struct PayloadTarget: ~Copyable {
         var frame = segment.frame(segment: min(100 + count % 1300, segment.payload.count))
         guard let packets = kernelSplit(frame) else { return }
         let others = [udp(2, 1, text(60 + count % 1300)), udp(2, 1, text(20), port: 9)]
+        try fuzz.flush()
         fuzz.pair.forget()
         let now = fuzz.link.now(at: fuzz.bob)
         for packet in others { unsafe fuzz.bob.tunnel.handlePacket(packet.span.bytes, at: now) }

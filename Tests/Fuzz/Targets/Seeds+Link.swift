@@ -76,19 +76,19 @@ extension MembersTarget {
 
 extension FrameTarget {
     static var seeds: [(name: String, bytes: [UInt8])] {
-        (0..<8).map { options in
-            var seed = FuzzSeed(options: UInt8(options % 4 == 1 ? options | 8 : options))
-            for (isV6, isTCP) in [(false, false), (false, true), (true, false), (true, true)] {
-                let segment = Segment(isV6: isV6, isTCP: isTCP, fragment: 0, payload: text(700 + 10 * options))
-                let plain = [UInt8](repeating: 0, count: VirtioHeader.size) + segment.bytes
-                let started = virtioHeader(
-                    flags: 1, 0, headerLength: 0, segment: 0, start: segment.transport, offset: segment.checksumOffset)
-                seed.add(plain, control: 2)
-                seed.add(segment.frame(segment: 100 + 50 * options), control: 2)
-                seed.add(segment.frame(segment: 250))
-                seed.add(started + segment.bytes(isPartial: true), control: 3)
-            }
-            return ("frames-\(options)", seed.bytes)
+        (0..<32).map { number in
+            let options = number % 8 == 1 ? number % 8 | 8 : number % 8
+            let segment = Segment(
+                isV6: number & 8 != 0, isTCP: number & 16 != 0, fragment: 0, payload: text(150 + 7 * options))
+            let plain = [UInt8](repeating: 0, count: VirtioHeader.size) + segment.bytes
+            let started = virtioHeader(
+                flags: 1, 0, headerLength: 0, segment: 0, start: segment.transport, offset: segment.checksumOffset)
+            var seed = FuzzSeed(options: UInt8(options))
+            seed.add(plain, control: 2)
+            seed.add(segment.frame(segment: 20 + 10 * options), control: 2)
+            seed.add(segment.frame(segment: 50))
+            seed.add(started + segment.bytes(isPartial: true), control: 3)
+            return ("frames-\(number)", seed.bytes)
         }
     }
 }
