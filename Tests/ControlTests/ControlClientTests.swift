@@ -73,6 +73,8 @@ import Testing
                 "a chunk without a size"
             ),
             ("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nnothing", "no JSON"),
+            ("\u{b}HTTP/1.1 200 OK\r\n\r\nnothing", "no HTTP"),
+            ("HTTP/1.1 200 OK\r\nA: a line feed alone\u{b}ends a line\r\n\r\nnothing", "no JSON"),
             ("HTTP/1.1 200 OK\r\n" + String(repeating: "A: b\r\n", count: 20000), "headers without an end"),
         ])
     func malformed(reply: String, reason: String) throws {

@@ -25,16 +25,18 @@ extension HTTPReply {
 
         /// `nil` while the head is not complete.
         static func parse(_ bytes: [UInt8]) throws(Malformed) -> Head? {
+            // Something else than a web server must not make us wait for its end.
+            guard bytes.prefix(5).elementsEqual("HTTP/".utf8.prefix(bytes.count)) else {
+                throw Malformed(reason: "no HTTP")
+            }
             guard let end = Self.end(of: bytes) else {
-                // Something else than a web server must not make us wait for its end.
-                guard bytes.prefix(5).elementsEqual("HTTP/".utf8.prefix(bytes.count)) else {
-                    throw Malformed(reason: "no HTTP")
-                }
                 guard bytes.count <= HTTPReply.largestHead else { throw Malformed(reason: "headers without an end") }
                 return nil
             }
-            let text = String(decoding: bytes[..<end], as: UTF8.self)
-            let lines = text.split { $0.isNewline }
+            // Cut at the byte: nothing but a line feed ends a line (RFC 9112 §2.2).
+            let lines = bytes[..<(end - 4)].split(separator: UInt8(ascii: "\n")).map {
+                String(decoding: $0, as: UTF8.self).trimmed
+            }
             guard let first = lines.first, first.hasPrefix("HTTP/1.") else { throw Malformed(reason: "no HTTP/1") }
             let words = first.split(separator: " ", maxSplits: 2)
             guard words.count >= 2, words[1].utf8.count == 3, let status = Int(decimal: words[1]) else {
