@@ -255,7 +255,8 @@ struct Chain: ~Copyable {
     }
 
     private static func readFrames(
-        _ frames: borrowing Arena, _ range: Range<Int>, into inbox: inout Inbox, _ found: inout RigidArray<Members.Found>
+        _ frames: borrowing Arena, _ range: Range<Int>, into inbox: inout Inbox,
+        _ found: inout RigidArray<Members.Found>
     ) -> Bool {
         Frames.read(frames.bytes(range), into: &inbox, &found)
     }
@@ -295,7 +296,9 @@ struct Chain: ~Copyable {
             guard let whole else { return isRefused ? .dropped(.record) : .fragment }
             return decode(fragments: whole, announced, into: &inbox)
         case .ethernet:
-            return decode(frame: body, record.parameter, isMarked: isMarked, wire: payload.byteCount + Transport.overhead, into: &inbox)
+            return decode(
+                frame: body, record.parameter, isMarked: isMarked, wire: payload.byteCount + Transport.overhead,
+                into: &inbox)
         case .report:
             guard let report = ReportRecord(parameter: record.parameter, body: body) else { return .dropped(.record) }
             return .report(report)

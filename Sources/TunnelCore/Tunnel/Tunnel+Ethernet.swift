@@ -101,7 +101,8 @@ extension Tunnel {
         let isShared = peers[Int(slot)].compression.scope == .peer
         if !isShared, isGathered(frame, shape, trafficClass, flow.hash, among: flow.hash, for: slot, at: now) { return }
         let layout = MemberShape(layout: PacketLayout(inner, packet), segment: 0)
-        guard case .code(let codec) = attempt(inner.extracting(0..<packet.length), layout, packet, flow, for: slot) else {
+        guard case .code(let codec) = attempt(inner.extracting(0..<packet.length), layout, packet, flow, for: slot)
+        else {
             return leave(frame, shape, trafficClass, flow.hash, to: slot, session, at: now)
         }
         if isShared, isGathered(frame, shape, trafficClass, flow.hash, among: nil, for: slot, at: now) { return }
@@ -158,8 +159,10 @@ extension Tunnel {
     }
 
     /// Checks a frame that came out of the chain, and learns where its sender is; `nil` if it is dropped.
-    private mutating func admitFrame(_ place: Range<Int>, isMarked: Bool, _ slot: Int32, at now: Now) -> EthernetFrame? {
-        guard let header = EthernetFrame(inbox.bytes(decoded: place)), place.count <= mtu + Self.mostAroundPayload else {
+    private mutating func admitFrame(_ place: Range<Int>, isMarked: Bool, _ slot: Int32, at now: Now) -> EthernetFrame?
+    {
+        guard let header = EthernetFrame(inbox.bytes(decoded: place)), place.count <= mtu + Self.mostAroundPayload
+        else {
             peers[Int(slot)].drops.count(.frame)
             return nil
         }
