@@ -77,9 +77,9 @@ struct FlowTable: ~Copyable {
         return find(fold(source ^ destination.byteSwapped, rest, 1))
     }
 
-    /// The entry for a frame's addresses and type.
+    /// The entry for a frame's addresses. What follows them may be a type or a length.
     mutating func find(ethernet frame: RawSpan) -> Flow {
-        find(fold(frame.little64(at: 0), frame.little64(at: 6), 0))
+        find(fold(frame.little64(at: 0), UInt64(frame.little32(at: 8)), 0))
     }
 
     /// Both halves of the product of two numbers, each under a secret: who does not know those cannot choose what collides.

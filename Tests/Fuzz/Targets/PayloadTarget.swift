@@ -14,11 +14,7 @@ struct PayloadTarget: ~Copyable {
     private let fuzz: FuzzLink
     /// What alice announced last.
     private var announced = Hello(
-<<<<<<< HEAD
         seen: true, asks: false, codecs: .all, maximumUnit: Limits.unit, records: RecordSet.packets)
-=======
-        seen: true, asks: false, codecs: .all, maximumUnit: Limits.unit, records: RecordSet.all)
->>>>>>> fuzz
     private let zstd = Zstd()
     private var number: UInt16 = 0
     private var elapsed = Interval.seconds(0)
