@@ -33,7 +33,14 @@ class DropIn:
             self.namespace.command(self.program, self.name), env=self.environment, timeout=timeout,
             capture_output=True, text=True, stdin=subprocess.DEVNULL)
         assert done.returncode == 0, f"{self.program} {self.name}: {done.stderr}"
+        if self.program != GATEWAY:
+            # The reference returns before it is ready.
+            wait_until(self._is_there, f"{self.program} makes {self.name}")
         return self
+
+    def _is_there(self):
+        link = self.namespace.run("ip", "link", "show", self.name, check=False)
+        return link.returncode == 0 and os.path.exists(self.path)
 
     def __enter__(self):
         return self.start()
