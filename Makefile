@@ -49,6 +49,7 @@ fmt:
 
 check:
 	@$(SWIFT) format lint --strict --recursive $(SOURCES)
+	@! pyflakes3 Tests bench scripts | grep -v 'imported but unused'
 	@! grep -rnE '^ *(public |internal )?import Foundation$$' Sources || { echo "Foundation is too large for the daemon"; exit 1; }
 	@! grep -rnE '\.seal\(' Sources/TunnelCore Sources/Gateway --include=*.swift | grep -vE 'Sources/TunnelCore/(Chain|Noise)/' \
 		|| { echo "nothing is sealed outside the chain"; exit 1; }

@@ -23,7 +23,8 @@ from page.tap import Tap
 from page.wrong import Malformed
 
 MEGABYTE = 1 << 20
-LARGEST = 1420 + 32  # a datagram with a payload of the tunnel's MTU
+MTU = 1420
+LARGEST = MTU + 32  # a datagram with a payload of the tunnel's MTU
 AROUND = 32
 """Bytes of a transport message around its payload."""
 HEADERS = 28
