@@ -96,7 +96,8 @@ final class TunnelPair {
         end.tunnel.beginTurn(at: now, idle: idle)
         for packet in packets {
             passage.sent.append(step(end.send(packet, at: now)))
-            if !end.tunnel.outbox.hasRoom { carry(&passage) }
+            // After a long silence the first one shakes hands; no more need to wait for that than in a tunnel that is in use.
+            if passage.sent.count == 1 || !end.tunnel.outbox.hasRoom { carry(&passage) }
         }
         var time = CPUTime()
         var isLeft = true

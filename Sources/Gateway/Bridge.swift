@@ -1,4 +1,6 @@
+import Addresses
 import Control
+import Keys
 import LinuxIO
 
 /// A bridge of the operator's, which a TAP interface is to join.
@@ -34,9 +36,27 @@ struct Bridge {
     }
 }
 
+extension MACAddress {
+    /// The address of an Ethernet tunnel's interface: the same at each start, and so high that a bridge, which takes the lowest
+    /// of its ports', does not change its own when the interface comes and goes.
+    init(of key: PublicKey) {
+        self.init((0..<5).reduce(0xfe) { $0 << 8 | UInt64(key.bytes[$1]) })
+    }
+}
+
+/// What fits.
+struct Sizes {
+    /// Into the interface: its MTU.
+    let mtu: Int
+    /// Of an Ethernet tunnel, into a datagram on the way to the peers: no more than into that of a full packet of a common
+    /// link, since a larger MTU of this host says little of what lies behind it.
+    let framePayload: Int
+}
+
 extension Daemon {
-    /// Says what the sizes on the way do to full frames. `packet`: what fits into a datagram without fragments outside.
-    func reportSizes(mtu: Int, packet: Int, _ bridge: Bridge?) {
+    /// Says what the sizes on the way do to full frames.
+    func report(_ sizes: Sizes, _ bridge: Bridge?) {
+        let mtu = sizes.mtu
         if let bridge, !bridge.isUp { log.warning("the bridge \(bridge.name) is down: ip link set \(bridge.name) up") }
         if let bridge, bridge.mtu > mtu {
             log.warning(
@@ -44,7 +64,7 @@ extension Daemon {
                     + "write MTU = \(bridge.mtu), or set that of the bridge and its hosts to \(mtu)")
         }
         // Before the payload stand a record's head of 4 bytes and the Ethernet header.
-        let fitting = min(packet, 1420) - 4 - 14
+        let fitting = sizes.framePayload - 4 - 14
         if mtu > fitting {
             log.warning(
                 "frames that carry more than \(fitting) bytes go in several datagrams each; with an MTU of \(fitting) "

@@ -48,9 +48,10 @@ struct ControlRequest: Sendable {
     func answer(_ daemon: Daemon, user: UInt32, on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
         switch (method, path) {
         case (.GET, "/v1/stats"):
-            ask(daemon, on: loop) { tunnel, _ in tunnel.statistics() }.map { ControlReply(daemon.describe($0)) }
+            ask(daemon, on: loop) { loop, now in (loop.tunnel.statistics(at: now.instant), loop.refusals()) }
+                .map { tunnel, refused in ControlReply(daemon.describe(tunnel, refused)) }
         case (.GET, "/v1/key"):
-            ask(daemon, on: loop) { tunnel, _ in tunnel.publicKey }.map { key in
+            ask(daemon, on: loop) { loop, _ in loop.tunnel.publicKey }.map { key in
                 key.map { ControlReply(KeyReply(publicKey: $0.description)) }
                     ?? ControlReply(.notFound, "no private key is set")
             }
@@ -80,8 +81,8 @@ struct ControlRequest: Sendable {
         } catch {
             return loop.makeSucceededFuture(ControlReply(.internalServerError, "\(error); nothing was changed"))
         }
-        return ask(daemon, on: loop) { tunnel, now in
-            tunnel.setPrivateKey(key, at: now)
+        return ask(daemon, on: loop) { loop, now in
+            loop.tunnel.setPrivateKey(key, at: now)
             return key.publicKey
         }.map { publicKey in
             daemon.log.info("private key changed, our public key is \(publicKey)")
@@ -105,7 +106,7 @@ struct ControlRequest: Sendable {
         guard let peer = found else {
             return loop.makeSucceededFuture(ControlReply(.notFound, "no peer has that name or public key"))
         }
-        return ask(daemon, on: loop) { tunnel, _ in tunnel.setPresharedKey(key, of: peer) }.map {
+        return ask(daemon, on: loop) { loop, _ in loop.tunnel.setPresharedKey(key, of: peer) }.map {
             daemon.log.info("\(daemon.name(of: peer)): preshared key changed")
             return ControlReply(KeyReply(publicKey: peer.description))
         }
@@ -117,10 +118,10 @@ struct ControlRequest: Sendable {
 
     /// Has something done on the data thread and brings its result back.
     private func ask<Answer: Sendable>(
-        _ daemon: Daemon, on loop: any EventLoop, _ question: @escaping @Sendable (inout Tunnel, Now) -> Answer
+        _ daemon: Daemon, on loop: any EventLoop, _ question: @escaping @Sendable (inout DataLoop, Now) -> Answer
     ) -> EventLoopFuture<Answer> {
         let promise = loop.makePromise(of: Answer.self)
-        let isPosted = daemon.commands.post { loop, now in promise.succeed(question(&loop.tunnel, now)) }
+        let isPosted = daemon.commands.post { loop, now in promise.succeed(question(&loop, now)) }
         if !isPosted { promise.fail(TooBusy()) }
         return promise.futureResult
     }

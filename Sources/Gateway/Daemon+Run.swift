@@ -32,15 +32,16 @@ extension Daemon {
         defer { uapi.close() }
         let server = try ControlServer(self, on: group)
         defer { server.close() }
-        let mtu = try makeNetwork(configuration, plan, device.index)
+        let sizes = try makeNetwork(configuration, plan, key.publicKey, device.index)
         defer { unmakeNetwork() }
         let chores = try Failure.from(.unavailable) { () throws(SystemError) in try Chores(self) }
         var loop = try makeLoop(device, sockets, signals)
         loop.mark = plan.mark
         loop.setOffloads(interface.offloads)
         note(loop)
-        Self.configure(&loop.tunnel, configuration, key, mtu: mtu)
-        log.info("up: \(Self.summary(configuration)), UDP port \(loop.sockets.port), MTU \(mtu), key \(key.publicKey)")
+        Self.configure(&loop.tunnel, configuration, key, sizes)
+        log.info(
+            "up: \(Self.summary(configuration)), UDP port \(loop.sockets.port), MTU \(sizes.mtu), key \(key.publicKey)")
         chores.resolveAll(configuration.peers)
 
         var events = EventLog(self, chores)
@@ -55,7 +56,7 @@ extension Daemon {
                 log.warning(error.message)
             }
         }
-        if interface.savesConfiguration { save(loop.tunnel.statistics()) }
+        if interface.savesConfiguration { save(loop.tunnel.statistics(at: DataLoop.now().instant)) }
         uapi.close()
         server.close()
         unmakeNetwork()
@@ -64,26 +65,28 @@ extension Daemon {
         log.info("down")
     }
 
-    /// Gives the interface what the file says; the MTU that it has then.
+    /// Gives the interface what the file says; the sizes that hold then.
     private func makeNetwork(
-        _ configuration: Configuration, _ plan: RoutingPlan, _ index: UInt32
-    ) throws(Failure) -> Int {
+        _ configuration: Configuration, _ plan: RoutingPlan, _ key: PublicKey, _ index: UInt32
+    ) throws(Failure) -> Sizes {
         let endpoints = configuration.peers.compactMap { $0.endpoint?.numeric }
         let isEthernet = configuration.interface.mode == .tap
         var bridge: Bridge?
         if let name = configuration.interface.bridge { bridge = try Bridge(name, file: configuration.file) }
         do throws(SystemError) {
             var network = try Network(index: index, plan)
-            let mtu = configuration.interface.mtu ?? (isEthernet ? 1500 : network.derivedMTU(for: endpoints))
+            let derived = network.derivedMTU(for: endpoints)
+            let sizes = Sizes(
+                mtu: configuration.interface.mtu ?? (isEthernet ? 1500 : derived), framePayload: min(derived, 1420))
             do throws(SystemError) {
-                try network.make(configuration.interface, mtu: mtu, bridge)
+                try network.make(configuration.interface, key, mtu: sizes.mtu, bridge)
             } catch {
                 network.undo()
                 throw error
             }
-            if isEthernet { reportSizes(mtu: mtu, packet: network.derivedMTU(for: endpoints), bridge) }
+            if isEthernet { report(sizes, bridge) }
             store(network)
-            return mtu
+            return sizes
         } catch {
             throw Failure(.unavailable, error, cure: "see Address, AllowedIPs and Table in \(configuration.file)")
         }
@@ -142,10 +145,11 @@ extension Daemon {
     }
 
     private static func configure(
-        _ tunnel: inout Tunnel, _ configuration: Configuration, _ key: PrivateKey, mtu: Int
+        _ tunnel: inout Tunnel, _ configuration: Configuration, _ key: PrivateKey, _ sizes: Sizes
     ) {
         let now = DataLoop.now()
-        tunnel.mtu = mtu
+        tunnel.mtu = sizes.mtu
+        tunnel.framePayload = sizes.framePayload
         tunnel.setPrivateKey(key, at: now)
         for peer in configuration.peers { tunnel.setPeer(peer.publicKey, peer.tunnelConfiguration, at: now) }
     }

@@ -20,8 +20,6 @@ final class Daemon: Sendable {
     let commands: Mailbox<LoopCommand>
     /// Addresses, routes and rules, while they are there.
     let network = Mutex<Network?>(nil)
-    /// Counts of the data thread that are not the tunnel's, as of the last command to it.
-    let refused = Mutex(RefusedCounters())
     /// The port that the sockets have, once they are open.
     let listenPort = Atomic<UInt16>(0)
     /// The mark on what they send; 0 is none.

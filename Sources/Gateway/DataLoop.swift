@@ -99,6 +99,13 @@ struct DataLoop: ~Copyable {
         return DataLoop(device, sockets, epoll, timer, signals, commands, results, handshakes, mode)
     }
 
+    /// What the system has refused so far. Asks the kernel about the device, which takes some 50 µs.
+    mutating func refusals() -> RefusedCounters {
+        refused.received = UInt64(sockets.v4?.overflows ?? 0) + UInt64(sockets.v6?.overflows ?? 0)
+        if let drops = try? device.transmitDrops() { refused.unread = drops }
+        return refused
+    }
+
     /// Closes the device, and with it the interface, and the sockets.
     consuming func close() {}
 
@@ -128,10 +135,7 @@ struct DataLoop: ~Copyable {
                     case nil: break
                     default: return .signal
                     }
-                case .commands:
-                    refused.received = UInt64(sockets.v4?.overflows ?? 0) + UInt64(sockets.v6?.overflows ?? 0)
-                    daemon.refused.withLock { $0 = refused }
-                    for command in commands.takeAll() { command(&self, now) }
+                case .commands: for command in commands.takeAll() { command(&self, now) }
                 case .results: for result in results.takeAll() { tunnel.handle(result, at: now) }
                 case .link: readLink(at: now)
                 case .socketFile: if socketFile?.isGone() == true { return .socketGone }
@@ -297,6 +301,8 @@ struct RefusedCounters: Sendable {
     var datagrams: UInt64 = 0
     /// Datagrams that the kernel dropped because a socket's buffer was full.
     var received: UInt64 = 0
+    /// Packets that the kernel dropped because the device's queue was full.
+    var unread: UInt64 = 0
     /// Handshake messages for which the other thread had no time.
     var handshakes: UInt64 = 0
 }

@@ -48,6 +48,8 @@ struct EventLog: ~Copyable {
         case .ethernetRefused(let key):
             log.error(
                 "\(daemon.name(of: key)): it does not do Ethernet, which Mode = tap demands; nothing is sent to it")
+        case .packetsRefused(let key):
+            log.error("\(daemon.name(of: key)): it carries Ethernet; write Mode = tap here too, or Mode = tun there")
         case .roamed(let key, let path):
             log.info("\(daemon.name(of: key)): now at \(path.remote)")
         case .wiped(let key):

@@ -1,6 +1,7 @@
 import Addresses
 import Control
 import Glibc
+import Keys
 import LinuxIO
 
 /// Which routes and rules an interface needs: worked out before anything is made.
@@ -71,10 +72,13 @@ struct Network: ~Copyable {
     }
 
     /// Makes everything. On a failure, what was made is undone by `undo` and by the end of the interface.
-    mutating func make(_ interface: Configuration.Interface, mtu: Int, _ bridge: Bridge?) throws(SystemError) {
+    mutating func make(
+        _ interface: Configuration.Interface, _ key: PublicKey, mtu: Int, _ bridge: Bridge?
+    ) throws(SystemError) {
         // A link-local address would make the kernel send into the tunnel on its own. In an Ethernet it has its use,
         // but not on a port of a bridge.
         if interface.mode == .tun || bridge != nil { try? netlink.disableLinkLocalAddress(of: index) }
+        if interface.mode == .tap { try netlink.setAddress(MACAddress(of: key), of: index) }
         try netlink.setMTU(mtu, of: index)
         if let bridge { try netlink.setBridge(bridge.index, of: index) }
         for address in interface.addresses { try netlink.addAddress(address, to: index) }

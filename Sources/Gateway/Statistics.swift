@@ -6,7 +6,7 @@ import TunnelCore
 
 extension Daemon {
     /// A snapshot of the tunnel in the words of the contract (`docs/configuration.md`).
-    func describe(_ tunnel: TunnelStatistics) -> InterfaceStatistics {
+    func describe(_ tunnel: TunnelStatistics, _ refused: RefusedCounters) -> InterfaceStatistics {
         let configuration = configuration.withLock { $0 }
         let peers = Dictionary(uniqueKeysWithValues: configuration.peers.map { ($0.publicKey, $0) })
         return InterfaceStatistics(
@@ -18,7 +18,7 @@ extension Daemon {
             peers: tunnel.peers.map {
                 Self.describe($0, peers[$0.publicKey], isEthernet: configuration.interface.mode == .tap)
             },
-            drops: InterfaceDrops(tunnel.drops, refused.withLock { $0 }))
+            drops: InterfaceDrops(tunnel.drops, refused))
     }
 
     private static func describe(
@@ -40,11 +40,15 @@ extension Daemon {
             lossPermille: UInt32((peer.loss * 1000).rounded()),
             compression: describe(peer.traffic, peer.compression.name, isActive: peer.compresses),
             drops: PeerDrops(peer.drops),
-            error: error(of: peer))
+            error: error(of: peer, isEthernet: isEthernet))
     }
 
-    private static func error(of peer: TunnelCore.PeerStatistics) -> String? {
-        if peer.refusesEthernet { return "the peer does not do Ethernet, which Mode = tap demands" }
+    private static func error(of peer: TunnelCore.PeerStatistics, isEthernet: Bool) -> String? {
+        if peer.carriesOther {
+            return isEthernet
+                ? "the peer does not do Ethernet, which Mode = tap demands"
+                : "the peer carries Ethernet, which takes Mode = tap here too"
+        }
         return peer.refusesCipher ? "the peer does not do AES-256-GCM, which Cipher = aes256gcm demands" : nil
     }
 
@@ -87,6 +91,7 @@ extension PeerDrops {
         replay = drops[.replay]
         allowedIPs = drops[.allowedIPs]
         malformed = drops[.record] + drops[.content]
+        incomplete = drops[.incomplete]
         authentication = drops[.authentication]
         expired = drops[.expired]
         congestion = drops[.congestion]
@@ -112,7 +117,9 @@ extension InterfaceDrops {
         handshake = drops[.handshake]
         rateLimited = drops[.rateLimited] + refused.handshakes
         overflow = drops[.overflow]
+        incomplete = drops[.incomplete]
         kernelReceive = refused.received
+        kernelTransmit = refused.unread
         send = refused.datagrams
         device = refused.frames
         frame = drops[.frame]

@@ -17,6 +17,8 @@ public enum DropReason: Int, CaseIterable, Sendable {
     case notIP
     /// No room in a fixed buffer.
     case overflow
+    /// A unit of which not all fragments came, or a fragment that found no room.
+    case incomplete
 
     // Packets and datagrams of a peer.
     /// A counter that was seen, or is too old to tell.
@@ -55,7 +57,7 @@ public enum DropReason: Int, CaseIterable, Sendable {
 
 /// A count for each reason.
 public struct DropCounters: Sendable {
-    private var counts = InlineArray<23, UInt64>(repeating: 0)
+    private var counts = InlineArray<24, UInt64>(repeating: 0)
 
     public init() {
         assert(DropReason.allCases.count == counts.count)

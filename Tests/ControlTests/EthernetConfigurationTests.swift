@@ -51,8 +51,8 @@ import Testing
                 #"an address on a port of a bridge is of no use "Address": give it to the bridge br0, and remove the line"#
             ),
             (
-                file("MTU = 65518"), 4,
-                #"MTU is too large for Mode = tap "65518": write at most 65517"#
+                file("MTU = 65510"), 4,
+                #"MTU is too large for Mode = tap "65510": write at most 65509"#
             ),
             (
                 file("Bridge = a bridge"), 4,

@@ -82,14 +82,14 @@ extension Sample {
         ], drops: interfaceDrops)
 
     static let statisticsText =
-        #"{"drops":{"device":0,"frame":0,"handshake":0,"kernelReceive":0,"mac1":4,"malformed":0,"noPeer":5,"notIP":0,"overflow":0,"#
+        #"{"drops":{"device":0,"frame":0,"handshake":0,"incomplete":0,"kernelReceive":0,"kernelTransmit":0,"mac1":4,"malformed":0,"noPeer":5,"notIP":0,"overflow":0,"#
         + #""rateLimited":0,"send":0,"storm":0,"unknownIndex":0},"fwmark":51820,"interface":"branch","listenPort":51820,"#
         + #""peers":[{"allowedIPs":["10.1.0.0/16","fd01::/64"],"cipher":"aes256gcm","compression":{"active":true,"#
         + #""codecs":{"deflate":{"plainBytes":3145728,"units":42,"wireBytes":524288}},"configured":"auto","#
         + #""rx":{"plainBytes":1000,"ratio":1.25,"wireBytes":800},"#
         + #""skipped":{"backoff":0,"busy":0,"encrypted":7,"exposed":0,"small":2},"#
         + #""tx":{"plainBytes":4194304,"ratio":4,"wireBytes":1048576}},"#
-        + #""drops":{"allowedIPs":0,"allowedMACs":0,"authentication":0,"congestion":0,"expired":0,"frame":0,"learning":0,"#
+        + #""drops":{"allowedIPs":0,"allowedMACs":0,"authentication":0,"congestion":0,"expired":0,"frame":0,"incomplete":0,"learning":0,"#
         + #""loop":0,"malformed":1,"noEndpoint":0,"noEthernet":0,"noSession":0,"replay":3,"storm":0},"endpoint":"192.0.2.1:51820","#
         + #""latestHandshake":1764000000,"lossPermille":3,"name":"hq","persistentKeepalive":25,"presharedKey":true,"#
         + #""publicKey":"\#(a)","rttMicroseconds":12345,"rxBytes":1436549,"txBytes":1667236}],"#

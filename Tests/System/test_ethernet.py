@@ -135,6 +135,16 @@ def test_what_came_from_a_peer_goes_to_no_other_without_a_hub(arrangement):
             gateway.check_alive()
 
 
+def test_what_is_for_the_hubs_own_hosts_goes_to_no_other_site_and_is_no_flood():
+    with Offices(3) as lan, lan.tunnel(hub=lan[0]) as gateways:
+        lan.wait_until_pinged(lan[1], lan[0])
+        frames = [ethernet(lan[0].mac, lan[1].mac, number.to_bytes(2, "big") * 32) for number in range(4000)]
+        with Port(lan[2].gateway, gateways[2].name) as third:
+            assert exchanged(lan[1], lan[0], frames, seconds=3) == frames
+            assert third.receive(lan[1].mac, seconds=1) == []
+        assert all_drops(gateways[0].stats())["storm"] == 0
+
+
 def test_only_allowed_addresses_are_believed_and_a_reload_changes_them():
     with Offices(2) as lan:
         a, b = lan
@@ -219,6 +229,19 @@ def test_jumbo_frames_arrive_where_everything_has_room_for_them():
         assert lan.ping(a, b, "-M", "do", "-s", 8972)
         send_tcp(a.host, b.host, b.v4, payload.text(4 * MEGABYTE))
         assert "go in several datagrams each" in gateways[0].log
+
+
+def test_full_frames_leave_in_datagrams_that_fit_a_narrower_link():
+    with Offices(2) as lan:
+        for site in lan:
+            site.gateway.run("ip", "link", "set", "wan", "mtu", 1400)
+        with lan.tunnel() as gateways:
+            lan.wait_until_pinged(*lan)
+            frames = [ethernet(lan[1].mac, lan[0].mac, payload.random(size)) for size in (1302, 1303, 1500) * 5]
+            assert exchanged(*lan, frames) == frames
+            assert "frames that carry more than 1302 bytes go in several datagrams each" in gateways[0].log
+            outside = lan[0].gateway.run("nstat", "-a", "-z", "IpFragCreates").stdout
+            assert re.search(r"IpFragCreates\s+0 ", outside), "the kernel cut datagrams"
 
 
 @pytest.mark.slow

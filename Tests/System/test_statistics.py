@@ -1,6 +1,7 @@
 """What `gatewayctl stats` says has the agreed shape, and agrees with what a recorder sees on the wire."""
 
 import json
+import signal
 
 import pytest
 
@@ -75,6 +76,18 @@ def test_both_ends_tell_the_same_story(lab):
 
 def test_the_table_shows_the_peer_by_name(lab):
     assert "far" in lab.gateways[0].ctl("stats", lab.a.name).stdout
+
+
+def test_what_the_kernel_dropped_before_the_interface_is_counted(lab):
+    one = lab.gateways[0]
+    assert one.stats()["drops"]["kernelTransmit"] == 0
+    one.process.send_signal(signal.SIGSTOP)
+    lab.a.gateway.run("ping", "-q", "-n", "-c", 2000, "-l", 2000, "-w", 1, lab.b.v4, check=False)
+    one.process.send_signal(signal.SIGCONT)
+    (described,) = json.loads(lab.a.gateway.run("ip", "-json", "-stats", "link", "show", one.name).stdout)
+    dropped = described["stats64"]["tx"]["dropped"]
+    assert dropped > 0
+    assert one.stats()["drops"]["kernelTransmit"] == dropped
 
 
 def test_nobody_there_is_said_in_one_line(lab):

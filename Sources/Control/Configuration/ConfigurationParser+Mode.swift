@@ -1,8 +1,8 @@
 // What belongs to one mode, and not to the other.
 
 extension ConfigurationParser {
-    /// The largest MTU of a TAP: a frame with its header and a VLAN tag fits into a unit.
-    static let largestEthernetMTU = 65_517
+    /// The largest MTU of a TAP: a frame with its header, two VLAN tags and the record's head fits into a unit.
+    static let largestEthernetMTU = 65_509
 
     /// Reports the keys that the mode of the interface gives no meaning to.
     mutating func compareMode(_ peers: [Section]) {

@@ -14,9 +14,9 @@ public enum StatisticsText {
             counts([
                 ("no peer", drops.noPeer), ("not IP", drops.notIP), ("malformed", drops.malformed),
                 ("unknown index", drops.unknownIndex), ("mac1", drops.mac1), ("handshake", drops.handshake),
-                ("rate limited", drops.rateLimited), ("overflow", drops.overflow),
-                ("kernel receive", drops.kernelReceive), ("send", drops.send), ("device", drops.device),
-                ("frame", drops.frame), ("storm", drops.storm),
+                ("rate limited", drops.rateLimited), ("overflow", drops.overflow), ("incomplete", drops.incomplete),
+                ("kernel receive", drops.kernelReceive), ("kernel transmit", drops.kernelTransmit),
+                ("send", drops.send), ("device", drops.device), ("frame", drops.frame), ("storm", drops.storm),
             ]))
         for peer in ShowText.newestFirst(interface.peers) { lines += [""] + render(peer, now: now, ink: ink) }
         return lines.joined(separator: "\n") + "\n"
@@ -54,7 +54,7 @@ public enum StatisticsText {
             "drops",
             counts([
                 ("replay", drops.replay), ("allowed ips", drops.allowedIPs), ("malformed", drops.malformed),
-                ("authentication", drops.authentication), ("expired", drops.expired),
+                ("incomplete", drops.incomplete), ("authentication", drops.authentication), ("expired", drops.expired),
                 ("congestion", drops.congestion), ("no session", drops.noSession), ("no endpoint", drops.noEndpoint),
                 ("loop", drops.loop), ("frame", drops.frame), ("allowed macs", drops.allowedMACs),
                 ("learning", drops.learning), ("storm", drops.storm), ("no ethernet", drops.noEthernet),

@@ -98,6 +98,8 @@ public struct PeerDrops: Codable, Hashable, Sendable {
     public var authentication: UInt64 = 0
     /// For a session that has reached its end.
     public var expired: UInt64 = 0
+    /// A fragment for which other peers' units left no room.
+    public var incomplete: UInt64 = 0
     /// Congestion outside, on a packet that cannot carry the mark.
     public var congestion: UInt64 = 0
     /// Waited for a session in vain.
@@ -138,8 +140,12 @@ public struct InterfaceDrops: Codable, Hashable, Sendable {
     public var rateLimited: UInt64 = 0
     /// No room in a fixed buffer.
     public var overflow: UInt64 = 0
+    /// Units of which not all fragments came.
+    public var incomplete: UInt64 = 0
     /// Datagrams that the kernel dropped because the socket's buffer was full.
     public var kernelReceive: UInt64 = 0
+    /// Packets that the kernel dropped because the interface's queue was full.
+    public var kernelTransmit: UInt64 = 0
     /// Datagrams that the kernel would not send.
     public var send: UInt64 = 0
     /// Packets that the device would not take.

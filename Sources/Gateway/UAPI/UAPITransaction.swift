@@ -1,3 +1,4 @@
+import Addresses
 import Control
 import Keys
 import LinuxIO
@@ -26,6 +27,8 @@ struct UAPITransaction: Sendable {
     private var isIgnored = false
     /// Takes effect when all else is said, so that what is sent then goes to the right place.
     private var keepalive: UInt16?
+    /// The file's, which a peer that is made anew is not to be without.
+    private var allowedMACs: [PublicKey: [MACAddress]] = [:]
 
     private init(_ changes: [UAPIChange]) { self.changes = changes }
 
@@ -67,12 +70,14 @@ struct UAPITransaction: Sendable {
     }
 
     /// Does what may fail.
-    private func prepare(_ loop: inout DataLoop, _ daemon: Daemon) throws(UAPIError) {
+    private mutating func prepare(_ loop: inout DataLoop, _ daemon: Daemon) throws(UAPIError) {
         do throws(SystemError) {
             let ofInterface = changes.prefix { if case .peer = $0 { false } else { true } }
             for case .listenPort(let port) in ofInterface { try loop.listen(on: port) }
             for case .fwmark(let mark) in ofInterface { try loop.setMark(mark) }
             daemon.note(loop)
+            guard loop.tunnel.mode != .packets else { return }
+            for peer in daemon.configuration.withLock({ $0.peers }) { allowedMACs[peer.publicKey] = peer.allowedMACs }
         } catch {
             daemon.log.error("\(error)")
             throw .portInUse
@@ -136,6 +141,7 @@ struct UAPITransaction: Sendable {
         isIgnored = key == tunnel.publicKey
         isNew = !tunnel.hasPeer(key)
         guard isIgnored || tunnel.addPeer(key) else { throw .invalid }
+        if isNew, !isIgnored { tunnel.setAllowedMACs(allowedMACs[key], of: key) }
     }
 
     private mutating func finishPeer(_ tunnel: inout Tunnel, at now: Now) {

@@ -61,6 +61,12 @@ extension TunDevice {
         return state
     }
 
+    /// How many packets the kernel dropped because the interface's queue was full, in whichever namespace it is.
+    public func transmitDrops() throws(SystemError) -> UInt64 {
+        var netlink = try Netlink(besides: self)
+        return try netlink.transmitDrops(ofLink: try currentName) ?? 0
+    }
+
     /// Whether the interface is in our namespace; kernels that can't tell are taken to say yes.
     fileprivate var isHere: Bool { ctun_tun_is_here(descriptor) != 0 }
 }

@@ -18,23 +18,27 @@ public struct LinkState: Equatable, Sendable {
 extension Netlink {
     /// The interface called `name`, or `nil` if there is none.
     public mutating func link(named name: String) throws(SystemError) -> LinkState? {
-        var request = linkRequest(RTNetlink.getLink, index: 0)
-        request.append(RTNetlink.Link.name, text: name)
-        do throws(SystemError) {
-            return try ask(request, "look up the interface \(name)").lazy.compactMap(LinkState.init).first
-        } catch {
-            guard error.number == ENODEV else { throw error }
-            return nil
-        }
+        try lookUp(name, LinkState.init)
     }
 
     /// What kind of interface `name` is, as `ip -d link` calls it: `bridge`, `veth`, `tun`; `nil` if it is a network card,
     /// or there is none.
     public mutating func kind(ofLink name: String) throws(SystemError) -> String? {
+        try lookUp(name, \.linkKind)
+    }
+
+    /// How many packets the kernel dropped that the interface `name` should have sent; `nil` if there is none.
+    public mutating func transmitDrops(ofLink name: String) throws(SystemError) -> UInt64? {
+        try lookUp(name, \.linkTransmitDrops)
+    }
+
+    private mutating func lookUp<Value>(
+        _ name: String, _ value: (NetlinkMessage) -> Value?
+    ) throws(SystemError) -> Value? {
         var request = linkRequest(RTNetlink.getLink, index: 0)
         request.append(RTNetlink.Link.name, text: name)
         do throws(SystemError) {
-            return try ask(request, "look up the interface \(name)").lazy.compactMap(\.linkKind).first
+            return try ask(request, "look up the interface \(name)").compactMap(value).first
         } catch {
             guard error.number == ENODEV else { throw error }
             return nil
@@ -44,6 +48,13 @@ extension Netlink {
     /// Sets the MTU in bytes; `EINVAL` if the interface can't.
     public mutating func setMTU(_ mtu: Int, of index: UInt32) throws(SystemError) {
         try change(index, RTNetlink.Link.mtu, UInt32(clamping: mtu), "set the MTU of interface \(index) to \(mtu)")
+    }
+
+    /// Gives an Ethernet interface, which must be down, another address.
+    public mutating func setAddress(_ address: MACAddress, of index: UInt32) throws(SystemError) {
+        var request = linkRequest(RTNetlink.newLink, index: index)
+        request.append(RTNetlink.Link.address, address)
+        try send(request, "set the address of interface \(index) to \(address)")
     }
 
     /// Sets how many packets the interface queues for its reader; a TUN device starts with 500.
@@ -133,6 +144,12 @@ extension NetlinkMessage {
             let kind = NetlinkMessage.attributes(in: information)[RTNetlink.Link.kind]
         else { return nil }
         return String(decoding: kind.prefix { $0 != 0 }, as: UTF8.self)
+    }
+
+    /// Of a link message.
+    fileprivate var linkTransmitDrops: UInt64? {
+        attributes(after: RTNetlink.linkSize)[RTNetlink.Link.statistics]?
+            .native(UInt64.self, at: RTNetlink.Link.transmitDrops)
     }
 }
 

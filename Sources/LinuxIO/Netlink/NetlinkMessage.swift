@@ -34,6 +34,10 @@ struct NetlinkRequest {
         append(kind, address.networkBytes)
     }
 
+    mutating func append(_ kind: UInt16, _ address: MACAddress) {
+        append(kind, (0..<6).map { UInt8(truncatingIfNeeded: address.bits >> UInt64(40 - 8 * $0)) })
+    }
+
     mutating func append(_ kind: UInt16, text: String) {
         append(kind, Array(text.utf8) + [0])
     }

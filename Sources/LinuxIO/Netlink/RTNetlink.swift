@@ -31,11 +31,15 @@ enum RTNetlink {
     static let routeSize = 12
 
     enum Link {
+        static let address: UInt16 = 1
         static let name: UInt16 = 3
         static let mtu: UInt16 = 4
         static let master: UInt16 = 10
         static let queueLength: UInt16 = 13
         static let information: UInt16 = 18
+        static let statistics: UInt16 = 23
+        /// Where `tx_dropped` is in a `rtnl_link_stats64`.
+        static let transmitDrops = 7 * 8
         static let kind: UInt16 = 1
         static let isUp: UInt32 = 1
         static let familySpecific: UInt16 = 26

@@ -20,6 +20,8 @@ struct Chain: ~Copyable {
     private var unit = Arena(capacity: Limits.unit + 1)
     private var scratch = Arena(capacity: PacketLayout.longestHeader)
     private var fragments = Reassembly()
+    /// Units of which too few fragments came.
+    var abandonedUnits: UInt64 { fragments.abandoned }
     /// The packets of the record that was decoded last.
     private(set) var found = RigidArray<Members.Found>(capacity: Limits.recordPackets)
     var flows: FlowTable
@@ -75,7 +77,7 @@ struct Chain: ~Copyable {
         to destination: Destination, into outbox: inout Outbox
     ) -> Int {
         let size = Record.headerSize + frame.byteCount
-        guard size <= unit.capacity else { return 0 }
+        guard size <= Limits.unit else { return 0 }
         governor.noteSent(frame.byteCount)
         Self.write(frame, to: &unit)
         return outbound(unit: size, trafficClass, limits, number: &number, on: &lane, to: destination, into: &outbox)
@@ -93,6 +95,7 @@ struct Chain: ~Copyable {
         to destination: Destination, into outbox: inout Outbox
     ) -> Int {
         let pieces = limits.pieces(of: size)
+        guard outbox.takes(limits.wireSize(of: size)) else { return 0 }
         guard pieces != 1 else {
             return outbound(size, limits, trafficClass, on: &lane, to: destination, into: &outbox) { payload in
                 payload.copy(unit.bytes(0..<size), to: 0)
@@ -162,8 +165,8 @@ struct Chain: ~Copyable {
     /// `nil` if we told it nothing, not even that we know records.
     @inline(__always)
     mutating func inbound(
-        _ datagram: inout MutableRawSpan, on lane: inout Lane, of session: SessionIndex, announced: Announcement?,
-        isMarked: Bool, into inbox: inout Inbox, at now: Instant
+        _ datagram: inout MutableRawSpan, on lane: inout Lane, of session: SessionIndex, from peer: Int32,
+        announced: Announcement?, isMarked: Bool, into inbox: inout Inbox, at now: Instant
     ) -> Inbound {
         let counter = unframe(datagram.bytes)
         guard decrypt(&datagram, counter, &lane) else { return .dropped(.authentication) }
@@ -173,7 +176,7 @@ struct Chain: ~Copyable {
         guard payload.byteCount > 0 else { return .keepalive }
         let version = payload.byte(at: 0) >> 4
         if version == 4 || version == 6 { return .packet }
-        return decompress(payload, of: session, announced, isMarked: isMarked, into: &inbox, at: now)
+        return decompress(payload, of: session, from: peer, announced, isMarked: isMarked, into: &inbox, at: now)
     }
 
     // MARK: Compress, decompress
@@ -263,9 +266,8 @@ struct Chain: ~Copyable {
 
     /// Says what a record is. The packets of a unit or a bundle are in the inbox's memory then, listed in `found`.
     private mutating func decompress(
-        _ payload: RawSpan, of session: SessionIndex, _ announced: Announcement?, isMarked: Bool,
-        into inbox: inout Inbox,
-        at now: Instant
+        _ payload: RawSpan, of session: SessionIndex, from peer: Int32, _ announced: Announcement?, isMarked: Bool,
+        into inbox: inout Inbox, at now: Instant
     ) -> Inbound {
         guard let announced, let record = Record(payload) else { return .dropped(.record) }
         let body = payload.extracting(record.body)
@@ -289,12 +291,15 @@ struct Chain: ~Copyable {
                     codec: nil, isMarked: isMarked, isCutOff: !isWhole, wire: payload.byteCount + Transport.overhead))
         case .fragment:
             guard record.parameter == 0, let fragment = FragmentRecord(body) else { return .dropped(.record) }
-            var isRefused = false
-            let whole = fragments.append(
-                fragment, body.extracting(6...), of: session, isMarked: isMarked,
-                wire: payload.byteCount + Transport.overhead, at: now, &isRefused)
-            guard let whole else { return isRefused ? .dropped(.record) : .fragment }
-            return decode(fragments: whole, announced, into: &inbox)
+            let outcome = fragments.append(
+                fragment, body.extracting(6...), of: session, from: peer, isMarked: isMarked,
+                wire: payload.byteCount + Transport.overhead, at: now)
+            switch outcome {
+            case .incomplete: return .fragment
+            case .refused: return .dropped(.record)
+            case .noRoom: return .dropped(.incomplete)
+            case .whole(let whole): return decode(fragments: whole, announced, into: &inbox)
+            }
         case .ethernet:
             return decode(
                 frame: body, record.parameter, isMarked: isMarked, wire: payload.byteCount + Transport.overhead,

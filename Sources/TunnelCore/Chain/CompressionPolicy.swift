@@ -74,13 +74,12 @@ public struct CompressionPolicy: Sendable, Equatable {
         }
     }
 
-    /// Why the rules leave a packet alone, if they do. One whose ports can't be seen is left alone wherever ports decide.
+    /// Why the rules leave a packet alone, if they do. One whose ports can't be seen always is.
     private borrowing func exclusion(of traffic: Traffic) -> CompressionSkip? {
+        if traffic.hidesPorts { return .exposed }
         if let only, !only.match(traffic) { return .exposed }
-        if let skip {
-            return skip.match(traffic) || traffic.hidesPorts && skip.looksAtPorts ? .exposed : nil
-        }
-        if TrafficRules.exposed.match(traffic) || traffic.hidesPorts { return .exposed }
+        if let skip { return skip.match(traffic) ? .exposed : nil }
+        if TrafficRules.exposed.match(traffic) { return .exposed }
         return TrafficRules.encrypted.match(traffic) ? .encrypted : nil
     }
 }
@@ -121,7 +120,7 @@ enum CompressionAttempt {
         } else if mode == .auto,
             Effort.best(codec, size: packet.byteCount, fraction: flows.fraction(flow), link: link) == nil
         {
-            flows.pause(flow)
+            flows.pause(flow, size: packet.byteCount)
             self = .skipped(.busy)
         } else if flows.isDoubtful(flow),
             Recognition.looksRandom(packet.extracting(layout.header..<packet.byteCount))

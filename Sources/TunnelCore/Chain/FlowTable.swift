@@ -4,7 +4,7 @@
 /// A fixed table that is indexed by a hash of the flow; two flows that meet in one entry take turns in it. Nothing in it
 /// ever grows.
 struct FlowTable: ~Copyable {
-    /// A flow's entry, good until another flow is looked up.
+    /// A flow's entry, until another flow takes it.
     struct Flow: Equatable {
         fileprivate let entry: Int
         /// The flow's hash.
@@ -44,19 +44,9 @@ struct FlowTable: ~Copyable {
     private static let compressedBackoff: UInt8 = 6
 
     private var entries = ContiguousArray(repeating: Entry(), count: size)
-    /// Unknown to those who might want their flow to be taken for another.
-    private let secrets: InlineArray<4, UInt64>
+    private let hash: KeyedHash
 
-    init(seed: UInt64 = 0) {
-        var state = seed
-        // SplitMix64.
-        secrets = InlineArray { _ in
-            state &+= 0x9e37_79b9_7f4a_7c15
-            var mixed = (state ^ state >> 30) &* 0xbf58_476d_1ce4_e5b9
-            mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
-            return mixed ^ mixed >> 31
-        }
-    }
+    init(seed: UInt64 = 0) { hash = KeyedHash(seed: seed) }
 
     /// Forgets all flows: the rules have changed.
     mutating func removeAll() {
@@ -71,22 +61,15 @@ struct FlowTable: ~Copyable {
         if hasPorts, !header.hidesPorts, header.length >= header.headerLength + 4 {
             rest ^= UInt64(packet.little32(at: header.headerLength))
         }
-        if header.isV4 { return find(fold(packet.little64(at: 12), rest, 0)) }
-        let source = fold(packet.little64(at: 8), packet.little64(at: 16), 0)
-        let destination = fold(packet.little64(at: 24), packet.little64(at: 32), 2)
-        return find(fold(source ^ destination.byteSwapped, rest, 1))
+        if header.isV4 { return find(hash.fold(packet.little64(at: 12), rest, 0)) }
+        let source = hash.fold(packet.little64(at: 8), packet.little64(at: 16), 0)
+        let destination = hash.fold(packet.little64(at: 24), packet.little64(at: 32), 2)
+        return find(hash.fold(source ^ destination.byteSwapped, rest, 1))
     }
 
     /// The entry for a frame's addresses. What follows them may be a type or a length.
     mutating func find(ethernet frame: RawSpan) -> Flow {
-        find(fold(frame.little64(at: 0), UInt64(frame.little32(at: 8)), 0))
-    }
-
-    /// Both halves of the product of two numbers, each under a secret: who does not know those cannot choose what collides.
-    @inline(__always)
-    private func fold(_ a: UInt64, _ b: UInt64, _ round: Int) -> UInt64 {
-        let product = (a ^ secrets[round]).multipliedFullWidth(by: b ^ secrets[round + 1])
-        return product.high ^ product.low
+        find(hash.fold(frame.little64(at: 0), UInt64(frame.little32(at: 8)), 0))
     }
 
     @inline(__always)
@@ -148,8 +131,14 @@ struct FlowTable: ~Copyable {
         return fraction == 0 ? 0.5 : Double(fraction) / 65_536
     }
 
+    /// Whether the entry is still the flow's.
+    private func isCurrent(_ flow: Flow) -> Bool {
+        entries[flow.entry].flow == UInt32(truncatingIfNeeded: flow.hash >> 32)
+    }
+
     /// Notes that `plain` bytes became `coded` ones.
     mutating func noteCoded(_ plain: Int, to coded: Int, on flow: Flow) {
+        guard isCurrent(flow) else { return }
         let new = UInt16(clamping: max(coded * 65_536 / max(plain, 1), 1))
         let old = entries[flow.entry].fraction
         entries[flow.entry].fraction = old == 0 ? new : UInt16((UInt32(old) * 3 + UInt32(new)) / 4)
@@ -158,6 +147,7 @@ struct FlowTable: ~Copyable {
 
     /// Notes that to try `size` bytes brought nothing.
     mutating func noteFailure(on flow: Flow, size: Int) {
+        guard isCurrent(flow) else { return }
         entries[flow.entry].isPaused = false
         entries[flow.entry].failed = UInt16(clamping: max(size >> 6, 1))
         let backoff = entries[flow.entry].backoff
@@ -165,10 +155,11 @@ struct FlowTable: ~Copyable {
         entries[flow.entry].backoff = min(backoff + 1, Self.longestBackoff)
     }
 
-    /// Notes that to code the flow is not worth it at the moment: the next packets need not ask.
-    mutating func pause(_ flow: Flow) {
+    /// Notes that to code `size` bytes of the flow is not worth it at the moment: the next packets need not ask, unless they
+    /// are much larger.
+    mutating func pause(_ flow: Flow, size: Int) {
         entries[flow.entry].isPaused = true
-        entries[flow.entry].failed = .max
+        entries[flow.entry].failed = UInt16(clamping: max(size >> 6, 1))
         entries[flow.entry].skip = 15
     }
 

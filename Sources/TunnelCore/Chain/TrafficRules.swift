@@ -18,16 +18,6 @@ public struct TrafficRules: Sendable, Equatable {
 
     public init(_ rules: [Rule]) { self.rules = rules }
 
-    /// Whether any rule depends on ports.
-    var looksAtPorts: Bool {
-        rules.contains { rule in
-            switch rule {
-            case .ports, .portsTowards: true
-            case .prefix, .transport: false
-            }
-        }
-    }
-
     /// Where plaintext HTTP goes: an attacker who places text in a request beside a cookie learns the cookie from the
     /// length (CRIME, VORACLE).
     public static let exposed = TrafficRules(

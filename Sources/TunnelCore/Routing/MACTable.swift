@@ -1,116 +1,136 @@
 import Addresses
 
-/// At which peer each Ethernet address was seen last.
+/// At which peer each Ethernet address was seen last, or that it was seen at this end; for each VLAN by itself (IEEE 802.1Q
+/// §8.8.8, independent learning).
 ///
-/// A fixed table of sets of four, by a hash of the address; what was not seen for five minutes is as good as not there.
-/// A peer has a limited number of addresses, and an address that wanders between peers stays where it was.
+/// A fixed table of sets of four, by a hash; what was not seen for five minutes is as good as not there. A peer has a
+/// limited number of addresses, and an address that wanders between peers stays where it was.
 struct MACTable: ~Copyable {
     private struct Entry {
-        var address = MACAddress(0)
-        var peer: Int32 = -1
+        /// The VLAN, then the address.
+        var station: UInt64 = 0
+        var place = MACTable.nowhere
         var seenAt = Instant.distantPast
         var movedAt = Instant.distantPast
     }
 
+    /// The place of addresses on our own device.
+    static let here: Int32 = -1
+    private static let nowhere: Int32 = -2
+
     private static let sets = 2048
     private static let ways = 4
     static let lifetime = Interval.seconds(300)
-    /// Addresses of one peer.
+    /// Addresses of one peer, and of our own device.
     static let mostOfPeer = 1024
-    /// An address moves to another peer at most once in this time.
+    private static let mostHere = 4096
+    /// An address moves to another place at most once in this time.
     private static let stay = Interval.seconds(1)
 
     private var entries: ContiguousArray<Entry>
-    /// How many addresses each peer has.
-    private var counts: ContiguousArray<Int32> = []
+    /// How many addresses each peer has, behind those that are here.
+    private var counts: ContiguousArray<Int32> = [0]
     private var sweptAt = Instant.distantPast
-    private let seed: UInt64
+    private let hash: KeyedHash
 
     /// Without `isUsed` it holds nothing and needs no memory.
     init(seed: UInt64, isUsed: Bool) {
-        self.seed = seed
+        hash = KeyedHash(seed: seed)
         entries = ContiguousArray(repeating: Entry(), count: isUsed ? Self.sets * Self.ways : 0)
     }
 
-    /// The peer at which an address is; `nil` if that is not known.
-    func peer(of address: MACAddress, at now: Instant) -> Int32? {
-        for index in set(of: address) where entries[index].address == address && isAlive(index, at: now) {
-            return entries[index].peer
+    /// The peer that a frame is for, or `here`; `nil` if that is everybody, or not known.
+    func place(for frame: EthernetFrame, at now: Instant) -> Int32? {
+        guard !frame.destination.isGroup else { return nil }
+        let station = Self.station(frame.destination, frame)
+        for index in set(of: station) where entries[index].station == station && isAlive(index, at: now) {
+            return entries[index].place
         }
         return nil
     }
 
-    /// Notes that an address was seen at a peer; false if it cannot be there: it was elsewhere a moment ago, or the peer has as
-    /// many as it may.
-    mutating func learn(_ address: MACAddress, at peer: Int32, now: Instant) -> Bool {
+    /// Notes that a frame's source was seen at a peer, or `here`; false if it can't be there: it was elsewhere a moment ago, or
+    /// as many as may be are there.
+    mutating func learn(_ frame: EthernetFrame, at place: Int32, now: Instant) -> Bool {
+        let station = Self.station(frame.source, frame)
         var free: Int?
-        var oldest = set(of: address).lowerBound
-        for index in set(of: address) {
+        // What makes room: something of the same place rather than another's.
+        var oldest = set(of: station).lowerBound
+        for index in set(of: station) {
             guard isAlive(index, at: now) else {
+                release(index)
                 free = index
                 continue
             }
-            if entries[index].address == address { return see(index, at: peer, now) }
-            if entries[index].seenAt < entries[oldest].seenAt { oldest = index }
+            if entries[index].station == station { return see(index, at: place, now) }
+            let isOwn = entries[index].place == place
+            let hasOwn = entries[oldest].place == place
+            if isOwn && !hasOwn || isOwn == hasOwn && entries[index].seenAt < entries[oldest].seenAt { oldest = index }
         }
-        guard mayHaveMore(peer, now) else { return false }
+        guard mayHaveMore(place, now) else { return false }
         let index = free ?? oldest
         release(index)
-        entries[index] = Entry(address: address, peer: peer, seenAt: now, movedAt: now)
-        counts[Int(peer)] += 1
+        entries[index] = Entry(station: station, place: place, seenAt: now, movedAt: now)
+        counts[Int(place + 1)] += 1
         return true
     }
 
-    /// Forgets the addresses of a peer that is gone.
+    /// Forgets the addresses of a peer.
     mutating func forget(_ peer: Int32) {
-        for index in entries.indices where entries[index].peer == peer { release(index) }
+        for index in entries.indices where entries[index].place == peer { release(index) }
     }
 
-    /// The addresses at a peer, in order; among them may be some that were not seen for long.
-    func addresses(of peer: Int32) -> [MACAddress] {
-        entries.indices.filter { entries[$0].peer == peer }.map { entries[$0].address }
-            .sorted { $0.bits < $1.bits }
+    /// The addresses at a peer, in order.
+    func addresses(of peer: Int32, at now: Instant) -> [MACAddress] {
+        var found: Set<MACAddress> = []
+        for index in entries.indices where entries[index].place == peer && isAlive(index, at: now) {
+            found.insert(MACAddress(entries[index].station))
+        }
+        return found.sorted { $0.bits < $1.bits }
     }
 
     // MARK: Inside
 
-    private mutating func see(_ index: Int, at peer: Int32, _ now: Instant) -> Bool {
-        if entries[index].peer != peer {
-            guard now - entries[index].movedAt >= Self.stay, mayHaveMore(peer, now) else { return false }
-            counts[Int(entries[index].peer)] -= 1
-            counts[Int(peer)] += 1
-            entries[index].peer = peer
+    private mutating func see(_ index: Int, at place: Int32, _ now: Instant) -> Bool {
+        if entries[index].place != place {
+            guard now - entries[index].movedAt >= Self.stay, mayHaveMore(place, now) else { return false }
+            counts[Int(entries[index].place + 1)] -= 1
+            counts[Int(place + 1)] += 1
+            entries[index].place = place
             entries[index].movedAt = now
         }
         entries[index].seenAt = now
         return true
     }
 
-    private mutating func mayHaveMore(_ peer: Int32, _ now: Instant) -> Bool {
-        while counts.count <= Int(peer) { counts.append(0) }
-        if counts[Int(peer)] >= Self.mostOfPeer, now - sweptAt >= .seconds(1) {
+    private mutating func mayHaveMore(_ place: Int32, _ now: Instant) -> Bool {
+        let most = place == Self.here ? Self.mostHere : Self.mostOfPeer
+        while counts.count <= Int(place + 1) { counts.append(0) }
+        if counts[Int(place + 1)] >= most, now - sweptAt >= .seconds(1) {
             sweptAt = now
             for index in entries.indices where !isAlive(index, at: now) { release(index) }
         }
-        return counts[Int(peer)] < Self.mostOfPeer
+        return counts[Int(place + 1)] < most
     }
 
     private mutating func release(_ index: Int) {
-        let peer = entries[index].peer
-        guard peer >= 0 else { return }
-        counts[Int(peer)] -= 1
+        let place = entries[index].place
+        guard place != Self.nowhere else { return }
+        counts[Int(place + 1)] -= 1
         entries[index] = Entry()
     }
 
     private func isAlive(_ index: Int, at now: Instant) -> Bool {
-        entries[index].peer >= 0 && now - entries[index].seenAt < Self.lifetime
+        entries[index].place != Self.nowhere && now - entries[index].seenAt < Self.lifetime
     }
 
-    private func set(of address: MACAddress) -> Range<Int> {
+    private static func station(_ address: MACAddress, _ frame: EthernetFrame) -> UInt64 {
+        UInt64(frame.vlan) << 48 | address.bits
+    }
+
+    private func set(of station: UInt64) -> Range<Int> {
         guard !entries.isEmpty else { return 0..<0 }
-        var hash = (address.bits ^ seed) &* 0x9e37_79b9_7f4a_7c15
-        hash ^= hash >> 32
-        let start = Int(hash & UInt64(Self.sets - 1)) * Self.ways
+        let start = (Int(truncatingIfNeeded: hash.fold(station, 0, 0)) & (Self.sets - 1)) * Self.ways
         return start..<start + Self.ways
     }
 }

@@ -22,9 +22,9 @@ public struct Outbox: ~Copyable {
         fileprivate var isClosed: Bool
     }
 
-    /// What the output of one input may need: a super-segment of the device cut into its smallest pieces, or all staged
-    /// packets of a peer.
-    static let reserve = 384 * 1024
+    /// What the output of one input may need: a super-segment of the device cut into its smallest pieces, all staged packets
+    /// of a peer, or all that is gathered.
+    static let reserve = 640 * 1024
     /// The reserve, and four super-segments: what is sent at once, so that the first does not wait for many more.
     private static let capacity = reserve + 256 * 1024
     private static let runCapacity = 512
@@ -43,6 +43,9 @@ public struct Outbox: ~Copyable {
 
     /// Whether any one input can be handled without losing output.
     public var hasRoom: Bool { Self.capacity - used >= Self.reserve && list.count <= Self.runCapacity / 2 }
+
+    /// Whether there is room for so many bytes of datagrams to one destination.
+    func takes(_ size: Int) -> Bool { size <= Self.capacity - used && list.count <= Self.runCapacity - 4 }
 
     /// Where the bytes of the runs are, good until `clear()`.
     @unsafe public var base: UnsafeRawPointer { unsafe UnsafeRawPointer(arena.pointer(at: 0)) }

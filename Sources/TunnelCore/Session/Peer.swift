@@ -16,8 +16,10 @@ struct Peer: ~Copyable {
     var compression: CompressionPolicy
     var cipher: CipherPolicy
     var presharedKey: PresharedKey?
-    /// The only sources of frames that are believed; `nil`: any.
-    var allowedMACs: Set<MACAddress>?
+    /// The only sources of frames that are believed, in order; `nil`: any.
+    private(set) var allowedMACs: ContiguousArray<UInt64>?
+    /// The rate of its frames for everybody, where they go on to others.
+    var flooding = Tunnel.floods
 
     // Where it is: the last address from which something authentic came.
     var path: Path?
@@ -61,9 +63,32 @@ struct Peer: ~Copyable {
         compression = configuration.compression
         cipher = configuration.cipher
         presharedKey = configuration.presharedKey
-        allowedMACs = configuration.allowedMACs.map { Set($0) }
+        allowedMACs = Self.inOrder(configuration.allowedMACs)
         path = configuration.endpoint.map { Path($0) }
         cookies = CookieJar(publicKey)
+    }
+
+    /// Sets the only sources of frames that are believed, `nil` being any; false if that changed nothing.
+    mutating func setAllowedMACs(_ addresses: [MACAddress]?) -> Bool {
+        let old = allowedMACs
+        allowedMACs = Self.inOrder(addresses)
+        return allowedMACs != old
+    }
+
+    private static func inOrder(_ addresses: [MACAddress]?) -> ContiguousArray<UInt64>? {
+        addresses.map { ContiguousArray($0.map(\.bits).sorted()) }
+    }
+
+    /// Whether a source of frames is believed.
+    @inline(__always)
+    func believes(_ source: MACAddress) -> Bool {
+        guard let allowedMACs else { return true }
+        var (low, high) = (0, allowedMACs.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if allowedMACs[middle] < source.bits { low = middle + 1 } else { high = middle }
+        }
+        return low < allowedMACs.count && allowedMACs[low] == source.bits
     }
 
     /// What HELLO says that we take; `nil` if the configuration asks for no more than WireGuard, and no HELLO is sent.

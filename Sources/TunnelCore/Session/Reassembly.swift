@@ -1,20 +1,26 @@
 import BasicContainers
 
-/// Units that arrive in fragments (docs/protocol.md §3.5), in a fixed number of places: what never completes makes room for
-/// what comes later.
+/// Units that arrive in fragments (docs/protocol.md §3.5), in a fixed number of places of which no peer has more than its share:
+/// what stays incomplete makes room for what comes later.
 struct Reassembly: ~Copyable {
     private struct Place {
+        var peer: Int32 = -1
         var session: SessionIndex = 0
         var number: UInt16 = 0
         var size = 0
         var count = 0
         /// Which pieces are there; 0: nothing is.
         var pieces: UInt64 = 0
-        var startedAt = Instant.distantPast
+        /// When the last of them came.
+        var touchedAt = Instant.distantPast
         /// One of the pieces met congestion.
         var isMarked = false
         /// What the datagrams of the pieces had.
         var wire = 0
+
+        func isOf(_ fragment: FragmentRecord, _ session: SessionIndex) -> Bool {
+            self.session == session && number == fragment.number
+        }
     }
 
     /// A unit that is complete: where its record is, good until the next fragment.
@@ -24,15 +30,29 @@ struct Reassembly: ~Copyable {
         let wire: Int
     }
 
-    private static let capacity = 16
-    /// Of which one session may have so many.
-    private static let mostOfSession = 4
+    /// What became of a piece.
+    enum Outcome {
+        case incomplete
+        case whole(Whole)
+        /// It was there already, or contradicts the others.
+        case refused
+        /// Other peers' units have all places.
+        case noRoom
+    }
+
+    private static let capacity = 64
+    /// Of which one peer may have so many.
+    private static let mostOfPeer = 4
     private static let slotSize = 65_536
-    /// An incomplete unit is forgotten after this time.
+    /// A unit of which no piece came for so long is forgotten.
     private static let lifetime = Interval.seconds(1)
 
     private var arena = Arena(capacity: capacity * slotSize)
-    private var places = InlineArray<16, Place>(repeating: Place())
+    private var places = InlineArray<64, Place>(repeating: Place())
+    /// The place of the last piece.
+    private var recent = 0
+    /// Units that were forgotten before they were complete.
+    private(set) var abandoned: UInt64 = 0
 
     init() {}
 
@@ -40,52 +60,57 @@ struct Reassembly: ~Copyable {
     @_lifetime(borrow self)
     func bytes(_ record: Range<Int>) -> RawSpan { arena.bytes(record) }
 
-    /// Adds a piece of a session's unit; the unit if that completes it. `isRefused` is set if the piece was there already or
-    /// contradicts the others.
+    /// Adds a piece of the unit of a peer's session; the unit if that completes it.
     mutating func append(
-        _ fragment: FragmentRecord, _ piece: RawSpan, of session: SessionIndex, isMarked: Bool, wire: Int,
-        at now: Instant,
-        _ isRefused: inout Bool
-    ) -> Whole? {
-        let index = place(of: fragment, session, at: now)
+        _ fragment: FragmentRecord, _ piece: RawSpan, of session: SessionIndex, from peer: Int32, isMarked: Bool,
+        wire: Int, at now: Instant
+    ) -> Outcome {
+        guard let index = place(of: fragment, session, peer, at: now) else { return .noRoom }
         let bit: UInt64 = 1 << UInt64(fragment.index)
         guard places[index].size == fragment.size, places[index].count == fragment.count,
             places[index].pieces & bit == 0
-        else {
-            isRefused = true
-            return nil
-        }
+        else { return .refused }
         let start = index * Self.slotSize
         var space = arena[start..<start + fragment.size]
         space.copy(piece, to: fragment.range.lowerBound)
         places[index].pieces |= bit
+        places[index].touchedAt = now
         places[index].isMarked = places[index].isMarked || isMarked
         places[index].wire += wire
-        guard places[index].pieces.nonzeroBitCount == fragment.count else { return nil }
-        defer { places[index].pieces = 0 }
-        return Whole(
-            record: start..<start + fragment.size, isMarked: places[index].isMarked, wire: places[index].wire)
+        recent = index
+        guard places[index].pieces.nonzeroBitCount == fragment.count else { return .incomplete }
+        places[index].pieces = 0
+        return .whole(
+            Whole(record: start..<start + fragment.size, isMarked: places[index].isMarked, wire: places[index].wire))
     }
 
-    /// The place of a unit: its own, or one that is free now.
-    private mutating func place(of fragment: FragmentRecord, _ session: SessionIndex, at now: Instant) -> Int {
+    /// The place of a unit: its own, one that is free, or the one of this peer that has waited longest if it has its share.
+    private mutating func place(
+        of fragment: FragmentRecord, _ session: SessionIndex, _ peer: Int32, at now: Instant
+    ) -> Int? {
+        if isTaken(recent, at: now), places[recent].isOf(fragment, session) { return recent }
         var own = 0
         var oldestOwn = 0
-        var oldest = 0
+        var free: Int?
         for index in places.indices {
-            let place = places[index]
-            let isOld = place.pieces == 0 || now - place.startedAt > Self.lifetime
-            if !isOld, place.session == session {
-                if place.number == fragment.number { return index }
-                if own == 0 || place.startedAt < places[oldestOwn].startedAt { oldestOwn = index }
-                own += 1
+            guard isTaken(index, at: now) else {
+                free = index
+                continue
             }
-            if isOld { places[index].startedAt = .distantPast }
-            if places[index].startedAt < places[oldest].startedAt { oldest = index }
+            guard places[index].peer == peer else { continue }
+            if places[index].isOf(fragment, session) { return index }
+            if own == 0 || places[index].touchedAt < places[oldestOwn].touchedAt { oldestOwn = index }
+            own += 1
         }
-        let index = own >= Self.mostOfSession ? oldestOwn : oldest
+        guard let index = own >= Self.mostOfPeer ? oldestOwn : free else { return nil }
+        if places[index].pieces != 0 { abandoned &+= 1 }
         places[index] = Place(
-            session: session, number: fragment.number, size: fragment.size, count: fragment.count, startedAt: now)
+            peer: peer, session: session, number: fragment.number, size: fragment.size, count: fragment.count,
+            touchedAt: now)
         return index
+    }
+
+    private func isTaken(_ index: Int, at now: Instant) -> Bool {
+        places[index].pieces != 0 && now - places[index].touchedAt <= Self.lifetime
     }
 }

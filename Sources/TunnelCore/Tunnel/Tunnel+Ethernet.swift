@@ -11,42 +11,38 @@ extension Tunnel {
     private static let bundledFrame = 512
     /// Two VLAN tags on top of the header.
     private static let mostAroundPayload = 22
+    /// Whatever the MTU, a record's head and the frame are no more than a unit.
+    private var largestFrame: Int { min(mtu + Self.mostAroundPayload, Limits.unit - Record.headerSize) }
 
     /// Ethernet frames are carried, not packets.
     var carriesFrames: Bool { mode != .packets }
     private var isHub: Bool { mode == .frames(isHub: true) }
 
-    /// The largest payload of a record: that of a full packet; of a frame, which would be too large, that of a tunnel over
-    /// Ethernet.
-    var payloadSize: Int { carriesFrames ? min(mtu, 1420) : mtu }
+    /// The largest payload of a datagram.
+    var payloadSize: Int { carriesFrames ? framePayload : mtu }
 
     // MARK: From the device
 
     /// Takes one frame of the device.
     @inline(never)
     mutating func handleEthernet(_ frame: RawSpan, at now: Now) {
-        guard let header = EthernetFrame(frame), frame.byteCount <= mtu + Self.mostAroundPayload else {
-            return drops.count(.frame)
+        guard let header = EthernetFrame(frame), frame.byteCount <= largestFrame else { return drops.count(.frame) }
+        // Without it, what goes from the other sites to this one would go to all of them.
+        if isHub, !header.source.isGroup { _ = addresses.learn(header, at: MACTable.here, now: now.instant) }
+        switch addresses.place(for: header, at: now.instant) {
+        case MACTable.here?: break
+        case let slot?: send(frame, header, to: slot, at: now)
+        case nil:
+            guard flooding.admit(at: now.instant) else { return drops.count(.storm) }
+            flood(frame, header, except: MACTable.here, at: now)
         }
-        if let slot = peer(for: header.destination, at: now) { return send(frame, header, to: slot, at: now) }
-        flood(frame, header, except: -1, at: now)
     }
 
-    private func peer(for destination: MACAddress, at now: Now) -> Int32? {
-        destination.isGroup ? nil : addresses.peer(of: destination, at: now.instant)
-    }
-
-    /// Sends a frame to all peers but one; false if there were too many of those lately.
-    @discardableResult
-    private mutating func flood(_ frame: RawSpan, _ header: EthernetFrame, except slot: Int32, at now: Now) -> Bool {
-        guard flooding.admit(at: now.instant) else {
-            drops.count(.storm)
-            return false
-        }
+    /// Sends a frame to all peers but one.
+    private mutating func flood(_ frame: RawSpan, _ header: EthernetFrame, except slot: Int32, at now: Now) {
         for other in 0..<peers.count where peers[other].isAlive && Int32(other) != slot {
             send(frame, header, to: Int32(other), at: now)
         }
-        return true
     }
 
     // MARK: To a peer
@@ -54,20 +50,38 @@ extension Tunnel {
     /// Sends a frame to a peer, or keeps it until there is a session and the peer has said what it takes.
     private mutating func send(_ frame: RawSpan, _ header: EthernetFrame, to slot: Int32, at now: Now) {
         let session = peers[Int(slot)].current
+        guard session >= 0, sessions[session].hello.hasArrived, sessions[session].canSend(at: now.instant) else {
+            return sendEarly(frame, to: slot, at: now)
+        }
         guard peers[Int(slot)].path != nil else { return peers[Int(slot)].drops.count(.noEndpoint) }
-        guard session >= 0, sessions[session].canSend(at: now.instant) else {
-            keep(frame, for: slot)
-            return startHandshake(slot, at: now)
-        }
-        guard sessions[session].hello.hasArrived else { return keep(frame, for: slot) }
-        guard sessions[session].hello.records.contains(.ethernet) else {
-            return peers[Int(slot)].drops.count(.noEthernet)
-        }
-        if peers[Int(slot)].cipher == .aes256gcm, !sessions[session].aes.isOpen {
-            return peers[Int(slot)].drops.count(.staged)
-        }
+        guard takesFrames(slot, session) else { return refuse(slot, session) }
         guard peers[Int(slot)].compression.codes else { return sendAlone(frame, to: slot, session, at: now) }
         gather(frame, header, for: slot, session, at: now)
+    }
+
+    /// Whether the peer has said on a session that it takes frames, sealed as the operator demands.
+    private func takesFrames(_ slot: Int32, _ session: Int32) -> Bool {
+        sessions[session].hello.records.contains(.ethernet)
+            && (peers[Int(slot)].cipher != .aes256gcm || sessions[session].aes.isOpen)
+    }
+
+    private mutating func refuse(_ slot: Int32, _ session: Int32) {
+        peers[Int(slot)].drops.count(sessions[session].hello.records.contains(.ethernet) ? .staged : .noEthernet)
+    }
+
+    /// Sends a frame, before the peer has said anything on the newest session, on the one before, or keeps it.
+    @inline(never)
+    private mutating func sendEarly(_ frame: RawSpan, to slot: Int32, at now: Now) {
+        guard peers[Int(slot)].path != nil else { return peers[Int(slot)].drops.count(.noEndpoint) }
+        let (session, previous) = (peers[Int(slot)].current, peers[Int(slot)].previous)
+        if peers[Int(slot)].staged.isEmpty, previous >= 0, sessions[previous].canSend(at: now.instant),
+            takesFrames(slot, previous)
+        {
+            return sendAlone(frame, to: slot, previous, at: now)
+        }
+        keep(frame, for: slot)
+        guard session >= 0, sessions[session].canSend(at: now.instant) else { return startHandshake(slot, at: now) }
+        noteTraffic(slot, session, at: now)
     }
 
     private mutating func keep(_ frame: RawSpan, for slot: Int32) {
@@ -90,10 +104,17 @@ extension Tunnel {
         _ frame: RawSpan, _ header: EthernetFrame, for slot: Int32, _ session: Int32, at now: Now
     ) {
         let shape = MemberShape(layout: .none, segment: 0)
-        guard let packet = Self.packet(in: frame, header) else {
-            // Nothing is known of it; it may still share a datagram.
+        let hello = sessions[session].hello
+        guard hello.records.contains(.bundle), frame.byteCount + Frames.overhead <= hello.maximumUnit,
+            let packet = Self.packet(in: frame, header)
+        else {
+            // It can't be compressed, or nothing is known of it; it may still share a datagram.
             let flow = chain.flows.find(ethernet: frame)
             return leave(frame, shape, 0, flow.hash, to: slot, session, at: now)
+        }
+        guard !packet.hidesPorts else {
+            sendBatches(of: slot, at: now)
+            return sendAlone(frame, to: slot, session, at: now)
         }
         let inner = frame.extracting(header.payload..<frame.byteCount)
         let trafficClass = packet.congestion.rawValue
@@ -121,13 +142,27 @@ extension Tunnel {
         sendAlone(frame, to: slot, session, at: now)
     }
 
+    /// Sends a frame that was gathered, when it is not known whether the newest session takes it.
+    mutating func sendAlone(gathered frame: RawSpan, to slot: Int32, at now: Now) {
+        let session = peers[Int(slot)].current
+        guard session >= 0, sessions[session].hello.hasArrived, sessions[session].canSend(at: now.instant) else {
+            return sendEarly(frame, to: slot, at: now)
+        }
+        guard takesFrames(slot, session) else { return refuse(slot, session) }
+        sendAlone(frame, to: slot, session, at: now)
+    }
+
     /// Sends a frame as a record of its own, in fragments if it must be.
-    mutating func sendAlone(_ frame: RawSpan, to slot: Int32, _ session: Int32, at now: Now) {
+    private mutating func sendAlone(_ frame: RawSpan, to slot: Int32, _ session: Int32, at now: Now) {
         guard let path = peers[Int(slot)].path else { return }
         let trafficClass = EthernetFrame(frame).flatMap { Self.packet(in: frame, $0) }?.congestion.rawValue ?? 0
+        let limits = recordLimits(session)
+        guard limits.pieces(of: Record.headerSize + frame.byteCount) > 0 else {
+            return peers[Int(slot)].drops.count(.frame)
+        }
         var number = sessions[session].nextUnit
         let sent = chain.outbound(
-            frame: frame, trafficClass, recordLimits(slot), number: &number, on: &sessions[session].forData,
+            frame: frame, trafficClass, limits, number: &number, on: &sessions[session].forData,
             to: Destination(path: path, peer: slot), into: &outbox)
         sessions[session].nextUnit = number
         guard sent > 0 else { return drops.count(.overflow) }
@@ -140,10 +175,12 @@ extension Tunnel {
 
     /// Takes frames that were decoded into the inbox.
     mutating func receiveFrames(_ packets: Packets, _ slot: Int32, at now: Now) {
+        var count = 0
         var plain = 0
         for index in 0..<chain.found.count {
             let place = chain.found[index].place
             guard let header = admitFrame(place, isMarked: packets.isMarked, slot, at: now) else { continue }
+            count += 1
             plain += place.count
             deliver(place, header, from: slot, at: now)
         }
@@ -153,7 +190,7 @@ extension Tunnel {
         if let codec = packets.codec {
             peers[Int(slot)].traffic.note(codec, plain, packets.wire)
         } else if chain.found.count > 1 {
-            peers[Int(slot)].traffic.noteBundle(chain.found.count, plain, packets.wire)
+            peers[Int(slot)].traffic.noteBundle(count, plain, packets.wire)
         }
         noteDataReceived(slot, at: now)
     }
@@ -161,17 +198,17 @@ extension Tunnel {
     /// Checks a frame that came out of the chain, and learns where its sender is; `nil` if it is dropped.
     private mutating func admitFrame(_ place: Range<Int>, isMarked: Bool, _ slot: Int32, at now: Now) -> EthernetFrame?
     {
-        guard let header = EthernetFrame(inbox.bytes(decoded: place)), place.count <= mtu + Self.mostAroundPayload
+        guard let header = EthernetFrame(inbox.bytes(decoded: place)), place.count <= largestFrame
         else {
             peers[Int(slot)].drops.count(.frame)
             return nil
         }
         let source = header.source
-        guard !source.isGroup, peers[Int(slot)].allowedMACs?.contains(source) ?? true else {
+        guard !source.isGroup, peers[Int(slot)].believes(source) else {
             peers[Int(slot)].drops.count(.allowedMACs)
             return nil
         }
-        guard addresses.learn(source, at: slot, now: now.instant) else {
+        guard addresses.learn(header, at: slot, now: now.instant) else {
             peers[Int(slot)].drops.count(.learning)
             return nil
         }
@@ -194,11 +231,16 @@ extension Tunnel {
         if isHub {
             // The inbox keeps it where it is until it is cleared.
             let frame = unsafe _overrideLifetime(inbox.bytes(decoded: place), copying: ())
-            if let other = peer(for: header.destination, at: now) {
-                if other != slot { send(frame, header, to: other, at: now) }
-                return
+            switch addresses.place(for: header, at: now.instant) {
+            case MACTable.here?: break
+            case slot?: return
+            case let other?: return send(frame, header, to: other, at: now)
+            case nil:
+                guard peers[Int(slot)].flooding.admit(at: now.instant) else {
+                    return peers[Int(slot)].drops.count(.storm)
+                }
+                flood(frame, header, except: slot, at: now)
             }
-            guard flood(frame, header, except: slot, at: now) else { return }
         }
         if !inbox.append(frame: place) { drops.count(.overflow) }
     }

@@ -42,9 +42,15 @@ extension Tunnel {
     /// Sends a packet of which nobody can say to which flow it belongs: a fragment, for one. Nothing is overtaken.
     @inline(never)
     private mutating func sendUngathered(_ packet: RawSpan, _ header: InternetPacket, to slot: Int32, at now: Now) {
-        for index in 0..<Gathering.capacity where gathering[index]?.peer == slot { sendBatch(index, at: now) }
+        sendBatches(of: slot, at: now)
         peers[Int(slot)].traffic.skipped[CompressionSkip.exposed.rawValue] &+= 1
         send(packet, header, to: slot, at: now)
+    }
+
+    /// Sends all that is gathered for a peer.
+    @inline(never)
+    mutating func sendBatches(of slot: Int32, at now: Now) {
+        for index in 0..<Gathering.capacity where gathering[index]?.peer == slot { sendBatch(index, at: now) }
     }
 
     @inline(never)
@@ -232,13 +238,13 @@ extension Tunnel {
         sessions[peers[Int(slot)].current].hello.records.contains(kind)
     }
 
-    func recordLimits(_ slot: Int32) -> RecordLimits {
-        RecordLimits(mtu: payloadSize, fragments: takes(.fragment, slot))
+    func recordLimits(_ session: Int32) -> RecordLimits {
+        RecordLimits(mtu: payloadSize, fragments: sessions[session].hello.records.contains(.fragment))
     }
 
     /// What WireGuard would need for a packet, or for all that it stands for.
     private func wireSize(_ length: Int, _ shape: MemberShape) -> Int {
-        if carriesFrames { return Chain.wireSize(Chain.paddedSize(Record.headerSize + length, mtu: mtu)) }
+        if carriesFrames { return Chain.wireSize(Chain.paddedSize(Record.headerSize + length, mtu: payloadSize)) }
         let packets = shape.packets(of: length)
         guard packets > 1 else { return Chain.wireSize(Chain.paddedSize(length, mtu: mtu)) }
         let full = Chain.wireSize(Chain.paddedSize(shape.layout.header + shape.segment, mtu: mtu))
@@ -252,7 +258,7 @@ extension Tunnel {
     /// compresses as it did lately.
     private func unitLimit(_ codec: Codec, _ flow: FlowTable.Flow, _ slot: Int32) -> Int {
         let hello = sessions[peers[Int(slot)].current].hello
-        let limits = recordLimits(slot)
+        let limits = recordLimits(peers[Int(slot)].current)
         let loss = peers[Int(slot)].link.loss
         let pieces = !limits.fragments || loss >= 0.005 ? 1 : loss >= 0.001 ? 4 : FragmentRecord.mostPieces
         let coded = pieces == 1 ? limits.payload - UnitRecord.headerSize : pieces * limits.piece
@@ -268,7 +274,10 @@ extension Tunnel {
         defer { gathering.close(index) }
         let slot = batch.peer
         let session = peers[Int(slot)].current
-        guard session >= 0, sessions[session].canSend(at: now.instant), let path = peers[Int(slot)].path,
+        guard outbox.takes(batch.wire) else { return drops.count(.overflow, batch.packets) }
+        // A session that began since the batch did has still to hear what the peer takes.
+        guard session >= 0, sessions[session].hello.hasArrived, sessions[session].canSend(at: now.instant),
+            let path = peers[Int(slot)].path,
             peers[Int(slot)].cipher != .aes256gcm || sessions[session].aes.isOpen
         else { return sendAlone(index, to: slot, at: now) }
         let destination = Destination(path: path, peer: slot)
@@ -278,7 +287,7 @@ extension Tunnel {
         }
         if batch.count > 1, batch.bytes <= bundleLimit, takes(.bundle, slot) {
             let sent = chain.outbound(
-                bundle: index, of: gathering, recordLimits(slot), on: &sessions[session].forData, to: destination,
+                bundle: index, of: gathering, recordLimits(session), on: &sessions[session].forData, to: destination,
                 into: &outbox)
             if sent > 0 {
                 peers[Int(slot)].traffic.noteBundle(batch.packets, batch.plain, sent)
@@ -304,7 +313,7 @@ extension Tunnel {
         }
         var number = sessions[session].nextUnit
         let sent = chain.outbound(
-            unit: index, of: gathering, with: codec, best ?? .least(codec), recordLimits(slot),
+            unit: index, of: gathering, with: codec, best ?? .least(codec), recordLimits(session),
             number: &number, on: &sessions[session].forData, to: destination, into: &outbox)
         sessions[session].nextUnit = number
         if sent > 0 {
@@ -328,11 +337,10 @@ extension Tunnel {
     /// Sends the packets of a batch one by one, as if they had not been gathered.
     private mutating func sendAlone(_ index: Int, to slot: Int32, at now: Now) {
         guard let batch = gathering[index] else { return }
-        let session = peers[Int(slot)].current
         for number in 0..<batch.count {
             if carriesFrames {
                 let frame = unsafe _overrideLifetime(gathering.bytes(number, of: index), copying: ())
-                if session >= 0 { sendAlone(frame, to: slot, session, at: now) }
+                sendAlone(gathered: frame, to: slot, at: now)
                 continue
             }
             var packet = unsafe gathering.packet(number, of: index)

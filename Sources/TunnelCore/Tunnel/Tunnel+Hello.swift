@@ -55,9 +55,12 @@ extension Tunnel {
             if peers[Int(slot)].cipher == .aes256gcm, suite != .aes256gcm {
                 note(.cipherRefused(peers[Int(slot)].publicKey))
             }
-            if carriesFrames, !hello.records.contains(.ethernet) {
-                note(.ethernetRefused(peers[Int(slot)].publicKey))
-            }
+        }
+        let takesFrames = hello.records.contains(.ethernet)
+        if takesFrames != carriesFrames, isFirst || sessions[session].hello.records.contains(.ethernet) == carriesFrames
+        {
+            let key = peers[Int(slot)].publicKey
+            note(carriesFrames ? .ethernetRefused(key) : .packetsRefused(key))
         }
         peers[Int(slot)].silentSessions = 0
         let isAsked = sessions[session].hello.receive(hello)
@@ -72,7 +75,7 @@ extension Tunnel {
         let session = peers[Int(slot)].current
         guard session >= 0, !sessions[session].hello.isConfirmed else { return }
         // Silence for so long is WireGuard's way to say that it doesn't know what a HELLO is.
-        if carriesFrames, sessions[session].hello.sent == Limits.helloRepeats.count + 1,
+        if carriesFrames, sessions[session].hello.sent == Limits.helloRepeats.count,
             !sessions[session].hello.hasArrived
         {
             note(.ethernetRefused(peers[Int(slot)].publicKey))

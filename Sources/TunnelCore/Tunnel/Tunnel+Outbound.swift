@@ -24,9 +24,12 @@ extension Tunnel {
         let slot = allowedIPs.lookup(header.destination)
         guard slot >= 0 else { return refuse(packet.bytes, header, at: now) }
         guard !isOurs(packet.bytes, header, to: slot) else { return peers[Int(slot)].drops.count(.loop) }
-        if gathers(for: slot), virtio.isPlain(header) {
-            var content = packet.part(0..<header.length)
-            return gather(&content, header, segment: Int(virtio.segment), virtio, for: slot, at: now)
+        if gathers(for: slot) {
+            guard !virtio.isPlain(header) else {
+                var content = packet.part(0..<header.length)
+                return gather(&content, header, segment: Int(virtio.segment), virtio, for: slot, at: now)
+            }
+            sendBatches(of: slot, at: now)
         }
         send(split, of: &packet, header, to: slot, at: now)
     }
@@ -132,6 +135,10 @@ extension Tunnel {
     /// Sends what waited for a session.
     mutating func sendStaged(_ slot: Int32, at now: Now) {
         guard !peers[Int(slot)].staged.isEmpty else { return }
+        // What waits for the peer's HELLO need not be looked at before.
+        let session = peers[Int(slot)].current
+        let waitsForHello = carriesFrames || peers[Int(slot)].cipher == .aes256gcm
+        if waitsForHello, session >= 0, !sessions[session].hello.hasArrived { return }
         for packet in peers[Int(slot)].staged.removeAll() {
             let bytes = unsafe packet.span.bytes
             if carriesFrames {

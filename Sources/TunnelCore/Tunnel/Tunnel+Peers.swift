@@ -45,7 +45,7 @@ extension Tunnel {
             setPresharedKey(configuration.presharedKey, of: key)
             setOptions(configuration.compression, configuration.cipher, of: key, at: now)
         }
-        if let slot = slots[key] { peers[Int(slot)].allowedMACs = configuration.allowedMACs.map { Set($0) } }
+        setAllowedMACs(configuration.allowedMACs, of: key)
         if let endpoint = configuration.endpoint { setEndpoint(endpoint, of: key) }
         setAllowedIPs(configuration.allowedIPs, of: key)
         setPersistentKeepalive(configuration.persistentKeepalive, of: key, at: now)
@@ -95,6 +95,12 @@ extension Tunnel {
         guard let slot = slots[key] else { return }
         allowedIPs.removeAll(slot)
         for prefix in prefixes { allowedIPs.insert(prefix, slot) }
+    }
+
+    /// Sets the only sources of frames that are believed of a peer; `nil`: any.
+    public mutating func setAllowedMACs(_ sources: [MACAddress]?, of key: PublicKey) {
+        guard let slot = slots[key] else { return }
+        if peers[Int(slot)].setAllowedMACs(sources) { addresses.forget(slot) }
     }
 
     /// Gives a peer one more prefix, which is taken from another that has it.

@@ -32,8 +32,8 @@ public struct PeerStatistics: Sendable {
     public let traffic: CompressionCounters
     /// How long the way there and back takes; `nil` if nobody has asked yet.
     public let roundTrip: Interval?
-    /// The peer has said that it takes no Ethernet frames, which is all that we have.
-    public let refusesEthernet: Bool
+    /// We carry Ethernet frames and the peer takes none, or the other way round.
+    public let carriesOther: Bool
     /// The Ethernet addresses that were learned at the peer.
     public var addresses: [MACAddress] = []
     /// The part of the datagrams to the peer that got lost lately.
@@ -45,12 +45,16 @@ public struct PeerStatistics: Sendable {
 
 extension Tunnel {
     /// A snapshot; peers in the order in which they were added.
-    public func statistics() -> TunnelStatistics {
+    public func statistics(at now: Instant) -> TunnelStatistics {
         var found = peerStatistics(inPlaces: 0..<peerPlaces).sorted { $0.id < $1.id }
         for index in found.indices { found[index].allowedIPs = allowedIPs.prefixes(of: found[index].id) }
         if carriesFrames {
-            for index in found.indices { found[index].addresses = addresses.addresses(of: found[index].id.slot) }
+            for index in found.indices {
+                found[index].addresses = addresses.addresses(of: found[index].id.slot, at: now)
+            }
         }
+        var drops = drops
+        drops.count(.incomplete, Int(clamping: chain.abandonedUnits))
         return TunnelStatistics(publicKey: publicKey, peers: found, drops: drops)
     }
 
@@ -61,6 +65,14 @@ extension Tunnel {
     /// so that none takes long.
     public func peerStatistics(inPlaces places: Range<Int>) -> [PeerStatistics] {
         places.clamped(to: 0..<peers.count).filter { peers[$0].isAlive }.map { statistics(of: Int32($0)) }
+    }
+
+    /// Whether the peer carries frames if we do not, or does not if we do. Silence means that it knows no HELLO.
+    private func carriesOther(_ slot: Int32, _ session: Int32) -> Bool {
+        let hello = sessions[session].hello
+        let isAnswered =
+            hello.hasArrived || hello.sent >= Limits.helloRepeats.count || peers[Int(slot)].silentSessions > 0
+        return isAnswered && hello.records.contains(.ethernet) != carriesFrames
     }
 
     private func statistics(of slot: Int32) -> PeerStatistics {
@@ -83,8 +95,7 @@ extension Tunnel {
             compresses: mode.codes(forPeer: codecs),
             traffic: peers[Int(slot)].traffic,
             roundTrip: peers[Int(slot)].link.roundTrip,
-            refusesEthernet: session >= 0 && carriesFrames && !sessions[session].hello.records.contains(.ethernet)
-                && (sessions[session].hello.hasArrived || sessions[session].hello.sent > Limits.helloRepeats.count),
+            carriesOther: session >= 0 && carriesOther(slot, session),
             loss: peers[Int(slot)].link.loss,
             drops: peers[Int(slot)].drops)
     }

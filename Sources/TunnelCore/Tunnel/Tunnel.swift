@@ -27,6 +27,8 @@ public struct Tunnel: ~Copyable {
     var cookieChecker: CookieChecker?
     /// The MTU of the device, which padding must not exceed.
     public var mtu = 1420
+    /// The largest payload of a datagram with frames, which may be larger themselves: what the path takes in one piece.
+    public var framePayload = 1420
     /// The UDP port that datagrams leave from, by which they are known when a wrong route brings them back.
     public var port: UInt16 = 0
     /// The device is up. While it is down nothing is sent or received.
@@ -142,8 +144,10 @@ public enum TunnelEvent: Sendable, Equatable {
     case handshakeFailed(HandshakeFailure, PublicKey?, Path?)
     /// A peer says what it decodes; the cipher is what data to it is sealed with from now on.
     case peerAnnounced(PublicKey, CodecSet, CipherSuite, version: UInt8)
-    /// A peer takes no Ethernet frames: nothing is sent to it.
+    /// A peer takes no Ethernet frames, which are all that we have: nothing is sent to it.
     case ethernetRefused(PublicKey)
+    /// A peer carries Ethernet frames, and we packets: it drops them.
+    case packetsRefused(PublicKey)
     /// A peer can't do AES-256-GCM, which its configuration here demands: nothing is sent to it.
     case cipherRefused(PublicKey)
     /// A peer talks from somewhere else.

@@ -8,6 +8,8 @@ struct EthernetFrame {
 
     let destination: MACAddress
     let source: MACAddress
+    /// Of the outer tag; 0 without one.
+    let vlan: UInt16
     /// Where the payload starts, behind up to two VLAN tags (IEEE 802.1Q), and whether it says that it is IP.
     let payload: Int
     let isIP: Bool
@@ -18,11 +20,14 @@ struct EthernetFrame {
         destination = MACAddress(frame.big64(at: 0) >> 16)
         source = MACAddress(frame.big64(at: 6) >> 16)
         var offset = 12
-        for _ in 0..<2 {
+        var vlan: UInt16 = 0
+        for number in 0..<2 {
             let type = frame.big16(at: offset)
             guard type == 0x8100 || type == 0x88a8, frame.byteCount >= offset + 2 + Self.tagSize else { break }
+            if number == 0 { vlan = frame.big16(at: offset + 2) & 0xfff }
             offset += Self.tagSize
         }
+        self.vlan = vlan
         let type = frame.big16(at: offset)
         payload = offset + 2
         isIP = type == 0x0800 || type == 0x86dd

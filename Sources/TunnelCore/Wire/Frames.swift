@@ -3,6 +3,8 @@ import BasicContainers
 /// Several Ethernet frames in one record, each behind its length (docs/protocol.md §3.8).
 enum Frames {
     private static let lengthSize = 2
+    /// What a frame takes besides its bytes.
+    static let overhead = lengthSize
 
     /// Writes `frame` as the next to `place` of `out`; how many bytes that took.
     static func write(_ frame: RawSpan, to out: inout MutableRawSpan, at place: Int) -> Int {

@@ -141,3 +141,8 @@ final class End {
         return datagram
     }
 }
+
+extension Tunnel {
+    /// What is known, however long ago.
+    func statistics() -> TunnelStatistics { statistics(at: Instant(nanoseconds: 0)) }
+}
