@@ -27,6 +27,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "System"))
 
 from lab import Lab, wait_until  # noqa: E402
+from lab.ethernet import Offices, config  # noqa: E402
 from lab.gateway import gateway  # noqa: E402
 from lab.link import wait_until_up  # noqa: E402
 
@@ -67,41 +68,64 @@ def library(tmp_path_factory):
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_path_of_a_packet_calls_neither_allocator_nor_runtime(lab, library, tmp_path, case):
-    options = CASES[case]
-    ends = []
+    ends = {"sender": gateway(lab, lab.a, **CASES[case]), "receiver": gateway(lab, lab.b, **CASES[case])}
+    with counted(ends, library, tmp_path) as counters:
+        wait_until_up(lab, *ends.values())
+        check(case, counters, lab.a, lab.b)
+
+
+@pytest.mark.parametrize("compression", ["off", "auto"])
+def test_neither_does_that_of_a_frame_through_a_hub(library, tmp_path, compression):
+    with Offices(3) as lan:
+        hub, near, far = lan
+        macs = [f"#: AllowedMACs = {near.mac}, {hub.mac}, {far.mac}"]
+        ends = {}
+        for role, site, peers in (("hub", hub, [near, far]), ("sender", near, [hub]), ("receiver", far, [hub])):
+            text = config(site, peers, compression=compression, peer=macs,
+                          interface=["#: Hub = true"] if site is hub else [])
+            ends[role] = lan.gateway(site, text)
+        with counted(ends, library, tmp_path) as counters:
+            lan.wait_until_pinged(near, far)
+            check(f"frames, compression {compression}", counters, near, far)
+
+
+@contextlib.contextmanager
+def counted(ends, library, directory):
+    """Runs daemons, by role, and counts what they call."""
     with contextlib.ExitStack() as stack:
-        for site in lab.sites:
-            file = tmp_path / f"counters-{site.letter}"
+        counters = {}
+        for role, end in ends.items():
+            file = directory / f"counters-{role}"
             file.write_bytes(bytes(SIZE))
-            end = gateway(lab, site, **options)
             end.environment |= {"LD_PRELOAD": str(library), "HOT_PATH_COUNTERS": str(file)}
-            ends.append((stack.enter_context(end), Counters(file, end)))
-        wait_until_up(lab, *(end for end, _ in ends))
-        with iperf3(lab, udp=case.startswith("UDP")):
-            time.sleep(1)
-            before, packets = [counters.read() for _, counters in ends], segments(lab)
-            wait_until(lambda: segments(lab) - packets >= PACKETS, f"{PACKETS} packets pass", timeout=60)
-            time.sleep(2)
-            packets = segments(lab) - packets
-            after = [counters.read() for _, counters in ends]
-        assert all(calls["malloc"] and calls["swift_retain"] for calls, _ in before), "nothing is counted at all"
-        failures = []
-        for (end, counters), old, new in zip(ends, before, after):
-            role = "sender" if end is ends[0][0] else "receiver"
-            calls, places = new[0] - old[0], new[1] - old[1]
-            print(f"\n{case}, {role}: {packets} packets")
-            for kind in KINDS:
-                print(f"    {kind:26} {calls[kind] / packets:9.5f} a packet")
-            for (kind, address), count in places.most_common(12):
-                if count / packets > 0.0002:
-                    print(f"        {count / packets:9.5f} {kind} from {counters.name_of(address)}")
-            if sum(calls[kind] for kind in ALLOCATIONS) / packets >= MOST_ALLOCATIONS:
-                failures.append(f"{role} allocates")
-            failures += [f"{role}: {kind}" for kind in KINDS
-                         if kind not in ALLOCATIONS and calls[kind] / packets >= MOST_OTHERS]
-        for end, _ in ends:
-            end.check_alive()
-        assert not failures
+            counters[role] = Counters(file, stack.enter_context(end))
+        yield counters
+
+
+def check(case, counters, near, far):
+    with iperf3(near, far, udp=case.startswith("UDP")):
+        time.sleep(1)
+        before, packets = {role: one.read() for role, one in counters.items()}, segments(near)
+        wait_until(lambda: segments(near) - packets >= PACKETS, f"{PACKETS} packets pass", timeout=60)
+        time.sleep(2)
+        packets = segments(near) - packets
+        after = {role: one.read() for role, one in counters.items()}
+    assert all(calls["malloc"] and calls["swift_retain"] for calls, _ in before.values()), "nothing is counted at all"
+    failures = []
+    for role, one in counters.items():
+        calls, places = after[role][0] - before[role][0], after[role][1] - before[role][1]
+        print(f"\n{case}, {role}: {packets} packets")
+        for kind in KINDS:
+            print(f"    {kind:26} {calls[kind] / packets:9.5f} a packet")
+        for (kind, address), count in places.most_common(12):
+            if count / packets > 0.0002:
+                print(f"        {count / packets:9.5f} {kind} from {one.name_of(address)}")
+        if sum(calls[kind] for kind in ALLOCATIONS) / packets >= MOST_ALLOCATIONS:
+            failures.append(f"{role} allocates")
+        failures += [f"{role}: {kind}" for kind in KINDS
+                     if kind not in ALLOCATIONS and calls[kind] / packets >= MOST_OTHERS]
+        one.daemon.check_alive()
+    assert not failures
 
 
 @pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed")
@@ -119,10 +143,10 @@ def test_instructions_a_packet(lab, tmp_path, case, role):
     watched.argv = [*tool, stripped, *watched.argv[1:]]
     with ends[0], ends[1]:
         wait_until_up(lab, *ends, timeout=30)
-        packets = segments(lab)
-        with iperf3(lab):
-            wait_until(lambda: segments(lab) - packets >= 30_000, "packets pass", timeout=60)
-        packets = segments(lab) - packets
+        packets = segments(lab.a)
+        with iperf3(lab.a, lab.b):
+            wait_until(lambda: segments(lab.a) - packets >= 30_000, "packets pass", timeout=60)
+        packets = segments(lab.a) - packets
     said = subprocess.run(["callgrind_annotate", "--inclusive=no", "--threshold=97", tmp_path / "out-01"],
                           capture_output=True, text=True).stdout
     print(f"\n{case}, {role}, {packets} packets; instructions a packet, the start's among them:")
@@ -182,12 +206,12 @@ def demangled(names):
 
 
 @contextlib.contextmanager
-def iperf3(lab, udp=False, seconds=30):
-    server = subprocess.Popen(lab.b.host.command("iperf3", "-s", "-1"), stdout=subprocess.DEVNULL)
+def iperf3(near, far, udp=False, seconds=30):
+    server = subprocess.Popen(far.host.command("iperf3", "-s", "-1"), stdout=subprocess.DEVNULL)
     kind = ["-u", "-l", 64, "-b", "100M"] if udp else ["-C", "cubic"]
     try:
-        wait_until(lambda: ":5201" in lab.b.host.run("ss", "-ltn").stdout, "iperf3 listens")
-        client = subprocess.Popen(lab.a.host.command("iperf3", "-c", lab.b.v4, "-t", seconds, *kind),
+        wait_until(lambda: ":5201" in far.host.run("ss", "-ltn").stdout, "iperf3 listens")
+        client = subprocess.Popen(near.host.command("iperf3", "-c", far.v4, "-t", seconds, *kind),
                                   stdout=subprocess.DEVNULL)
         try:
             yield
@@ -199,7 +223,7 @@ def iperf3(lab, udp=False, seconds=30):
         server.wait()
 
 
-def segments(lab):
-    """TCP segments and UDP datagrams that host A has sent, each piece of a super-segment counted."""
-    said = json.loads(lab.a.host.run("nstat", "-asj", "--noupdate").stdout)["kernel"]
+def segments(site):
+    """TCP segments and UDP datagrams that a host has sent, each piece of a super-segment counted."""
+    said = json.loads(site.host.run("nstat", "-asj", "--noupdate").stdout)["kernel"]
     return said.get("TcpOutSegs", 0) + said.get("UdpOutDatagrams", 0) + said.get("Udp6OutDatagrams", 0)
