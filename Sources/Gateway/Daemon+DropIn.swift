@@ -8,8 +8,10 @@ import TunnelCore
 
 extension Daemon {
     /// Runs an interface as wireguard-go does: it has no addresses and no configuration but what comes over `socket`, and
-    /// ends with the interface, with the socket's file, or by a signal.
-    func serve(_ device: consuming TunDevice, _ socket: consuming LinuxIO.FileDescriptor) throws(Failure) {
+    /// ends with the interface, with the socket's file, or by a signal. Calls `whenReady` when nothing can fail any more.
+    func serve(
+        _ device: consuming TunDevice, _ socket: consuming LinuxIO.FileDescriptor, whenReady: () -> Void
+    ) throws(Failure) {
         let configuration = configuration.withLock { $0 }
         let signals = try Failure.from(.unavailable) { () throws(SystemError) in try SignalFD([SIGTERM, SIGINT]) }
         Self.prepareProcess()
@@ -26,6 +28,7 @@ extension Daemon {
         try loop.watchFile(UAPIServer.path(of: configuration.interface.name))
         note(loop)
         log.info("ready: UDP port \(loop.sockets.port)")
+        whenReady()
 
         var events = EventLog(self, chores)
         switch loop.run(self, chores, &events) {

@@ -48,6 +48,17 @@ def test_an_interface_that_is_moved_the_instant_the_command_returns_works_every_
             wait_until(one.is_gone, "the daemon ends and its socket goes", timeout=3, interval=0.005)
 
 
+def test_what_fails_after_the_command_went_to_the_background_is_said_by_the_command(namespace):
+    one = DropIn(namespace, "d")
+    # Too few descriptors for what comes after device and socket.
+    command = ["prlimit", "--nofile=20", GATEWAY, one.name]
+    done = subprocess.run(namespace.command(*command), env=one.environment, capture_output=True, text=True, timeout=10)
+    assert done.returncode == 69
+    assert re.fullmatch(r"gateway: .*: Too many open files\n", done.stderr)
+    assert one.is_gone()
+    assert one.name not in namespace.run("ip", "link").stdout
+
+
 def test_deleting_the_interface_in_its_new_namespace_ends_the_daemon_at_once(namespace, elsewhere):
     with DropIn(namespace, "d") as one:
         namespace.run("ip", "link", "set", one.name, "netns", elsewhere.name)

@@ -305,7 +305,7 @@ def test_iperf3_runs_both_ways(shape, compression, capsys):
             near, far = (lab[1], lab[2]) if has_hub else (lab[0], lab[1])
             lab.wait_until_pinged(near, far)
         forth, back = iperf3(near, far), iperf3(near, far, "-R")
-        text = send_tcp(near.host, far.host, far.v4, payload.text(4 * MEGABYTE), seconds=4).megabits
+        text = send_tcp(near.host, far.host, far.v4, payload.text(4 * MEGABYTE), seconds=2).megabits
     with capsys.disabled():
         print(f"\n{shape}, compression {compression or 'off'}: iperf3 {forth:.0f} and {back:.0f} Mbit/s, "
               f"text {text:.0f} Mbit/s")
@@ -322,9 +322,9 @@ def exchanged(sender, receiver, frames, source=None, seconds=3):
 
 
 def iperf3(near, far, *options):
-    """Mbit/s of TCP in 4 s."""
+    """Mbit/s of TCP in 2 s."""
     with far_iperf3(far):
-        done = near.host.run("iperf3", "-c", far.v4, "-t", 4, "-J", *options)
+        done = near.host.run("iperf3", "-c", far.v4, "-t", 2, "-J", *options)
     return json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"] / 1e6
 
 

@@ -33,7 +33,7 @@ struct InterfaceCommand: ParsableCommand {
         let configuration = Configuration(file: "", interface: .init(name: name, privateKey: .unset))
         let daemon = try Daemon(configuration, Log(name.description, .errors))
         do throws(Failure) {
-            try daemon.serve(device, socket)
+            try daemon.serve(device, socket, whenReady: Background.tellReady)
         } catch {
             _ = unsafe unlink(UAPIServer.path(of: name))
             throw error
@@ -74,24 +74,28 @@ struct InterfaceCommand: ParsableCommand {
 
 /// The same program again, without the shell.
 private enum Background {
-    /// Runs it with the two descriptors, which are ready to be used, and lets it go. Threads do not survive a fork, so it
-    /// begins anew.
+    /// Where to tell that all is ready: a pipe's end.
+    private static let readiness = "GATEWAY_READY_FD"
+
+    /// Runs it with the two descriptors and lets it go when it is ready; if it never is, ends as it did. Threads do not
+    /// survive a fork, so it begins anew.
     static func start(device: Int32, socket: Int32) throws(Failure) {
+        var ends: [Int32] = [-1, -1]
+        guard unsafe pipe(&ends) == 0 else {
+            throw Failure(.unavailable, SystemError("go to the background", number: errno))
+        }
+        let (reading, writing) = (ends[0], ends[1])
+        _ = fcntl(reading, F_SETFD, FD_CLOEXEC)
         for descriptor in [device, socket] { _ = fcntl(descriptor, F_SETFD, 0) }
         unsafe setenv("WG_TUN_FD", "\(device)", 1)
         unsafe setenv("WG_UAPI_FD", "\(socket)", 1)
         unsafe setenv("WG_PROCESS_FOREGROUND", "1", 1)
+        unsafe setenv(readiness, "\(writing)", 1)
 
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
         unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
-        if Log.Level.wanted ?? .silent == .silent {
-            // Nobody asked for a log: the shell's pipes must not wait for us.
-            for descriptor in [STDOUT_FILENO, STDERR_FILENO] {
-                unsafe posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_WRONLY, 0)
-            }
-        }
         var attributes = posix_spawnattr_t()
         unsafe posix_spawnattr_init(&attributes)
         defer { unsafe posix_spawnattr_destroy(&attributes) }
@@ -110,6 +114,30 @@ private enum Background {
         guard failure == 0 else {
             throw Failure(.unavailable, SystemError("go to the background", number: failure), cure: "use --foreground")
         }
+        close(writing)
+        var byte: UInt8 = 0
+        var length: Int
+        repeat { length = unsafe read(reading, &byte, 1) } while length < 0 && errno == EINTR
+        guard length < 1 else { return }
+        // It has said why.
+        var status: Int32 = 0
+        while unsafe waitpid(process, &status, 0) < 0, errno == EINTR {}
+        exit(status & 0x7f == 0 ? status >> 8 & 0xff : 128 + status & 0x7f)
+    }
+
+    /// Lets the command that began us end.
+    static func tellReady() {
+        guard let text = Environment[readiness], let descriptor = Int32(text) else { return }
+        unsafe unsetenv(readiness)
+        if Log.Level.wanted ?? .silent == .silent {
+            // Nobody asked for a log: the shell's pipes must not wait for us.
+            let nothing = unsafe open("/dev/null", O_WRONLY)
+            for output in [STDOUT_FILENO, STDERR_FILENO] { dup2(nothing, output) }
+            close(nothing)
+        }
+        var byte: UInt8 = 1
+        _ = unsafe write(descriptor, &byte, 1)
+        close(descriptor)
     }
 }
 
