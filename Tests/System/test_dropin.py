@@ -51,7 +51,7 @@ def test_an_interface_that_is_moved_the_instant_the_command_returns_works_every_
 def test_what_fails_after_the_command_went_to_the_background_is_said_by_the_command(namespace):
     one = DropIn(namespace, "d")
     # Too few descriptors for what comes after device and socket.
-    command = ["prlimit", "--nofile=20", GATEWAY, one.name]
+    command = ["prlimit", "--nofile=17", GATEWAY, one.name]
     done = subprocess.run(namespace.command(*command), env=one.environment, capture_output=True, text=True, timeout=10)
     assert done.returncode == 69
     assert re.fullmatch(r"gateway: .*: Too many open files\n", done.stderr)

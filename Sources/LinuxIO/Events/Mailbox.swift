@@ -1,6 +1,7 @@
+import Glibc
 import Synchronization
 
-/// A bounded queue into a thread that waits in an epoll: anyone posts, its owner is woken and takes all.
+/// A bounded queue into a thread: anyone posts, its owner is woken and takes all.
 ///
 /// Waking a sleeping thread costs the sender some 12 µs, so it happens only when the queue was empty.
 public final class Mailbox<Message: Sendable>: Sendable {
@@ -26,6 +27,12 @@ public final class Mailbox<Message: Sendable>: Sendable {
         }
         if outcome.isFirst { bell.signal() }
         return outcome.isAccepted
+    }
+
+    /// Waits until there is a message, for an owner who waits for nothing else; may return too early.
+    public func wait() {
+        var bell = pollfd(fd: bell.descriptor, events: Int16(POLLIN), revents: 0)
+        _ = unsafe poll(&bell, 1, -1)
     }
 
     /// Takes all that wait, oldest first.

@@ -13,18 +13,11 @@ public final class WorkThread<Job: Sendable>: Sendable {
         let jobs = try Mailbox<Job>(capacity: capacity)
         self.jobs = jobs
         try startThread(name) {
-            let bytes = Array(name.utf8)
-            _ = ctun_name_thread(bytes.span)
-            do throws(SystemError) {
-                var epoll = try Epoll()
-                try epoll.add(jobs.descriptor, token: 0)
-                let perform = makeWorker()
-                while true {
-                    _ = epoll.wait(milliseconds: -1)
-                    for job in jobs.takeAll() { perform(job) }
-                }
-            } catch {
-                fatalError("thread \(name): \(error)")
+            setName(name)
+            let perform = makeWorker()
+            while true {
+                jobs.wait()
+                for job in jobs.takeAll() { perform(job) }
             }
         }
     }
@@ -32,6 +25,12 @@ public final class WorkThread<Job: Sendable>: Sendable {
     /// Posts a job; false if too many wait.
     @discardableResult
     public func post(_ job: Job) -> Bool { jobs.post(job) }
+}
+
+/// Names the thread that calls.
+private func setName(_ name: String) {
+    let bytes = Array(name.utf8)
+    _ = ctun_name_thread(bytes.span)
 }
 
 /// Runs `body` on a new detached thread that blocks the signals which the calling thread blocks.

@@ -3,7 +3,7 @@ import Addresses
 /// At which peer each Ethernet address was seen last, or that it was seen at this end; for each VLAN by itself (IEEE 802.1Q
 /// §8.8.8, independent learning).
 ///
-/// A fixed table of sets of four, by a hash; what was not seen for five minutes is as good as not there. A peer has a
+/// A fixed table of sets of eight, by a hash; what was not seen for five minutes is as good as not there. A peer has a
 /// limited number of addresses, and an address that wanders between peers stays where it was.
 struct MACTable: ~Copyable {
     private struct Entry {
@@ -19,7 +19,7 @@ struct MACTable: ~Copyable {
     private static let nowhere: Int32 = -2
 
     private static let sets = 2048
-    private static let ways = 4
+    private static let ways = 8
     static let lifetime = Interval.seconds(300)
     /// Addresses of one peer, and of our own device.
     static let mostOfPeer = 1024

@@ -97,7 +97,7 @@ extension Tunnel {
             return refuse(packet, header, withoutEndpoint: slot, at: now)
         }
         if peers[Int(slot)].cipher == .aes256gcm, !sessions[session].aes.isOpen {
-            return hold(packet, for: slot, session)
+            return hold(packet, for: slot, session, at: now)
         }
         let sent = chain.outbound(
             packet, header, mtu: mtu, on: &sessions[session].forData, to: Destination(path: path, peer: slot),
@@ -127,9 +127,10 @@ extension Tunnel {
     }
 
     /// Keeps a packet until the peer has said that it does AES-256-GCM, or drops it if it has said that it doesn't.
-    private mutating func hold(_ packet: RawSpan, for slot: Int32, _ session: Int32) {
+    private mutating func hold(_ packet: RawSpan, for slot: Int32, _ session: Int32, at now: Now) {
         let dropped = sessions[session].hello.hasArrived ? 1 : peers[Int(slot)].staged.append(packet)
         peers[Int(slot)].drops.count(.staged, dropped)
+        noteTraffic(slot, session, at: now)
     }
 
     /// Sends what waited for a session.
