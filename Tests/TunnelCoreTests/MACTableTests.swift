@@ -156,6 +156,16 @@ import Testing
         #expect(seen.count >= 1024 && table.addresses(of: 3).count == 1024)
     }
 
+    @Test("the 1024 addresses of a peer are all remembered, and so are those of a second", arguments: 1...10)
+    func allRemembered(seed: UInt64) {
+        let table = Table(seed: seed)
+        for (peer, first) in [(3, 0), (4, 2000)] as [(Int32, Int)] {
+            for number in first..<first + 1024 { #expect(table.see(number, at: peer)) }
+            #expect((first..<first + 1024).filter { table.place(of: $0) != peer } == [])
+        }
+        #expect((0..<1024).filter { table.place(of: $0) != 3 } == [])
+    }
+
     @Test(
         "addresses that differ in their first bits alone displace each other no more than others do", arguments: 1...10)
     func displaced(seed: UInt64) throws {
