@@ -15,16 +15,16 @@ final class End {
     var clockError = Interval.seconds(0)
     /// False: handshake work piles up.
     var isWorking = true
-    /// Packets for the device.
+    /// Packets or frames for the device.
     var received: [[UInt8]] = []
     var events: [TunnelEvent] = []
 
     var publicKey: PublicKey { key.publicKey }
 
-    init(_ key: PrivateKey, _ endpoint: Endpoint, seed: UInt64, hasAES: Bool = true) {
+    init(_ key: PrivateKey, _ endpoint: Endpoint, seed: UInt64, hasAES: Bool = true, mode: TunnelMode = .packets) {
         self.key = key
         self.endpoint = endpoint
-        tunnel = Tunnel(randomness: Randomness(seed: seed), hasAES: hasAES)
+        tunnel = Tunnel(randomness: Randomness(seed: seed), hasAES: hasAES, mode: mode)
         engine = HandshakeEngine(randomness: Randomness(seed: seed ^ 0xff00))
         let start = Now(instant: Instant(nanoseconds: 0), wall: WallTime(seconds: 0, nanoseconds: 0))
         tunnel.setPrivateKey(key, at: start)

@@ -87,6 +87,11 @@ final class Link {
         settle(end)
     }
 
+    /// Hands Ethernet frames to an end as its device would in one drain.
+    func send(ethernet frames: [[UInt8]], from end: End) {
+        send(frames: frames.map { [UInt8](repeating: 0, count: VirtioHeader.size) + $0 }, from: end)
+    }
+
     /// Hands a datagram to an end at once, past the wire.
     func deliver(_ datagram: [UInt8], to end: End, from source: Endpoint, trafficClass: UInt8 = 0) {
         end.receive(datagram, from: Path(source), trafficClass: trafficClass, at: now(at: end))

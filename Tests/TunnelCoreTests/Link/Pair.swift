@@ -18,6 +18,8 @@ struct Pair {
         var cipher = CipherPolicy.chacha20poly1305
         /// The end's processor has the instructions for AES.
         var hasAES = true
+        var mode = TunnelMode.packets
+        var allowedMACs: [MACAddress]?
         var persistentKeepalive: Interval?
         /// False: it waits to be called.
         var knowsEndpoint = true
@@ -28,8 +30,10 @@ struct Pair {
         seed: UInt64 = 1
     ) {
         link = Link(latency: latency)
-        alice = End(privateKey(seed << 8 + 1), site(1).endpoint, seed: seed << 8 + 1, hasAES: first.hasAES)
-        bob = End(privateKey(seed << 8 + 2), site(2).endpoint, seed: seed << 8 + 2, hasAES: second.hasAES)
+        alice = End(
+            privateKey(seed << 8 + 1), site(1).endpoint, seed: seed << 8 + 1, hasAES: first.hasAES, mode: first.mode)
+        bob = End(
+            privateKey(seed << 8 + 2), site(2).endpoint, seed: seed << 8 + 2, hasAES: second.hasAES, mode: second.mode)
         link.add(alice)
         link.add(bob)
         introduce(bob, site(2), to: alice, first)
@@ -73,15 +77,25 @@ struct Pair {
         PeerConfiguration(
             presharedKey: options.presharedKey, endpoint: options.knowsEndpoint ? place.endpoint : nil,
             allowedIPs: place.allowedIPs, persistentKeepalive: options.persistentKeepalive,
-            compression: options.compression, cipher: options.cipher)
+            compression: options.compression, cipher: options.cipher, allowedMACs: options.allowedMACs)
     }
 
-    /// Sends a packet from alice, so that there is a session, and forgets what was seen and received.
+    /// Makes a session and forgets what was seen and received.
     func connect() {
-        link.send(udp(1, 2, payload: 32), from: alice)
+        meet()
+        forget()
+    }
+
+    /// Sends a packet from alice, or a frame if she carries those, so that there is a session.
+    func meet() {
+        let carriesFrames = alice.tunnel.carriesFrames
+        if carriesFrames {
+            link.send(ethernet: [ethernet(host(1, 99), .everybody, text(46))], from: alice)
+        } else {
+            link.send(udp(1, 2, payload: 32), from: alice)
+        }
         // Long enough for the exchange of HELLO, and too short for any timer of ten seconds.
         link.run(for: .milliseconds(200))
-        forget()
     }
 
     /// Delivers a payload from alice to bob that her own gateway would perhaps never send; the reasons for which bob dropped

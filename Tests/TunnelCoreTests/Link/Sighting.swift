@@ -24,9 +24,10 @@ struct Sighting {
     var isReport: Bool { payload?.first == 0x14 }
     /// A question or its answer.
     var isPing: Bool { payload?.first == 0x15 }
+    var isEthernet: Bool { payload?.first == 0x16 }
     /// A plain IP packet.
     var isPlain: Bool { payload?.first.map { $0 >> 4 == 4 || $0 >> 4 == 6 } == true }
-    var isData: Bool { isPlain || isUnit || isBundle || isFragment }
+    var isData: Bool { isPlain || isUnit || isBundle || isFragment || isEthernet }
 
     /// A HELLO's flags.
     var seen: Bool { isHello && payload.map { $0[4] & 1 != 0 } == true }
@@ -47,6 +48,7 @@ struct Sighting {
         if isPlain { return "packet" }
         if isBundle { return "bundle" }
         if isFragment { return "fragment" }
+        if isEthernet { return "frame" }
         if isReport { return "REPORT" }
         if isPing { return payload?[1] == 0 ? "PING" : "PING answer" }
         guard isHello else { return "?" }
