@@ -161,6 +161,20 @@ def test_only_allowed_addresses_are_believed_and_a_reload_changes_them():
             assert exchanged(b, a, frames, source=STRANGER) == frames
 
 
+def test_a_peer_that_wg_removes_and_adds_again_is_believed_no_more_than_the_file_says():
+    with Offices(2) as lan:
+        a, b = lan
+        text = config(a, [b], peer=[f"#: AllowedMACs = {b.mac}"])
+        with lan.gateway(a, text) as one, lan.gateway(b, config(b, [a])):
+            lan.wait_until_pinged(b, a)
+            for words in (["remove"], ["endpoint", b.endpoint]):
+                a.gateway.run("wg", "set", one.name, "peer", b.keys.public, *words)
+            lan.wait_until_pinged(b, a)
+            frames = [ethernet(a.mac, STRANGER, bytes([number]) * 64) for number in range(20)]
+            assert exchanged(b, a, frames, source=STRANGER, seconds=1) == []
+            assert one.peer()["drops"]["allowedMACs"] >= 20
+
+
 @pytest.mark.slow
 def test_a_hundred_thousand_addresses_of_one_peer_are_bounded_and_harm_nobody_else():
     with Offices(3) as lan, lan.tunnel() as gateways:
@@ -250,7 +264,7 @@ def test_a_peer_that_does_no_ethernet_is_an_error_in_log_and_statistics(kind):
     with Offices(2) as lan:
         a, b = lan
         make = wireguard_go if kind == "a stock WireGuard peer" else gateway_with_tun
-        with make(lan, b, a), lan.gateway(a, config(a, [b])) as one:
+        with make(lan, b, a) as two, lan.gateway(a, config(a, [b])) as one:
             def is_known():
                 lan.ping(a, b, wait="0.2")
                 return "error" in one.peer() and "does not do Ethernet" in one.log
@@ -260,6 +274,7 @@ def test_a_peer_that_does_no_ethernet_is_an_error_in_log_and_statistics(kind):
             assert one.log.count("does not do Ethernet") == 1
             if make is gateway_with_tun:
                 assert one.peer()["drops"]["noEthernet"] > 0
+                assert "carries Ethernet" in two.peer()["error"] and "it carries Ethernet" in two.log
             assert "does not do Ethernet" in one.ctl("stats", one.name).stdout
 
 
@@ -274,7 +289,10 @@ def test_a_bridge_that_is_none_is_refused_in_one_line(bridge, words):
 def test_the_interface_is_a_port_of_the_bridge_until_the_end_and_the_log_tells_of_sizes():
     with Offices(2, lan_mtu=9000) as lan:
         site = lan[0]
+        of_bridge = site.gateway.run("cat", "/sys/class/net/br0/address").stdout
         with lan.gateway(site, config(site, [lan[1]])) as one:
+            assert site.gateway.run("cat", f"/sys/class/net/{one.name}/address").stdout.startswith("fe:")
+            assert site.gateway.run("cat", "/sys/class/net/br0/address").stdout == of_bridge
             assert one.name in site.gateway.run("ip", "-oneline", "link", "show", "master", "br0").stdout
             assert "mtu 1500" in site.gateway.run("ip", "link", "show", one.name).stdout
             assert "the bridge br0 had an MTU of 9000" in one.log
@@ -376,5 +394,5 @@ def wireguard_go(lan, site, other):
 @contextlib.contextmanager
 def gateway_with_tun(lan, site, other):
     text = config(site, [other], bridge=None, compression="auto").replace("#: Mode = tap\n", "")
-    with lan.gateway(site, text):
-        yield
+    with lan.gateway(site, text) as gateway:
+        yield gateway

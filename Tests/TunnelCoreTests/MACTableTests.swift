@@ -88,7 +88,7 @@ import Testing
                 #expect(table.place(of: Int(peer) * 1000 + number) == peer)
             }
         }
-        #expect((0..<40).map { table.addresses(of: $0).count }.reduce(0, +) <= 10_000)
+        #expect((0..<40).map { table.addresses(of: $0).count }.reduce(0, +) <= 16_384)
     }
 
     @Test(
