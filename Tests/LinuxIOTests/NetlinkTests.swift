@@ -12,7 +12,6 @@ extension LinuxIOTests {
                 found.expect(try netlink.link(named: "lo")?.isUp, is: true, "loopback is up")
                 let tun = try TunDevice(name: "nltun", kind: .tun)
                 try netlink.setMTU(1420, of: tun.index)
-                try netlink.setQueueLength(2000, of: tun.index)
                 try netlink.setUp(tun.index)
                 let up = LinkState(index: tun.index, mtu: 1420, isUp: true)
                 found.expect(try netlink.link(named: "nltun"), is: up, "link")
@@ -28,6 +27,9 @@ extension LinuxIOTests {
             inOwnNamespace { found in
                 var netlink = try Netlink()
                 let tun = try TunDevice(name: "nlkind", kind: .tap)
+                try netlink.setAddress(MACAddress(0xfe01_0203_0405), of: tun.index)
+                found.expect(try netlink.transmitDrops(ofLink: tun.name), is: 0, "drops of an interface that is down")
+                found.expect(try netlink.transmitDrops(ofLink: "absent"), is: nil, "drops of nothing")
                 found.expect(try netlink.kind(ofLink: tun.name), is: "tun", "kind of a TAP device")
                 found.expect(try netlink.kind(ofLink: "lo"), is: nil, "kind of loopback")
                 found.expect(try netlink.kind(ofLink: "absent"), is: nil, "kind of nothing")

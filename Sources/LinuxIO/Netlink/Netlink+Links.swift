@@ -57,12 +57,6 @@ extension Netlink {
         try send(request, "set the address of interface \(index) to \(address)")
     }
 
-    /// Sets how many packets the interface queues for its reader; a TUN device starts with 500.
-    public mutating func setQueueLength(_ length: Int, of index: UInt32) throws(SystemError) {
-        try change(
-            index, RTNetlink.Link.queueLength, UInt32(clamping: length), "set the queue length of interface \(index)")
-    }
-
     /// Makes an Ethernet interface a port of a bridge; for bridge 0, of none.
     public mutating func setBridge(_ bridge: UInt32, of index: UInt32) throws(SystemError) {
         try change(index, RTNetlink.Link.master, bridge, "join interface \(index) to bridge \(bridge)")

@@ -35,7 +35,6 @@ enum RTNetlink {
         static let name: UInt16 = 3
         static let mtu: UInt16 = 4
         static let master: UInt16 = 10
-        static let queueLength: UInt16 = 13
         static let information: UInt16 = 18
         static let statistics: UInt16 = 23
         /// Where `tx_dropped` is in a `rtnl_link_stats64`.
