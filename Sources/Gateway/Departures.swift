@@ -6,10 +6,8 @@ import TunnelCore
 /// The outbox's runs as the system wants them: an array for each address family, made once and filled for each flush.
 @safe
 struct Departures: ~Copyable {
-    private static let capacity = 512
-
-    private let v4Runs = UnsafeMutableBufferPointer<ctun_run>.allocate(capacity: capacity)
-    private let v6Runs = UnsafeMutableBufferPointer<ctun_run>.allocate(capacity: capacity)
+    private let v4Runs = UnsafeMutableBufferPointer<ctun_run>.allocate(capacity: Outbox.mostRuns)
+    private let v6Runs = UnsafeMutableBufferPointer<ctun_run>.allocate(capacity: Outbox.mostRuns)
     /// The peer that each run of an array is for.
     private var v4Peers: [Int32] = []
     private var v6Peers: [Int32] = []
@@ -17,8 +15,8 @@ struct Departures: ~Copyable {
     private(set) var refusedSources: [Int32] = []
 
     init() {
-        v4Peers.reserveCapacity(Self.capacity)
-        v6Peers.reserveCapacity(Self.capacity)
+        v4Peers.reserveCapacity(Outbox.mostRuns)
+        v6Peers.reserveCapacity(Outbox.mostRuns)
     }
 
     deinit {
@@ -32,7 +30,7 @@ struct Departures: ~Copyable {
         if !refusedSources.isEmpty { refusedSources = [] }
         v4Peers.removeAll(keepingCapacity: true)
         v6Peers.removeAll(keepingCapacity: true)
-        for index in 0..<min(outbox.count, Self.capacity) { unsafe sort(outbox[index], outbox.base) }
+        for index in 0..<outbox.count { unsafe sort(outbox[index], outbox.base) }
         return unsafe Self.send(v4Runs, v4Peers, &sockets.v4, &refusedSources)
             + Self.send(v6Runs, v6Peers, &sockets.v6, &refusedSources)
     }

@@ -27,13 +27,16 @@ public struct Outbox: ~Copyable {
     static let reserve = 640 * 1024
     /// The reserve, and four super-segments: what is sent at once, so that the first does not wait for many more.
     private static let capacity = reserve + 256 * 1024
-    private static let runCapacity = 512
+    /// Runs that there may be: what is for everybody takes one for each peer.
+    public static let mostRuns = 2048
+    /// With more than these no other input is asked for.
+    private static let manyRuns = 256
     /// UDP_MAX_SEGMENTS of older kernels.
     private static let runSegments = 64
 
     private var arena = Arena(capacity: capacity)
     private var used = 0
-    private var list = RigidArray<Run>(capacity: runCapacity)
+    private var list = RigidArray<Run>(capacity: mostRuns)
 
     init() {}
 
@@ -42,10 +45,10 @@ public struct Outbox: ~Copyable {
     public subscript(index: Int) -> Run { list[index] }
 
     /// Whether any one input can be handled without losing output.
-    public var hasRoom: Bool { Self.capacity - used >= Self.reserve && list.count <= Self.runCapacity / 2 }
+    public var hasRoom: Bool { Self.capacity - used >= Self.reserve && list.count <= Self.manyRuns }
 
     /// Whether there is room for so many bytes of datagrams to one destination.
-    func takes(_ size: Int) -> Bool { size <= Self.capacity - used && list.count <= Self.runCapacity - 4 }
+    func takes(_ size: Int) -> Bool { size <= Self.capacity - used && list.count <= Self.mostRuns - 4 }
 
     /// Where the bytes of the runs are, good until `clear()`.
     @unsafe public var base: UnsafeRawPointer { unsafe UnsafeRawPointer(arena.pointer(at: 0)) }
@@ -66,7 +69,7 @@ public struct Outbox: ~Copyable {
     mutating func append(
         _ size: Int, to destination: Destination, trafficClass: UInt8, _ write: (inout MutableRawSpan) -> Int
     ) -> Int {
-        guard size <= Self.capacity - used, list.count < Self.runCapacity else { return 0 }
+        guard size <= Self.capacity - used, list.count < Self.mostRuns else { return 0 }
         var space = arena[used..<used + size]
         let length = write(&space)
         guard length > 0 else { return 0 }
