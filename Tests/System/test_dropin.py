@@ -98,6 +98,7 @@ def test_a_killed_one_leaves_a_socket_that_the_next_replaces(namespace):
     with DropIn(namespace, "d") as one:
         os.kill(one.processes()[0], 9)
         wait_until(lambda: not one.processes(), "the daemon is dead")
+        wait_until(lambda: one.name not in namespace.run("ip", "link").stdout, "its interface goes with it")
         assert os.path.exists(one.path)
         one.start()
         assert one.wg("show", "listen-port")

@@ -59,7 +59,9 @@ class Met:
         self.peer.run(lambda: Ping(token, True) in [e.what for e in self.peer.heard(Ping, since)], "the answer")
 
     def drops(self):
-        return {reason: count for reason, count in all_drops(self.ours.stats()).items() if reason != "noPeer"}
+        """But for what the kernel says on its own, and units of which pieces are missing: those are given up at some time."""
+        return {reason: count for reason, count in all_drops(self.ours.stats()).items()
+                if reason not in ("noPeer", "incomplete")}
 
     def number(self):
         """The next one of a unit in fragments."""
