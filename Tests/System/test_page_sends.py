@@ -68,7 +68,8 @@ def test_what_is_sent_is_what_was_announced_and_holds_what_the_kernel_gave(lab, 
         check_same(given, peer.packets(since))
         check_kinds(heard, own or NEVER)
         check_rules(heard)
-        assert sum(all_drops(ours.stats()).values()) == all_drops(ours.stats()).get("noPeer", 0)
+        dropped = {reason for reason, count in all_drops(ours.stats()).items() if count}
+        assert dropped <= {"noPeer", "kernelTransmit"}
 
 
 @pytest.mark.parametrize("version", ["v4", "v6"])
