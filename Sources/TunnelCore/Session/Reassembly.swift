@@ -48,7 +48,7 @@ struct Reassembly: ~Copyable {
     private static let lifetime = Interval.seconds(1)
 
     private var arena = Arena(capacity: capacity * slotSize)
-    private var places = InlineArray<64, Place>(repeating: Place())
+    private var places = ContiguousArray(repeating: Place(), count: capacity)
     /// The place of the last piece.
     private var recent = 0
     /// Units that were forgotten before they were complete.
