@@ -58,7 +58,8 @@ enum KeyInput {
         let text = try reporting { () throws(FileFailure) in
             file == "-" ? try TextFile.readStandardInput() : try TextFile.read(file)
         }
-        return text.split { $0.isWhitespace }.joined(separator: " ")
+        // Some editors begin a file with a byte order mark.
+        return text.drop { $0 == "\u{FEFF}" }.split { $0.isWhitespace }.joined(separator: " ")
     }
 
     static func privateKey(in file: String) throws(Failure) -> PrivateKey {

@@ -1,7 +1,8 @@
-import Control
 import Glibc
 import Keys
 import Testing
+
+@testable import Control
 
 @Suite struct ConfigurationFileTests {
     @Test("another private key replaces the line alone, and the file keeps its mode")
@@ -50,6 +51,100 @@ import Testing
             #expect(written == key.base64 + "\n")
             #expect(Folder.mode("\(folder)/branch.key") == 0o600)
         }
+    }
+
+    @Test("with the key in the config file, its own NAME.key and NAME.pub follow, and somebody else's don't")
+    func storeBeside() throws {
+        try Folder.with { folder in
+            let path = "\(folder)/branch.conf"
+            try TextFile.create(path, mode: 0o600, text: "[Interface]\nPrivateKey = \(Sample.privateKey)\n")
+            try TextFile.create("\(folder)/branch.key", mode: 0o600, text: Sample.privateKey + "\n")
+            try TextFile.create("\(folder)/branch.pub", mode: 0o644, text: Sample.ownKey + "\n")
+            let key = PrivateKey.generate()
+            var configuration = try #require(try Configuration.load(path).0)
+            try configuration.storePrivateKey(key)
+            #expect(try TextFile.read(path) == "[Interface]\nPrivateKey = \(key.base64)\n")
+            #expect(try TextFile.read("\(folder)/branch.key") == key.base64 + "\n")
+            #expect(try TextFile.read("\(folder)/branch.pub") == "\(key.publicKey)\n")
+            #expect(Folder.mode("\(folder)/branch.key") == 0o600)
+            #expect(Folder.mode("\(folder)/branch.pub") == 0o644)
+
+            // The key that the daemon has is another one now, and not that of these files.
+            configuration.interface.privateKey = .inline(PrivateKey.generate())
+            try configuration.storePrivateKey(PrivateKey.generate())
+            #expect(try TextFile.read("\(folder)/branch.key") == key.base64 + "\n")
+            #expect(try TextFile.read("\(folder)/branch.pub") == "\(key.publicKey)\n")
+        }
+    }
+
+    @Test("several files change together or not at all, and what is appended to keeps every byte")
+    func changes() throws {
+        try Folder.with { folder in
+            let old = "\(folder)/old"
+            let new = "\(folder)/new"
+            try TextFile.create(old, mode: 0o640, text: "1")
+            #expect(throws: FileFailure("create", path: old, code: EEXIST)) {
+                try TextFile.change([
+                    .create(new, mode: 0o600, text: "n"), .append(old, text: "2"), .replace(old, text: "3"),
+                    .create(old, mode: 0o600, text: "4"),
+                ])
+            }
+            #expect(Folder.files(folder) == ["old"])
+            #expect(try TextFile.read(old) == "1")
+
+            // Latin 1, which is no UTF-8.
+            try TextFile.replace(old, bytes: [0xe9])
+            try TextFile.change([.append(old, text: "2"), .create(new, mode: 0o600, text: "n")])
+            #expect(try TextFile.readBytes(old) == [0xe9, UInt8(ascii: "2")])
+            #expect(Folder.mode(old) == 0o640)
+            #expect(Folder.files(folder) == ["new", "old"])
+        }
+    }
+
+    @Test("a public key in the place of the private one is an error where that is certain, else a warning")
+    func publicKeyAsPrivate() throws {
+        try Folder.with { folder in
+            let path = "\(folder)/branch.conf"
+            let key = "\(folder)/branch.key"
+            func diagnose(_ file: String, peer: String = Sample.b) throws -> (isUsable: Bool, [String]) {
+                try? TextFile.change([.create(path, mode: 0o600, text: "")])
+                try TextFile.replace(
+                    path, text: "[Interface]\nPrivateKeyFile = \(file)\n[Peer]\nPublicKey = \(peer)\n")
+                let (key, diagnostics) = try #require(try Configuration.load(path).0).loadPrivateKey()
+                return (key != nil, diagnostics.map(\.description))
+            }
+            func error(_ file: String) -> String {
+                "\(folder)/\(file): error: file holds a public key: "
+                    + "let PrivateKeyFile name the private one, as \"gatewayctl keygen\" writes it into NAME.key"
+            }
+            try TextFile.create(key, mode: 0o600, text: "\u{FEFF}\(Sample.a)\r\n")
+            #expect(
+                try diagnose("branch.key") == (
+                    true,
+                    [
+                        "\(key): warning: private key is none that wg genkey makes: "
+                            + "make sure that it is not a public key; \"gatewayctl genkey\" makes a private one"
+                    ]
+                ))
+            #expect(try diagnose("branch.key", peer: Sample.a) == (false, [error("branch.key")]))
+            try TextFile.create("\(folder)/branch.pub", mode: 0o600, text: "\(Sample.a)\n")
+            #expect(try diagnose("branch.key") == (false, [error("branch.key")]))
+            #expect(try diagnose("branch.pub") == (false, [error("branch.pub")]))
+            try TextFile.replace(key, text: "\u{FEFF}\(Sample.privateKey)\r\n")
+            #expect(try diagnose("branch.key") == (true, []))
+        }
+    }
+
+    @Test("a reload that needs a restart names the keys that changed, and no others")
+    func keysForRestart() throws {
+        func interface(_ lines: String) throws -> Configuration.Interface {
+            try #require(parse("[Interface]\nPrivateKey = \(Sample.privateKey)\n\(lines)").0).interface
+        }
+        let old = try interface("Address = 10.0.0.1/24\nMTU = 1400\nPostUp = a\n")
+        #expect(try interface("Address = 10.0.0.1/24\nMTU = 1400\nPostUp = a\n").keysForRestart(since: old) == [])
+        #expect(
+            try interface("Address = 10.0.0.1/24\nPostUp = b\nSaveConfig = true\nDNS = x\n").keysForRestart(since: old)
+                == ["DNS", "MTU", "PostUp", "SaveConfig"])
     }
 
     @Test("a secret that others may read is a warning for each file")

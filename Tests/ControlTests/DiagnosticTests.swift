@@ -7,6 +7,8 @@ import Testing
         arguments: [
             ("Compresion = auto", #"unknown key "Compresion": did you mean "Compression"?"#),
             ("ListenPrt = 1", #"unknown key "ListenPrt": did you mean "ListenPort"?"#),
+            ("Foo = 1", #"unknown key "Foo": docs/configuration.md has all keys; a comment begins with #"#),
+            ("Listen = 1", #"unknown key "Listen": did you mean "ListenPort"?"#),
             ("Endpoint = a:1", #"key in the wrong section "Endpoint": move it to [Peer]"#),
             ("ListenPort = 65536", #"ListenPort is no port "65536": write 0 to 65535; 0 lets the system choose"#),
             ("ListenPort = +1", #"ListenPort is no port "+1": write 0 to 65535; 0 lets the system choose"#),
@@ -191,6 +193,28 @@ import Testing
                 "x.conf: error: file name makes no interface name \"\(name)\": "
                     + "rename it to 1 to 15 of the characters a-z A-Z 0-9 _ = + . - and .conf"
             ])
+    }
+
+    @Test("a private key that looks like a public one is a warning that doesn't show it")
+    func unclampedKey() {
+        let (configuration, diagnostics) = parse("[Interface]\nPrivateKey = \(Sample.a)\n")
+        #expect(configuration != nil)
+        #expect(
+            diagnostics.map(\.description) == [
+                "branch.conf:2: warning: private key is none that wg genkey makes: "
+                    + "make sure that it is not a public key; \"gatewayctl genkey\" makes a private one"
+            ])
+    }
+
+    @Test(
+        "a file of two bytes a character is told from nonsense",
+        arguments: [[0xff, 0xfe], [0xfe, 0xff], []] as [[UInt8]])
+    func utf16(mark: [UInt8]) {
+        let characters = Array("[Interface]\nPrivateKey = \(Sample.privateKey)\n".utf8)
+        let bytes = mark + characters.flatMap { mark == [0xfe, 0xff] ? [0, $0] : [$0, 0] }
+        let (configuration, diagnostics) = parse(String(decoding: bytes, as: UTF8.self))
+        #expect(configuration == nil)
+        #expect(diagnostics.map(\.description) == ["branch.conf: error: file is UTF-16: save it as UTF-8"])
     }
 
     @Test("an empty file lacks its section")

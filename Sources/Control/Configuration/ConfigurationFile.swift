@@ -38,6 +38,10 @@ extension Configuration {
                     cure: "write 44 characters of base64, as \"gatewayctl genkey\" prints them"))
             return (nil, diagnostics)
         }
+        if let mistake = publicKeyMistake(key, text: text.trimmed, path: path) {
+            diagnostics.append(mistake)
+            if mistake.severity == .error { return (nil, diagnostics) }
+        }
         let ownKey = key.publicKey
         if peers.contains(where: { $0.publicKey == ownKey }) {
             diagnostics.append(Self.ownKeyWarning(file: file, line: nil))
@@ -45,26 +49,47 @@ extension Configuration {
         return (key, diagnostics)
     }
 
-    /// Writes another private key to where this one came from: the config file's line, or the key file. The file is
-    /// replaced in one step and keeps its mode. The configuration in memory stays as it is.
-    public func storePrivateKey(_ key: PrivateKey) throws(FileFailure) {
-        if case .unset = interface.privateKey { return }
-        if let path = keyPath {
-            let text = try TextFile.read(path)
-            let old = text.trimmed
-            try TextFile.replace(path, text: text[..<old.startIndex] + key.base64 + text[old.endIndex...])
-            try storePublicKey(key.publicKey, beside: path)
-        } else {
-            let text = try TextFile.read(file)
-            try TextFile.replace(file, text: PrivateKeyLine.replacing(in: text, with: key))
+    /// What is wrong if the private key's file holds a public one: both are 32 bytes, and any 32 bytes can be either.
+    private func publicKeyMistake(_ key: PrivateKey, text: Substring, path: String) -> Diagnostic? {
+        guard let written = PublicKey(text) else { return nil }
+        let isKnown = peers.contains { $0.publicKey == written } || KeyFiles.publicKey(beside: path) == written
+        if path.hasSuffix(".pub") || isKnown {
+            return Diagnostic(
+                .error, file: path, message: "file holds a public key",
+                cure: "let PrivateKeyFile name the private one, as \"gatewayctl keygen\" writes it into NAME.key")
         }
+        guard !key.isSpelt(text) else { return nil }
+        return Diagnostic(
+            .warning, file: path, message: Self.unclampedKey.message, cure: Self.unclampedKey.cure)
     }
 
-    /// `NAME.pub` follows `NAME.key`, if it is there.
-    private func storePublicKey(_ key: PublicKey, beside path: String) throws(FileFailure) {
-        let publicPath = path.hasSuffix(".key") ? path.dropLast(4) + ".pub" : ""
-        guard TextFile.exists(publicPath) else { return }
-        try TextFile.replace(publicPath, text: "\(key)\n")
+    /// What is said of a key that was not made by `wg genkey` or one of its like. They leave some bits out that a public
+    /// key has in fifteen of sixteen cases.
+    static let unclampedKey = (
+        message: "private key is none that wg genkey makes",
+        cure: "make sure that it is not a public key; \"gatewayctl genkey\" makes a private one"
+    )
+
+    /// Writes another private key to where this one came from: the config file's line, or the key file. `NAME.key` and
+    /// `NAME.pub` beside the config file, as `gatewayctl keygen` makes them, follow if they hold the same key. Each file is
+    /// replaced in one step and keeps its mode, and if one can't be, all stay as they were. The configuration in memory
+    /// stays as it is.
+    public func storePrivateKey(_ key: PrivateKey) throws(FileFailure) {
+        var changes: [FileChange] = []
+        switch interface.privateKey {
+        case .unset: return
+        case .file:
+            guard let path = keyPath else { return }
+            changes.append(.replace(path, text: KeyFiles.replacing(in: try TextFile.read(path), with: key.base64)))
+            if let publicPath = KeyFiles.publicPath(beside: path), TextFile.exists(publicPath) {
+                changes.append(.replace(publicPath, text: "\(key.publicKey)\n"))
+            }
+        case .inline(let old):
+            let text = try TextFile.read(file)
+            changes.append(.replace(file, text: PrivateKeyLine.replacing(in: text, with: key)))
+            changes += KeyFiles.changes(beside: file, from: old.publicKey, to: key)
+        }
+        try TextFile.change(changes)
     }
 
     /// The path of the key file as the process can open it; `nil` if the key is in the config file.

@@ -81,15 +81,17 @@ enum ConfigurationKey: String, CaseIterable {
     /// Whether its value must not be shown.
     var isSecret: Bool { self == .privateKey || self == .presharedKey }
 
-    /// The known key that a misspelt one was probably meant to be.
-    static func nearest(to text: some StringProtocol) -> ConfigurationKey {
-        let name = Array(text.withoutWhitespace.lowercased().utf8.prefix(64))
-        var best = (key: ConfigurationKey.privateKey, distance: Int.max)
+    /// The known key that a misspelt one was probably meant to be; `nil` if it is like none.
+    static func nearest(to text: some StringProtocol) -> ConfigurationKey? {
+        let name = String(text.withoutWhitespace.lowercased().prefix(64))
+        var best: (key: ConfigurationKey, distance: Int)?
         for key in allCases {
-            let distance = editDistance(name, Array(key.rawValue.lowercased().utf8))
-            if distance < best.distance { best = (key, distance) }
+            let distance = editDistance(Array(name.utf8), Array(key.rawValue.lowercased().utf8))
+            if distance < best?.distance ?? Int.max { best = (key, distance) }
         }
-        return best.key
+        if let best, best.distance <= max(1, name.utf8.count / 3) { return best.key }
+        // "Keepalive" is far from every key, and still says which one it means.
+        return name.utf8.count < 4 ? nil : allCases.first { $0.rawValue.lowercased().contains(name) }
     }
 }
 
@@ -111,8 +113,9 @@ func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
 extension StringProtocol {
     var withoutWhitespace: String { String(filter { !$0.isWhitespace }) }
 
+    /// Without the white space around it, and the byte order mark that some editors begin a file with.
     var trimmed: SubSequence {
-        let head = drop { $0.isWhitespace }
+        let head = drop { $0.isWhitespace || $0 == "\u{FEFF}" }
         guard let last = head.lastIndex(where: { !$0.isWhitespace }) else { return head.prefix(0) }
         return head[...last]
     }

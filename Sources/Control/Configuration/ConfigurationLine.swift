@@ -43,7 +43,7 @@ extension ConfigurationLine {
 
     /// What stands before the comment, and whether the line is of the form `#: Key = value`.
     static func withoutComment(_ line: Substring) -> (said: Substring, isOurs: Bool) {
-        var line = line.drop { $0.isWhitespace || $0 == "\u{FEFF}" }
+        var line = line.trimmed
         let isOurs = line.hasPrefix("#:")
         if isOurs { line = line.dropFirst(2) }
         return (line.prefix { $0 != "#" }.trimmed, isOurs)

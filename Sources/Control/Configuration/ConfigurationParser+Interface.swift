@@ -40,6 +40,10 @@ extension ConfigurationParser {
             let key = value(inline.line) { () throws(Rejection) in
                 try ConfigurationValue.privateKey(inline.value)
             }
+            if let key, !key.isSpelt(inline.value.withoutWhitespace) {
+                let (message, cure) = Configuration.unclampedKey
+                report(.warning, line: inline.line, message, cure: cure)
+            }
             return key.map { .inline($0) }
         }
         if let inFile {

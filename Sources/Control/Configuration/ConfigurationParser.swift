@@ -46,12 +46,22 @@ struct ConfigurationParser {
     init(file: String) { self.file = file }
 
     mutating func parse(_ text: String, name: String) -> Configuration? {
+        guard !Self.isUTF16(text) else {
+            report(.error, line: nil, "file is UTF-16", cure: "save it as UTF-8")
+            return nil
+        }
         collect(ConfigurationLine.lines(of: text))
         let interface = readInterface(name: name)
         let peers = peerSections.map { readPeer($0) }
         compare(interface, peers, peerSections)
         guard let interface else { return nil }
         return Configuration(file: file, interface: interface, peers: peers.compactMap { $0 })
+    }
+
+    /// Whether the text was two bytes a character, as it looks after it was read as UTF-8: its mark is repaired, or there
+    /// is none and every other byte is zero.
+    private static func isUTF16(_ text: String) -> Bool {
+        text.hasPrefix("\u{FFFD}\u{FFFD}") || text.utf8.prefix(2).contains(0)
     }
 
     mutating func report(_ diagnostic: Diagnostic) { diagnostics.append(diagnostic) }
@@ -108,10 +118,11 @@ extension ConfigurationParser {
         guard let key = ConfigurationKey(written: text) else {
             // A private key on a line of its own reads as a key with an empty value: it must not be shown.
             let mayBeSecret = text.utf8.count >= 40
-            let nearest = mayBeSecret ? "PrivateKey" : ConfigurationKey.nearest(to: text).rawValue
+            let nearest = mayBeSecret ? .privateKey : ConfigurationKey.nearest(to: text)
             report(
                 .error, line: line, text: mayBeSecret ? nil : text, "unknown key",
-                cure: "did you mean \"\(nearest)\"?")
+                cure: nearest.map { "did you mean \"\($0.rawValue)\"?" }
+                    ?? "docs/configuration.md has all keys; a comment begins with #")
             return
         }
         guard section == key.section else {

@@ -7,6 +7,11 @@ public enum TextFile {
 
     /// The whole file. Text that is not UTF-8 is repaired; the caller's parser will say what it can't read.
     public static func read(_ path: String) throws(FileFailure) -> String {
+        String(decoding: try readBytes(path), as: UTF8.self)
+    }
+
+    /// The same as it stands.
+    static func readBytes(_ path: String) throws(FileFailure) -> [UInt8] {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw FileFailure("read", path: path, code: errno) }
         defer { close(descriptor) }
@@ -15,7 +20,7 @@ public enum TextFile {
 
     /// Standard input to its end.
     public static func readStandardInput() throws(FileFailure) -> String {
-        try read(STDIN_FILENO, path: "standard input")
+        String(decoding: try read(STDIN_FILENO, path: "standard input"), as: UTF8.self)
     }
 
     /// Makes a new file; an existing one is an error and stays as it is.
@@ -25,7 +30,7 @@ public enum TextFile {
         guard descriptor >= 0 else { throw FileFailure("create", path: path, code: errno) }
         defer { close(descriptor) }
         do throws(FileFailure) {
-            try write(text, to: descriptor, mode: mode, path: path)
+            try write(Array(text.utf8), to: descriptor, mode: mode, path: path)
         } catch {
             unsafe unlink(path)
             throw error
@@ -35,6 +40,10 @@ public enum TextFile {
     /// Replaces a file's content so that a reader, and a crash, sees the old or the new and nothing between: a
     /// temporary file in the same folder, synced, then renamed. Mode and owner are kept; a symbolic link is followed.
     public static func replace(_ path: String, text: String) throws(FileFailure) {
+        try replace(path, bytes: Array(text.utf8))
+    }
+
+    static func replace(_ path: String, bytes: [UInt8]) throws(FileFailure) {
         let target = try resolved(path)
         var status = stat()
         guard unsafe stat(target, &status) == 0 else { throw FileFailure("replace", path: path, code: errno) }
@@ -46,7 +55,7 @@ public enum TextFile {
         do throws(FileFailure) {
             // Only root may give a file away; for anyone else it is the same owner already.
             _ = fchown(descriptor, status.st_uid, status.st_gid)
-            try write(text, to: descriptor, mode: status.st_mode & 0o7777, path: path)
+            try write(bytes, to: descriptor, mode: status.st_mode & 0o7777, path: path)
             guard unsafe rename(temporary, target) == 0 else {
                 throw FileFailure("replace", path: path, code: errno)
             }
@@ -88,7 +97,7 @@ public enum TextFile {
 }
 
 extension TextFile {
-    private static func read(_ descriptor: Int32, path: String) throws(FileFailure) -> String {
+    private static func read(_ descriptor: Int32, path: String) throws(FileFailure) -> [UInt8] {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 16384)
         while true {
@@ -97,16 +106,15 @@ extension TextFile {
             }
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else { throw FileFailure("read", path: path, code: errno) }
-            if count == 0 { return String(decoding: bytes, as: UTF8.self) }
+            if count == 0 { return bytes }
             bytes += chunk[..<count]
             guard bytes.count <= largest else { throw FileFailure("read", path: path, code: EFBIG) }
         }
     }
 
     private static func write(
-        _ text: String, to descriptor: Int32, mode: UInt32, path: String
+        _ bytes: [UInt8], to descriptor: Int32, mode: UInt32, path: String
     ) throws(FileFailure) {
-        let bytes = Array(text.utf8)
         var done = 0
         while done < bytes.count {
             let count = unsafe bytes[done...].withUnsafeBytes { buffer in
