@@ -6,14 +6,19 @@
 # make bench    compare with the tunnels of Debian, half an hour; BENCH="--rounds 1 --tunnels gateway,wireguard-go": less
 # make bench-compression  compare over thin and long links, a quarter of an hour; BENCH="--plan" only says how long
 # make bench-micro  nanoseconds of the steps that every packet goes through
-# make install  into $(PREFIX), /usr/local by default
+# make install  programs, systemd unit and completions into $(PREFIX), /usr/local by default
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test fmt check fuzz bench bench-compression bench-micro install clean setup build
+.PHONY: help run test fmt check fuzz bench bench-compression bench-micro install install-built clean setup build
 
 PREFIX ?= /usr/local
+UNITS ?= $(PREFIX)/lib/systemd/system
+BUILT ?= .build/release
+# Of each program for each shell, where the shell looks for it under share.
+COMPLETIONS := $(foreach program,gateway gatewayctl,bash-completion/completions/$(program) \
+	zsh/site-functions/_$(program) fish/vendor_completions.d/$(program).fish)
 SWIFT ?= swift
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PYTHON := /usr/bin/python3
@@ -73,9 +78,18 @@ bench-micro: setup
 	@$(BUILD) --product MicroBenchmarks | scripts/progress
 	@.build/release/MicroBenchmarks
 
-install: build
-	$(SUDO) install -D -m 755 .build/release/gateway $(DESTDIR)$(PREFIX)/bin/gateway
-	$(SUDO) install -D -m 755 .build/release/gatewayctl $(DESTDIR)$(PREFIX)/bin/gatewayctl
+install: build install-built
+
+install-built:
+	$(SUDO) install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BUILT)/gateway $(BUILT)/gatewayctl
+	$(SUDO) install -d $(DESTDIR)$(UNITS) $(addprefix $(DESTDIR)$(PREFIX)/share/,$(dir $(COMPLETIONS)))
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' dist/gateway@.service \
+		| $(SUDO) install -m 644 /dev/stdin $(DESTDIR)$(UNITS)/gateway@.service
+	for file in $(COMPLETIONS); do \
+		program=$$(basename "$$file" .fish) shell=$${file%%[-/]*}; \
+		$(BUILT)/$${program#_} --generate-completion-script "$$shell" \
+			| $(SUDO) install -m 644 /dev/stdin "$(DESTDIR)$(PREFIX)/share/$$file"; \
+	done
 
 clean:
 	rm -rf .build

@@ -16,9 +16,10 @@ extension Daemon {
         guard new.interface.mode == old.interface.mode else {
             return log.error("reload: Mode takes a restart, nothing was changed")
         }
-        if Self.needsRestart(old.interface, new.interface) {
-            log.warning(
-                "reload: Address, ListenPort, FwMark, MTU, Table, DNS, Offload, Bridge, Hub and hooks take a restart")
+        let keys = new.interface.keysForRestart(since: old.interface)
+        if !keys.isEmpty {
+            let verb = keys.count == 1 ? "takes" : "take"
+            log.warning("reload: \(keys.joined(separator: ", ")) changed and \(verb) a restart")
         }
         var applied = old
         applied.interface.privateKey = new.interface.privateKey
@@ -60,14 +61,6 @@ extension Daemon {
             log.warning("\(error)")
             return nil
         }
-    }
-
-    private static func needsRestart(_ old: Configuration.Interface, _ new: Configuration.Interface) -> Bool {
-        old.addresses != new.addresses || old.listenPort != new.listenPort || old.fwmark != new.fwmark
-            || old.mtu != new.mtu || old.table != new.table || old.dnsServers != new.dnsServers
-            || old.dnsSearch != new.dnsSearch || old.offloads != new.offloads || old.preUp != new.preUp
-            || old.bridge != new.bridge || old.isHub != new.isHub || old.postUp != new.postUp
-            || old.preDown != new.preDown || old.postDown != new.postDown
     }
 }
 

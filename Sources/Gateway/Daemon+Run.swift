@@ -63,6 +63,10 @@ extension Daemon {
         loop.close()
         hooks.runAnyway(DNS.unsetting(interface) + interface.postDown, "PostDown")
         log.info("down")
+        // Somebody else ended it: a service that is to run is started again.
+        if case .deviceGone = ending {
+            throw Failure(.unavailable, "the interface \(interface.name) was deleted while it ran")
+        }
     }
 
     /// Gives the interface what the file says; the sizes that hold then.

@@ -300,7 +300,7 @@ def test_the_interface_is_a_port_of_the_bridge_until_the_end_and_the_log_tells_o
             one.config.write_text(config(site, [lan[1]], interface=["#: Hub = true"]))
             one.process.send_signal(signal.SIGHUP)
             wait_until(lambda: "reloaded" in one.log, "the reload is done")
-            assert "Bridge, Hub and hooks take a restart" in one.log
+            assert "reload: Hub changed and takes a restart" in one.log
             one.config.write_text(config(site, [lan[1]], bridge=None).replace("Mode = tap", "Mode = tun"))
             one.process.send_signal(signal.SIGHUP)
             wait_until(lambda: "Mode takes a restart, nothing was changed" in one.log, "the reload is refused")

@@ -34,6 +34,24 @@ def test_a_gateway_without_any_traffic_also_goes_cleanly(lab):
     assert lab.a.gateway.state() == before
 
 
+def test_a_gateway_whose_interface_is_deleted_ends_as_a_failure_so_that_it_is_started_again(lab):
+    before = lab.a.gateway.state()
+    with gateway(lab, lab.a) as a:
+        lab.a.gateway.run("ip", "link", "del", a.name)
+        assert a.process.wait(10) == 69
+        assert lab.a.gateway.state() == before
+        assert f"gateway: the interface {a.name} was deleted while it ran" in a.log.splitlines()
+        a.start()
+        assert a.stop() == 0
+
+
+def test_a_reload_names_the_keys_that_changed_and_need_a_restart(lab):
+    with gateway(lab, lab.a) as a:
+        a.config.write_text(a.config.read_text().replace("[Peer]", "MTU = 1300\nPostUp = true\n[Peer]"))
+        a.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "reload: MTU, PostUp changed and take a restart" in a.log, "the reload says what it left out")
+
+
 def test_a_killed_gateway_starts_again_over_its_remains(lab):
     with link(lab, compression="auto") as (a, b):
         a.stop(signal.SIGKILL)

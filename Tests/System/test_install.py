@@ -1,0 +1,84 @@
+"""What `make install` puts where, and what the systemd unit does with it."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from lab import Lab, wait_until
+from lab.gateway import GATEWAY, REPOSITORY, gateway
+
+UNIT = REPOSITORY / "dist/gateway@.service"
+
+
+@pytest.fixture
+def lab():
+    with Lab() as lab:
+        yield lab
+
+
+def test_programs_unit_and_completions_are_installed_under_the_prefix_and_the_unit_knows_it(tmp_path):
+    installed = make_install(tmp_path, PREFIX="/opt/tunnel")
+    assert sorted(str(file.relative_to(installed)) for file in installed.rglob("*") if file.is_file()) == [
+        "bin/gateway", "bin/gatewayctl", "lib/systemd/system/gateway@.service",
+        "share/bash-completion/completions/gateway", "share/bash-completion/completions/gatewayctl",
+        "share/fish/vendor_completions.d/gateway.fish", "share/fish/vendor_completions.d/gatewayctl.fish",
+        "share/zsh/site-functions/_gateway", "share/zsh/site-functions/_gatewayctl"]
+    assert os.access(installed / "bin/gateway", os.X_OK)
+    unit = installed / "lib/systemd/system/gateway@.service"
+    assert unit.stat().st_mode & 0o777 == 0o644
+    programs = [command.split()[0] for command in commands(unit, "ExecStart") + commands(unit, "ExecReload")]
+    assert programs == ["/opt/tunnel/bin/gateway", "/opt/tunnel/bin/gateway", "/bin/kill"]
+    for shell, file in {"bash": "bash-completion/completions/gatewayctl", "zsh": "zsh/site-functions/_gatewayctl",
+                        "fish": "fish/vendor_completions.d/gatewayctl.fish"}.items():
+        done = subprocess.run([installed / "bin/gatewayctl", "--generate-completion-script", shell],
+                              capture_output=True, text=True, check=True)
+        assert (installed / "share" / file).read_text() == done.stdout
+
+
+def test_a_reload_of_a_bad_file_fails_and_the_daemon_is_not_told(lab):
+    with gateway(lab, lab.a) as a:
+        good = a.config.read_text()
+        a.config.write_text(good.replace("ListenPort", "ListenPrt"))
+        assert reload(a).returncode == 78
+        assert "reload" not in a.log
+        a.config.write_text(good)
+        assert reload(a).returncode == 0
+        wait_until(lambda: "reloaded" in a.log, "the reload is done")
+
+
+def test_the_unit_starts_a_gateway_again_whose_interface_was_deleted(lab):
+    (not_again,) = commands(UNIT, "RestartPreventExitStatus")
+    assert commands(UNIT, "Restart") == ["on-failure"]
+    with gateway(lab, lab.a) as a:
+        lab.a.gateway.run("ip", "link", "del", a.name)
+        code = a.process.wait(10)
+        assert code != 0 and str(code) not in not_again.split()
+        a.start()
+        assert a.stop(signal.SIGTERM) == 0
+
+
+def make_install(destination, **variables):
+    """Installs the programs under test; the folder that is the prefix."""
+    words = [f"{name}={value}" for name, value in variables.items()]
+    subprocess.run(["make", "install-built", f"DESTDIR={destination}", f"BUILT={GATEWAY.parent}", "SUDO=", *words],
+                   cwd=REPOSITORY, check=True, capture_output=True, timeout=60)
+    return destination / variables["PREFIX"].lstrip("/")
+
+
+def commands(unit, key):
+    """The values of a key of a unit, in order."""
+    lines = [line.partition("=") for line in unit.read_text().splitlines() if not line.startswith("#")]
+    return [value for name, _, value in lines if name == key]
+
+
+def reload(one):
+    """Does for a running gateway what `systemctl reload` would: one command after the other, until one fails."""
+    for command in commands(UNIT, "ExecReload"):
+        words = command.replace("/usr/local/bin/gateway", str(GATEWAY)).replace(
+            "/etc/gateway/%i.conf", str(one.config)).replace("$MAINPID", str(one.process.pid)).split()
+        done = subprocess.run(words, capture_output=True, text=True, timeout=10)
+        if done.returncode:
+            break
+    return done
