@@ -8,7 +8,7 @@ import time
 import pytest
 
 from lab import DropIn, Namespace, wait_until, watchdog
-from lab.gateway import GATEWAY
+from lab.gateway import GATEWAY, GATEWAYCTL
 
 
 @pytest.fixture
@@ -134,6 +134,46 @@ def test_version_is_one_line():
 def test_a_name_that_can_not_be_is_refused_in_one_line(namespace, name):
     done = subprocess.run(namespace.command(GATEWAY, name), capture_output=True, text=True, timeout=10)
     assert done.returncode == 64 and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words, meant", [
+    (["stats"], "gatewayctl stats"),
+    (["stat"], "gatewayctl stats"),
+    (["link"], "gatewayctl link"),
+    (["chekc"], "gateway check --config FILE"),
+    (["rum", "--config", "office.conf"], "gateway run --config FILE"),
+    (["reload"], "systemctl reload gateway@NAME"),
+    (["office.conf"], "gateway run --config office.conf"),
+    (["./office.conf"], "gateway run --config ./office.conf"),
+    (["office"], "gateway run --config office"),
+    (["+"], "no name for an interface"),
+    (["all"], "settings of all interfaces"),
+])
+def test_what_was_meant_to_be_a_command_or_a_file_makes_no_interface(namespace, tmp_path, words, meant):
+    (tmp_path / "office").write_text("[Interface]\n")
+    before = namespace.state()
+    done = subprocess.run(namespace.command(GATEWAY, *words), capture_output=True, text=True, timeout=10, cwd=tmp_path)
+    assert done.returncode == 64 and len(done.stderr.splitlines()) == 1
+    assert meant in done.stderr
+    assert namespace.state() == before
+
+
+def test_every_command_of_gatewayctl_is_known_as_one(namespace):
+    text = subprocess.run([GATEWAYCTL, "--help"], capture_output=True, text=True, check=True).stdout
+    commands = re.findall(r"^  ([a-z]+) {2,}", text.partition("SUBCOMMANDS:")[2], re.MULTILINE)
+    assert "stats" in commands
+    for command in commands:
+        done = subprocess.run(namespace.command(GATEWAY, command), capture_output=True, text=True, timeout=10)
+        assert done.returncode == 64 and f"gatewayctl {command}" in done.stderr
+
+
+def test_a_name_that_is_meant_is_taken_although_it_looks_like_a_command(namespace):
+    name = watchdog.mark() + "d.conf"
+    process = subprocess.Popen(namespace.command(GATEWAY, "interface", "-f", name), stderr=subprocess.PIPE)
+    wait_until(lambda: os.path.exists(f"/var/run/wireguard/{name}.sock"), "the socket")
+    namespace.run("ip", "link", "del", name)
+    assert process.wait(5) == 0
+    process.stderr.close()
 
 
 def test_a_descriptor_that_is_none_is_refused(namespace):

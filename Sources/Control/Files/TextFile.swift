@@ -79,6 +79,12 @@ public enum TextFile {
         return unsafe lstat(path, &status) == 0
     }
 
+    /// Whether it is a file with a content, and no folder.
+    public static func isFile(_ path: String) -> Bool {
+        var status = stat()
+        return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    }
+
     /// Removes a file that this process has just made.
     public static func remove(_ path: String) { unsafe unlink(path) }
 

@@ -27,9 +27,17 @@ struct GatewayDaemon: ParsableCommand {
             Self.exit(withError: ExitCode(failure.status.rawValue))
         } catch {
             guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
-            Log.print("gateway: \(message(for: error)); see: gateway --help")
+            Log.print("gateway: \(mistake ?? message(for: error)); see: gateway --help")
             Self.exit(withError: ExitCode(ExitStatus.usage.rawValue))
         }
+    }
+
+    /// What is wrong with the first word, if options that don't belong to it follow.
+    private static var mistake: String? {
+        guard let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-"),
+            !configuration.subcommands.contains(where: { $0.configuration.commandName == word })
+        else { return nil }
+        return InterfaceCommand.mistake(word, isAlone: CommandLine.arguments.count <= 2)
     }
 }
 

@@ -11,7 +11,8 @@ struct InterfaceCommand: ParsableCommand {
         discussion: """
             Makes the interface, down and without addresses, listens on /var/run/wireguard/NAME.sock and goes to the \
             background. It ends when the interface is deleted or the socket's file is removed. LOG_LEVEL is verbose, \
-            error (the default) or silent.
+            error (the default) or silent. Without the word "interface", a name that looks like a command or is a file's \
+            is refused.
             """)
 
     @Flag(name: .shortAndLong, help: "Stay in the foreground.")
@@ -21,6 +22,7 @@ struct InterfaceCommand: ParsableCommand {
     var name: String
 
     func run() throws {
+        if let mistake = Self.mistake(name, isAlone: true) { throw Failure(.usage, mistake) }
         guard let name = InterfaceName(name) else {
             throw Failure(.usage, "\"\(name)\" can't be an interface's name: 1 to 15 of a-z A-Z 0-9 _ = + . -")
         }
@@ -38,6 +40,15 @@ struct InterfaceCommand: ParsableCommand {
             _ = unsafe unlink(UAPIServer.path(of: name))
             throw error
         }
+    }
+
+    /// What is wrong with a word in the place of the name, unless it stands behind `interface`, where it is meant.
+    static func mistake(_ word: String, isAlone: Bool) -> String? {
+        guard CommandLine.arguments.dropFirst().first(where: { !$0.hasPrefix("-") }) != configuration.commandName,
+            let mistake = MistakenName(word, isFile: TextFile.isFile(word), isAlone: isAlone)
+        else { return nil }
+        let wayOut = InterfaceName(word).map { " (an interface of that name: gateway interface \($0))" } ?? ""
+        return "\"\(Diagnostic.printable(word))\" \(mistake.explanation)\(wayOut)"
     }
 
     /// The interface: made, or taken over from `WG_TUN_FD`.
