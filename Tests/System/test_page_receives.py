@@ -131,18 +131,27 @@ def test_a_record_in_a_large_datagram_arrives(met):
 def test_fragments_arrive_in_any_order(met, count, order):
     for _ in range(4):
         packets, whole = many()
-        pieces = encoded(fragments(met.number(), whole, count))
-        pieces = {"in order": pieces, "reversed": pieces[::-1], "shuffled": random.sample(pieces, count)}[order]
-        met.check_arrive(pieces, packets)
+        pieces, places = encoded(fragments(met.number(), whole, count)), range(count)
+        places = {"in order": places, "reversed": places[::-1], "shuffled": random.sample(places, count)}[order]
+        met.check_arrive(pieces, packets, order=places)
 
 
 def test_fragments_of_many_units_mixed_with_each_other_arrive(met):
-    packets, sent, last = [], [], []
+    packets, sent = [], []
     for _ in range(3):
         some, whole = many()
-        first, *rest = encoded(fragments(met.number(), whole, 4))
-        packets, sent, last = packets + some, sent + rest, last + [first]
-    met.check_arrive(random.sample(sent, len(sent)) + last, packets)
+        packets, sent = packets + some, sent + encoded(fragments(met.number(), whole, 4))
+    firsts = range(0, 12, 4)
+    rest = [place for place in range(12) if place not in firsts]
+    met.check_arrive(sent, packets, order=[*random.sample(rest, len(rest)), *firsts])
+
+
+def test_pieces_of_two_units_with_the_same_number_are_never_joined(met):
+    some, whole = many()
+    number = met.number()
+    first, second = encoded(fragments(number, whole, 2))
+    met.check_arrive([first, *[b""] * 3, second], [])
+    met.check_arrive([first, second], some)
 
 
 def test_a_unit_in_fragments_that_has_one_packet_arrives(met):
@@ -154,13 +163,12 @@ def test_a_piece_that_comes_twice_or_is_unlike_the_others_does_no_harm(met):
     packets, whole = many()
     number = met.number()
     pieces, unlike = fragments(number, whole, 3), fragments(number, units(packets[1:]), 3)
-    sent = [pieces[0], pieces[0], unlike[1], fragments(number, whole, 4)[1], pieces[2], unlike[2], pieces[1]]
+    sent = [*pieces, fragments(number, whole, 4)[3], pieces[0], unlike[1]]
     before = met.drops()
     met.device.read()
-    for piece in encoded(sent):
-        met.peer.send(piece)
+    met.peer.send_in([0, 4, 3, 5, 2, 1], encoded(sent))
     assert met.device.read_until(len(packets)) == packets
-    print("drops counted for 4 pieces that are dropped:", counted(before, met.drops()))
+    print("drops counted for 3 pieces that are none of the unit:", counted(before, met.drops()))
     met.check_alive()
 
 
@@ -169,8 +177,7 @@ def test_the_reserved_index_does_no_harm(met):
     first, second = fragments(met.number(), whole, 2)
     before = met.drops()
     met.device.read()
-    for piece in (first, first._replace(index=2), second):
-        met.peer.send(piece.encode())
+    met.peer.send_in([0, 2, 1], encoded([first, second, first._replace(index=2)]))
     assert met.device.read_until(len(packets)) == packets
     print("drops counted for the reserved index:", counted(before, met.drops()))
 

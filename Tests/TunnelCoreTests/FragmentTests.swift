@@ -13,41 +13,81 @@ private let auto = CompressionPolicy(.auto)
         var noise = Noise(seed: UInt64(count))
         for number in 0..<40 as Range<UInt16> {
             let unit = Unit(number, count)
-            for piece in unit.pieces.shuffled(using: &noise) {
+            for piece in pair.seal(unit.pieces).shuffled(using: &noise) {
                 #expect(pair.bob.received.isEmpty)
-                #expect(pair.deliver(piece) == [])
+                #expect(pair.deliver(datagram: piece) == [])
             }
             #expect(pair.bob.received == unit.packets)
             pair.forget()
         }
     }
 
-    @Test("a piece that came already is dropped and does no harm")
+    @Test("a datagram that came already is a replay, and the same piece sent again later is none of its unit")
     func duplicates() {
         let pair = connected()
         let unit = Unit(0, 5)
-        for piece in unit.pieces.dropLast() {
-            #expect(pair.deliver(piece) == [])
-            #expect(pair.deliver(piece) == [.record])
+        for piece in pair.seal(unit.pieces.dropLast()) {
+            #expect(pair.deliver(datagram: piece) == [])
+            #expect(pair.deliver(datagram: piece) == [.replay])
         }
+        let last = pair.seal([unit.pieces[4]])
+        #expect(pair.deliver(unit.pieces[4]) == [] && pair.deliver(unit.pieces[0]) == [])
         #expect(pair.bob.received.isEmpty)
-        #expect(pair.deliver(unit.pieces[4]) == [])
+        #expect(last.flatMap { pair.deliver(datagram: $0) } == [])
         #expect(pair.bob.received == unit.packets)
     }
 
     @Test("a piece of another size or count than the others is dropped, and the unit is completed all the same")
-    func contradictions() {
+    func contradictions() throws {
         let pair = connected()
         let unit = Unit(3, 4)
         let size = unit.record.count
-        #expect(pair.deliver(unit.pieces[0]) == [])
-        for (size, count) in [(size + 1, 4), (size - 1, 4), (size, 5), (size, 2), (size + 8, 4)] {
-            let step = (size + count - 1) / count
-            let piece = [UInt8](repeating: 9, count: step)
-            #expect(pair.deliver(fragmentRecord(3, size: size, 1, of: count, piece)) == [.record])
+        let first = try pair.nextCounter()
+        let pieces = pair.seal(unit.pieces)
+        #expect(pair.deliver(datagram: pieces[0]) == [])
+        // What stands where the unit has no more pieces.
+        for (index, size, count) in [(4, size, 5), (5, size + 8, 6), (6, size, 64)] {
+            let wrong = FragmentRecord(number: 3, size: size, index: index, count: count)
+            let piece = fragmentRecord(
+                3, size: size, index, of: count, [UInt8](repeating: 9, count: wrong.range.count))
+            #expect(pair.deliver(piece, counter: first + UInt64(index)) == [.record])
         }
-        for piece in unit.pieces.dropFirst() { #expect(pair.deliver(piece) == []) }
+        for piece in pieces.dropFirst() { #expect(pair.deliver(datagram: piece) == []) }
         #expect(pair.bob.received == unit.packets)
+    }
+
+    @Test("a piece of another size in the place of one is dropped, and so is its unit")
+    func anotherSize() {
+        let pair = connected()
+        let unit = Unit(3, 4)
+        let other = fragmentRecords(unit.record + [UInt8](repeating: 0, count: 4), number: 3, count: 4)
+        let pieces = pair.seal([unit.pieces[0], other[1], unit.pieces[2], unit.pieces[3]])
+        #expect(pieces.map { pair.deliver(datagram: $0) } == [[], [.record], [], []])
+        #expect(pair.bob.received.isEmpty)
+    }
+
+    @Test("pieces of two units with the same number, 65,536 units apart, are never joined")
+    func wrap() throws {
+        let pair = Pair(both: Pair.Options(mode: .frames(isHub: false)))
+        pair.connect()
+        // The frames of a fast sender: of one size, in two pieces each.
+        let frames = (0..<3).map { ethernet(host(1), host(2), [UInt8](repeating: UInt8($0), count: 1420)) }
+        let units = frames.map { fragmentRecords(record(0x16, 0, $0), number: 7, count: 2) }
+        #expect(pair.deliver(units[0][0]) == [])
+        let session = try #require(pair.alice.sessions(with: pair.bob.publicKey).first)
+        pair.alice.tunnel.sessions[session].wireGuard.sendCounter += 2 * 65_536
+        #expect(pair.deliver(units[1][1]) == [])
+        #expect(pair.bob.received.isEmpty)
+        for piece in units[2] { #expect(pair.deliver(piece) == []) }
+        #expect(pair.bob.received == [frames[2]])
+    }
+
+    @Test("a piece whose counter is less than its index is malformed")
+    func tooSoon() {
+        let pair = connected()
+        let unit = Unit(0, 64)
+        #expect(pair.deliver(unit.pieces[63], counter: 40) == [.record])
+        #expect(pair.deliver(unit.pieces[63], counter: 63) == [])
     }
 
     @Test("a piece of a length, an index or a count that it cannot have is dropped")
@@ -79,9 +119,9 @@ private let auto = CompressionPolicy(.auto)
         ]
         for (number, record) in whole.enumerated() {
             let pair = connected()
-            let pieces = fragmentRecords(record, number: UInt16(number), count: 3)
-            #expect(pair.deliver(pieces[0]) == [] && pair.deliver(pieces[2]) == [])
-            let drops = pair.deliver(pieces[1])
+            let pieces = pair.seal(fragmentRecords(record, number: UInt16(number), count: 3))
+            #expect(pair.deliver(datagram: pieces[0]) == [] && pair.deliver(datagram: pieces[2]) == [])
+            let drops = pair.deliver(datagram: pieces[1])
             #expect(drops == [.record], "\(number)")
             #expect(pair.bob.received.isEmpty && pair.link.sightings.sent(by: pair.bob).isEmpty)
         }
@@ -132,21 +172,28 @@ private let auto = CompressionPolicy(.auto)
     func interleaved() {
         let pair = connected()
         let (first, second) = (Unit(0, 6), Unit(1, 6))
-        for (one, other) in zip(first.pieces, second.pieces) {
-            #expect(pair.deliver(one) == [] && pair.deliver(other) == [])
+        for (one, other) in zip(pair.seal(first.pieces), pair.seal(second.pieces)) {
+            #expect(pair.deliver(datagram: one) == [] && pair.deliver(datagram: other) == [])
         }
         #expect(pair.bob.received == first.packets + second.packets)
     }
 
-    @Test("pieces may come on either lane")
+    @Test("a unit's pieces may come on either lane, but all on the same")
     func bothLanes() {
         let pair = Pair(both: Pair.Options(compression: auto, cipher: .auto))
         pair.connect()
-        let unit = Unit(0, 6)
-        for (index, piece) in unit.pieces.enumerated() {
-            #expect(pair.deliver(piece, on: index % 2 == 0 ? .aes256gcm : .chacha20poly1305) == [])
+        for (number, suite) in [(0, .aes256gcm), (1, .chacha20poly1305)] as [(UInt16, CipherSuite)] {
+            let unit = Unit(number, 6)
+            for piece in unit.pieces { #expect(pair.deliver(piece, on: suite) == []) }
+            #expect(pair.bob.received == unit.packets)
+            pair.forget()
         }
-        #expect(pair.bob.received == unit.packets)
+        let unit = Unit(2, 6)
+        for (index, piece) in unit.pieces.enumerated() {
+            let suite: CipherSuite = index % 2 == 0 ? .aes256gcm : .chacha20poly1305
+            #expect(pair.deliver(piece, on: suite, counter: 100 + UInt64(index)) == [])
+        }
+        #expect(pair.bob.received.isEmpty)
     }
 
     @Test("congestion on any one piece marks every packet, and drops those that can't carry the mark")
@@ -185,7 +232,7 @@ private let auto = CompressionPolicy(.auto)
         #expect(pair.bob.received.isEmpty)
         let other = Unit(0, 2)
         for piece in other.pieces { pair.deliver(piece) }
-        #expect(pair.bob.received.isEmpty)
+        #expect(pair.bob.received == other.packets)
     }
 
     @Test("what is sent in fragments keeps to the page: numbers count up and wrap, sizes are even, lanes don't matter")
@@ -205,9 +252,12 @@ private let auto = CompressionPolicy(.auto)
                 #expect(pair.bob.received == kernelSplit(frame))
                 pair.bob.received = []
             }
-            let bodies = pair.link.sightings.filter(\.isFragment).compactMap { $0.payload.map { Array($0[4...]) } }
             var numbers: [UInt16] = []
-            for body in bodies {
+            var first: UInt64 = 0
+            for sighting in pair.link.sightings.filter(\.isFragment) {
+                let body = Array(try #require(sighting.payload)[4...])
+                if body[4] == 0 { first = sighting.counter }
+                #expect(sighting.counter == first + UInt64(body[4]))
                 let (size, count) = (Int(body[2]) | Int(body[3]) << 8, Int(body[5]))
                 let number = UInt16(body[0]) | UInt16(body[1]) << 8
                 if body[4] == 0 { numbers.append(number) }
@@ -245,6 +295,14 @@ private let auto = CompressionPolicy(.auto)
         let pair = Pair(auto, auto)
         pair.connect()
         return pair
+    }
+}
+
+extension Pair {
+    /// The counter of alice's next message on WireGuard's lane.
+    fileprivate func nextCounter() throws -> UInt64 {
+        let session = try #require(alice.sessions(with: bob.publicKey).first)
+        return alice.tunnel.sessions[session].wireGuard.sendCounter
     }
 }
 

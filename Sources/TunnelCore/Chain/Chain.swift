@@ -102,6 +102,7 @@ struct Chain: ~Copyable {
                 return size
             }
         }
+        // One behind the other, on one lane: the receiver knows the pieces of a unit by their counters.
         var sent = 0
         for index in 0..<pieces {
             let fragment = FragmentRecord(number: number, size: size, index: index, count: pieces)
@@ -165,8 +166,9 @@ struct Chain: ~Copyable {
     /// `nil` if we told it nothing, not even that we know records.
     @inline(__always)
     mutating func inbound(
-        _ datagram: inout MutableRawSpan, on lane: inout Lane, of session: SessionIndex, from peer: Int32,
-        announced: Announcement?, isMarked: Bool, into inbox: inout Inbox, at now: Instant
+        _ datagram: inout MutableRawSpan, on lane: inout Lane, from peer: Int32, announced: Announcement?,
+        isMarked: Bool,
+        into inbox: inout Inbox, at now: Instant
     ) -> Inbound {
         let counter = unframe(datagram.bytes)
         guard decrypt(&datagram, counter, &lane) else { return .dropped(.authentication) }
@@ -176,7 +178,8 @@ struct Chain: ~Copyable {
         guard payload.byteCount > 0 else { return .keepalive }
         let version = payload.byte(at: 0) >> 4
         if version == 4 || version == 6 { return .packet }
-        return decompress(payload, of: session, from: peer, announced, isMarked: isMarked, into: &inbox, at: now)
+        return decompress(
+            payload, counter, on: lane.localIndex, from: peer, announced, isMarked: isMarked, into: &inbox, at: now)
     }
 
     // MARK: Compress, decompress
@@ -266,8 +269,8 @@ struct Chain: ~Copyable {
 
     /// Says what a record is. The packets of a unit or a bundle are in the inbox's memory then, listed in `found`.
     private mutating func decompress(
-        _ payload: RawSpan, of session: SessionIndex, from peer: Int32, _ announced: Announcement?, isMarked: Bool,
-        into inbox: inout Inbox, at now: Instant
+        _ payload: RawSpan, _ counter: UInt64, on lane: SessionIndex, from peer: Int32, _ announced: Announcement?,
+        isMarked: Bool, into inbox: inout Inbox, at now: Instant
     ) -> Inbound {
         guard let announced, let record = Record(payload) else { return .dropped(.record) }
         let body = payload.extracting(record.body)
@@ -290,9 +293,11 @@ struct Chain: ~Copyable {
                 Packets(
                     codec: nil, isMarked: isMarked, isCutOff: !isWhole, wire: payload.byteCount + Transport.overhead))
         case .fragment:
-            guard record.parameter == 0, let fragment = FragmentRecord(body) else { return .dropped(.record) }
+            guard record.parameter == 0, let fragment = FragmentRecord(body),
+                let source = Reassembly.Source(fragment, peer: peer, lane: lane, counter: counter)
+            else { return .dropped(.record) }
             let outcome = fragments.append(
-                fragment, body.extracting(6...), of: session, from: peer, isMarked: isMarked,
+                fragment, body.extracting(6...), from: source, isMarked: isMarked,
                 wire: payload.byteCount + Transport.overhead, at: now)
             switch outcome {
             case .incomplete: return .fragment

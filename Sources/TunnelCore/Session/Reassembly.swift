@@ -5,7 +5,10 @@ import BasicContainers
 struct Reassembly: ~Copyable {
     private struct Place {
         var peer: Int32 = -1
-        var session: SessionIndex = 0
+        /// Our index of the lane that the pieces come on.
+        var lane: SessionIndex = 0
+        /// The counter of the first piece.
+        var first: UInt64 = 0
         var number: UInt16 = 0
         var size = 0
         var count = 0
@@ -18,8 +21,26 @@ struct Reassembly: ~Copyable {
         /// What the datagrams of the pieces had.
         var wire = 0
 
-        func isOf(_ fragment: FragmentRecord, _ session: SessionIndex) -> Bool {
-            self.session == session && number == fragment.number
+        func isOf(_ fragment: FragmentRecord, _ source: Source) -> Bool {
+            lane == source.lane && first == source.first && number == fragment.number
+        }
+    }
+
+    /// Which messages carry a unit: its sender gives the pieces consecutive counters, which are authentic. The number alone
+    /// comes again after 65,536 units, well within the life of a place.
+    struct Source {
+        let peer: Int32
+        /// Our index of the lane, which names the session too.
+        let lane: SessionIndex
+        /// The counter of the first piece.
+        let first: UInt64
+
+        /// The source of a piece; `nil` if its counter is less than its index.
+        init?(_ fragment: FragmentRecord, peer: Int32, lane: SessionIndex, counter: UInt64) {
+            guard counter >= UInt64(fragment.index) else { return nil }
+            self.peer = peer
+            self.lane = lane
+            first = counter - UInt64(fragment.index)
         }
     }
 
@@ -60,12 +81,11 @@ struct Reassembly: ~Copyable {
     @_lifetime(borrow self)
     func bytes(_ record: Range<Int>) -> RawSpan { arena.bytes(record) }
 
-    /// Adds a piece of the unit of a peer's session; the unit if that completes it.
+    /// Adds a piece of a unit; the unit if that completes it.
     mutating func append(
-        _ fragment: FragmentRecord, _ piece: RawSpan, of session: SessionIndex, from peer: Int32, isMarked: Bool,
-        wire: Int, at now: Instant
+        _ fragment: FragmentRecord, _ piece: RawSpan, from source: Source, isMarked: Bool, wire: Int, at now: Instant
     ) -> Outcome {
-        guard let index = place(of: fragment, session, peer, at: now) else { return .noRoom }
+        guard let index = place(of: fragment, from: source, at: now) else { return .noRoom }
         let bit: UInt64 = 1 << UInt64(fragment.index)
         guard places[index].size == fragment.size, places[index].count == fragment.count,
             places[index].pieces & bit == 0
@@ -85,10 +105,8 @@ struct Reassembly: ~Copyable {
     }
 
     /// The place of a unit: its own, one that is free, or the one of this peer that has waited longest if it has its share.
-    private mutating func place(
-        of fragment: FragmentRecord, _ session: SessionIndex, _ peer: Int32, at now: Instant
-    ) -> Int? {
-        if isTaken(recent, at: now), places[recent].isOf(fragment, session) { return recent }
+    private mutating func place(of fragment: FragmentRecord, from source: Source, at now: Instant) -> Int? {
+        if isTaken(recent, at: now), places[recent].isOf(fragment, source) { return recent }
         var own = 0
         var oldestOwn = 0
         var free: Int?
@@ -97,16 +115,16 @@ struct Reassembly: ~Copyable {
                 free = index
                 continue
             }
-            guard places[index].peer == peer else { continue }
-            if places[index].isOf(fragment, session) { return index }
+            guard places[index].peer == source.peer else { continue }
+            if places[index].isOf(fragment, source) { return index }
             if own == 0 || places[index].touchedAt < places[oldestOwn].touchedAt { oldestOwn = index }
             own += 1
         }
         guard let index = own >= Self.mostOfPeer ? oldestOwn : free else { return nil }
         if places[index].pieces != 0 { abandoned &+= 1 }
         places[index] = Place(
-            peer: peer, session: session, number: fragment.number, size: fragment.size, count: fragment.count,
-            touchedAt: now)
+            peer: source.peer, lane: source.lane, first: source.first, number: fragment.number, size: fragment.size,
+            count: fragment.count, touchedAt: now)
         return index
     }
 

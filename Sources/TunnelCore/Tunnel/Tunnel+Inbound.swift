@@ -38,8 +38,8 @@ extension Tunnel {
         let size = datagram.byteCount
         let announced = peers[Int(slot)].announced
         let content = chain.inbound(
-            &datagram, on: &sessions[session][suite], of: sessions[session].wireGuard.localIndex, from: slot,
-            announced: announced, isMarked: congestion == .experienced, into: &inbox, at: now.instant)
+            &datagram, on: &sessions[session][suite], from: slot, announced: announced,
+            isMarked: congestion == .experienced, into: &inbox, at: now.instant)
         switch content {
         case .dropped(.authentication): return peers[Int(slot)].drops.count(.authentication)
         case .dropped(.replay): return peers[Int(slot)].drops.count(.replay)

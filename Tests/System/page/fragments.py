@@ -15,22 +15,27 @@ def fragments(number, whole, count):
 
 
 class Assembly:
-    """The units of one session of which pieces have come."""
+    """The units of one session of which pieces have come, each known by its number and the counter of its first piece."""
 
     def __init__(self):
         self._units = {}
 
-    def take(self, fragment, congested, now):
-        """The UNIT record that is whole now, and whether one of its pieces met congestion; or None."""
+    def take(self, fragment, counter, congested, now):
+        """The UNIT record that is whole now, and whether one of its pieces met congestion; or None.
+
+        counter: that of the message which the piece came in.
+        """
+        require(counter >= fragment.index, "a counter less than the index")
         self._units = {key: unit for key, unit in self._units.items() if now < unit.since + _PATIENCE}
-        unit = self._units.setdefault(fragment.number, _Unit(fragment, now))
+        name = fragment.number, counter - fragment.index
+        unit = self._units.setdefault(name, _Unit(fragment, now))
         require((fragment.size, fragment.count) == (unit.size, unit.count), "unlike the other pieces")
         require(fragment.index not in unit.pieces, "came already")
         unit.pieces[fragment.index] = fragment.piece
         unit.congested |= congested
         if len(unit.pieces) < unit.count:
             return None
-        del self._units[fragment.number]
+        del self._units[name]
         whole = b"".join(piece for _, piece in sorted(unit.pieces.items()))
         require(whole[0] == UNIT, "no UNIT in the fragments")
         return whole, unit.congested

@@ -38,12 +38,18 @@ class Met:
             self.peer.run(lambda: self.peer.heard(Hello, self.began), "HELLO")
             self.peer.listen(0.2)
 
-    def check_arrive(self, payloads, packets, drops=(), ecn=0):
-        """Sends the payloads; just these packets come out, and just these drops are counted."""
+    def check_arrive(self, payloads, packets, drops=(), ecn=0, order=None):
+        """Sends the payloads; just these packets come out, and just these drops are counted.
+
+        order: the places of the payloads in which the network brings them.
+        """
         before = self.drops()
         self.device.read()
-        for one in payloads:
-            self.peer.send(one, ecn)
+        if order is not None:
+            self.peer.send_in(order, payloads)
+        else:
+            for one in payloads:
+                self.peer.send(one, ecn)
         arrived = self.device.read_until(len(packets))
         assert [one.hex() for one in arrived] == [one.hex() for one in packets]
         with contextlib.suppress(AssertionError):

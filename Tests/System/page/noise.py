@@ -38,9 +38,11 @@ class Session:
     def __init__(self, index, remote, send, receive):
         self.index, self._remote, self._send, self._receive, self.counter = index, remote, send, receive, 0
 
-    def seal(self, payload):
-        head = struct.pack("<IIQ", TRANSPORT, self._remote, self.counter)
-        self.counter += 1
+    def seal(self, payload, counter=None):
+        """A message with the next counter, or with one that is given."""
+        if counter is None:
+            counter, self.counter = self.counter, self.counter + 1
+        head = struct.pack("<IIQ", TRANSPORT, self._remote, counter)
         return head + seal(self._send, bytes(4) + head[8:], payload)
 
     def open(self, datagram):

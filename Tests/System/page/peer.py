@@ -114,15 +114,24 @@ class Peer:
         """Sends a payload as it is, by the newest session."""
         self._send(self._current, payload, ecn)
 
+    def send_in(self, order, payloads):
+        """Sends payloads with the counters that they have in their list, in the order of the places that are given."""
+        line = self._current
+        first, line.session.counter = line.session.counter, line.session.counter + len(payloads)
+        for place in order:
+            self._send(line, payloads[place], counter=first + place)
+
     def send_packets(self, *packets):
         """Sends IP packets, as records where the page allows it."""
-        line = self._current
+        line, size = self._current, 0
         line.greeting.send_data()
         for payload, ecn in payloads(packets, self.greets and line.greeting.peer, line.numbers):
             self.send(payload, ecn)
-            ping = line.pings.send_data(len(payload), time.monotonic())
-            if ping and self._takes(line, PING):
-                self.send(ping.encode())
+            size += len(payload)
+        # Not before: nothing comes between the pieces of a unit.
+        ping = line.pings.send_data(size, time.monotonic())
+        if ping and self._takes(line, PING):
+            self.send(ping.encode())
 
     def _takes(self, line, kind):
         """Whether both ends announced that type of record."""
@@ -186,7 +195,7 @@ class Peer:
         congested = entry.traffic_class & _CONGESTED == _CONGESTED
         if isinstance(entry.what, Fragment):
             try:
-                whole = line.assembly.take(entry.what, congested, now)
+                whole = line.assembly.take(entry.what, entry.counter, congested, now)
             except Malformed as reason:
                 self.transcript.append(Entry(entry.at, False, reason))
                 return
@@ -224,9 +233,10 @@ class Peer:
         if hello and self.greets:
             self._send(line, hello.encode())
 
-    def _send(self, line, payload, ecn=0):
-        counter, datagram = line.session.counter, line.session.seal(payload)
-        self._note(time.monotonic(), True, payload, len(datagram), ecn, counter)
+    def _send(self, line, payload, ecn=0, counter=None):
+        sealed = line.session.counter if counter is None else counter
+        datagram = line.session.seal(payload, counter)
+        self._note(time.monotonic(), True, payload, len(datagram), ecn, sealed)
         self.socket.sendmsg([datagram], [(socket.IPPROTO_IP, socket.IP_TOS, struct.pack("i", ecn))], 0, self.gateway)
 
     def _note(self, at, sent, payload, *about):

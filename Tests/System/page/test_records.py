@@ -37,7 +37,7 @@ def test_fragments_in_any_order_make_the_unit(count):
     pieces = fragments(9, WHOLE, count)
     for order in (pieces, pieces[::-1], random.Random(count).sample(pieces, count)):
         assembly = Assembly()
-        taken = [assembly.take(decode(piece.encode(), EVERYTHING), False, 0) for piece in order]
+        taken = [assembly.take(decode(piece.encode(), EVERYTHING), 5 + piece.index, False, 0) for piece in order]
         assert taken[:-1] == [None] * (count - 1)
         whole, congested = taken[-1]
         assert decode(whole, EVERYTHING).packet == PACKET and not congested
@@ -45,28 +45,37 @@ def test_fragments_in_any_order_make_the_unit(count):
 
 def test_a_piece_that_came_already_or_is_unlike_the_others_is_dropped():
     assembly, pieces = Assembly(), fragments(9, WHOLE, 3)
-    assembly.take(pieces[0], True, 0)
+    assembly.take(pieces[0], 5, True, 0)
     for wrong in (pieces[0], fragments(9, WHOLE, 4)[1], fragments(9, unit(PACKET[:3000], PACKET[:3000]), 3)[1]):
         with pytest.raises(Malformed):
-            assembly.take(wrong, False, 0)
-    assert assembly.take(pieces[1], False, 0) is None
-    whole, congested = assembly.take(pieces[2], False, 0)
+            assembly.take(wrong, 5 + wrong.index, False, 0)
+    assert assembly.take(pieces[1], 6, False, 0) is None
+    whole, congested = assembly.take(pieces[2], 7, False, 0)
     assert congested and decode(whole, EVERYTHING).packet == PACKET
 
 
 def test_units_that_are_never_whole_are_forgotten():
     assembly, (first, second) = Assembly(), fragments(9, WHOLE, 2)
-    assembly.take(first, False, 0)
-    assert assembly.take(second, False, LATER) is None
-    assert assembly.take(first, False, LATER)
+    assembly.take(first, 5, False, 0)
+    assert assembly.take(second, 6, False, LATER) is None
+    assert assembly.take(first, 5, False, LATER)
+
+
+def test_pieces_with_one_number_that_do_not_follow_each_other_are_of_two_units():
+    assembly, (first, second) = Assembly(), fragments(9, WHOLE, 2)
+    assert assembly.take(first, 5, False, 0) is None
+    assert assembly.take(second, 5 + 2 * 2**16, False, 0) is None
+    assert assembly.take(second, 6, False, 0)
+    with pytest.raises(Malformed):
+        assembly.take(second, 0, False, 0)
 
 
 @pytest.mark.parametrize("what", smuggled(PACKET[:1000]))
 def test_only_a_unit_travels_in_fragments(what):
     assembly = Assembly()
     with pytest.raises(Malformed):
-        for payload in smuggled(udp(*ENDS, bytes(999)))[what]:
-            whole = assembly.take(decode(payload, EVERYTHING), False, 0)
+        for counter, payload in enumerate(smuggled(udp(*ENDS, bytes(999)))[what]):
+            whole = assembly.take(decode(payload, EVERYTHING), counter, False, 0)
         decode(whole[0], EVERYTHING)
 
 
@@ -99,10 +108,10 @@ def test_packets_are_sent_as_what_was_announced_and_nothing_else(theirs):
     sent = [udp(*ENDS, b"text" * size, ecn=bits) for bits in (0, 2) for size in (1, 300, 2, 3)]
     sent += [udp(*ENDS, random.Random(n).randbytes(900).hex().encode(), ecn=2) for n in range(4)]
     wire, assembly, heard = list(payloads(sent, theirs, itertools.count())), Assembly(), []
-    for payload, bits in wire:
+    for counter, (payload, bits) in enumerate(wire):
         what = decode(payload, theirs or Hello(frozenset()))
         if isinstance(what, Fragment):
-            whole = assembly.take(what, False, 0)
+            whole = assembly.take(what, counter, False, 0)
             what = decode(whole[0], theirs) if whole else Bundle([], None)
         heard += [(packet, bits) for packet in (what.packets if isinstance(what, (Unit, Bundle)) else [what])]
     assert heard == [(packet, packet[1]) for packet in sent]
@@ -113,5 +122,5 @@ def test_a_unit_of_many_packets_in_fragments_gives_them_all():
     sent = [udp(*ENDS, random.Random(n).randbytes(400)) for n in range(20)]
     whole = unit(members.encode(map(Member, sent)), parameter=2 | MEMBERS)
     assembly = Assembly()
-    *_, (record, _) = [assembly.take(piece, False, 0) for piece in fragments(0, whole, 7)]
+    *_, (record, _) = [assembly.take(piece, piece.index, False, 0) for piece in fragments(0, whole, 7)]
     assert decode(record, EVERYTHING).packets == sent

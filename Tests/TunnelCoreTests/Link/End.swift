@@ -124,15 +124,17 @@ final class End {
         return nil
     }
 
-    /// A transport message to a peer with any payload, authentic in every bit, on a lane of the current session; `nil`
-    /// without one.
-    func seal(_ payload: [UInt8], to other: End, on suite: CipherSuite = .chacha20poly1305) -> [UInt8]? {
+    /// A transport message to a peer with any payload, authentic in every bit, on a lane of the current session, with the
+    /// next counter or any; `nil` without one.
+    func seal(
+        _ payload: [UInt8], to other: End, on suite: CipherSuite = .chacha20poly1305, counter chosen: UInt64? = nil
+    ) -> [UInt8]? {
         guard let session = sessions(with: other.publicKey).first else { return nil }
         var datagram = [UInt8](repeating: 0, count: 16) + payload + [UInt8](repeating: 0, count: 16)
         var span = datagram.mutableSpan
         var bytes = unsafe span.mutableBytes
-        let counter = tunnel.sessions[session][suite].sendCounter
-        tunnel.sessions[session][suite].sendCounter += 1
+        let counter = chosen ?? tunnel.sessions[session][suite].sendCounter
+        if chosen == nil { tunnel.sessions[session][suite].sendCounter += 1 }
         bytes.store(little: 4 as UInt32, at: 0)
         bytes.store(little: tunnel.sessions[session][suite].remoteIndex, at: 4)
         bytes.store(little: counter, at: 8)

@@ -102,10 +102,21 @@ struct Pair {
     /// something then.
     @discardableResult
     func deliver(
-        _ payload: [UInt8], on suite: CipherSuite = .chacha20poly1305, trafficClass: UInt8 = 0
+        _ payload: [UInt8], on suite: CipherSuite = .chacha20poly1305, counter: UInt64? = nil, trafficClass: UInt8 = 0
     ) -> [DropReason] {
+        guard let datagram = alice.seal(payload, to: bob, on: suite, counter: counter) else { return [.unknownIndex] }
+        return deliver(datagram: datagram, trafficClass: trafficClass)
+    }
+
+    /// Payloads as alice seals them, one behind the other.
+    func seal(_ payloads: [[UInt8]], on suite: CipherSuite = .chacha20poly1305) -> [[UInt8]] {
+        payloads.compactMap { alice.seal($0, to: bob, on: suite) }
+    }
+
+    /// Delivers a datagram from alice to bob; the reasons for which bob dropped something then.
+    @discardableResult
+    func deliver(datagram: [UInt8], trafficClass: UInt8 = 0) -> [DropReason] {
         let before = drops
-        guard let datagram = alice.seal(payload, to: bob, on: suite) else { return [.unknownIndex] }
         link.deliver(datagram, to: bob, from: alice.endpoint, trafficClass: trafficClass)
         let after = drops
         return DropReason.allCases.filter { after[$0.rawValue] != before[$0.rawValue] }
