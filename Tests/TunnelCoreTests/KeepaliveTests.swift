@@ -3,6 +3,8 @@ import Testing
 
 @testable import TunnelCore
 
+private let auto = CompressionPolicy(.auto)
+
 @Suite struct KeepaliveTests {
     @Test("data that nothing answers is answered by one keepalive after ten seconds")
     func passive() {
@@ -48,6 +50,35 @@ import Testing
         #expect(pair.link.sightings.keepalives.summary == [])
         pair.link.run(for: .seconds(100))
         #expect(pair.link.sightings.keepalives.map(\.from) == [pair.alice.endpoint])
+    }
+
+    @Test(
+        "data that is dropped behind the tag is answered by a keepalive too, so that its sender makes no new handshakes",
+        arguments: [CompressionPolicy.off, CompressionPolicy(.auto)])
+    func dropped(compression: CompressionPolicy) {
+        let pair = Pair(compression, compression)
+        pair.connect()
+        pair.link.run(for: .seconds(20))
+        pair.forget()
+        // A source that bob does not allow to alice, in bundles where they may be.
+        for _ in 0..<50 {
+            pair.link.send(together: [udp(9, 2, payload: 10), udp(9, 2, payload: 10, port: 9)], from: pair.alice)
+            pair.link.run(for: .seconds(1))
+        }
+        #expect(pair.bob.drops(.allowedIPs, of: pair.alice) == 100)
+        #expect(pair.link.sightings.initiations.isEmpty)
+        #expect((4...6).contains(pair.link.sightings.keepalives.sent(by: pair.bob).count))
+    }
+
+    @Test("a record that can't be read is data too")
+    func unreadable() {
+        let pair = Pair(auto, auto)
+        pair.connect()
+        pair.link.run(for: .seconds(20))
+        pair.forget()
+        #expect(pair.deliver(record(0x1f, 0, [1, 2, 3])) == [.record])
+        pair.link.run(for: .seconds(60))
+        #expect(pair.link.sightings.summary == ["keepalive"])
     }
 
     @Test("a keepalive is answered by nothing", arguments: [CompressionPolicy.off, CompressionPolicy(.auto)])

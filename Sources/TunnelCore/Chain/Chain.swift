@@ -508,6 +508,14 @@ enum Inbound {
     case fragment
     case report(ReportRecord)
     case ping(PingRecord)
+
+    /// Whether a message that is the peer's asks for an answer: all but a keepalive, and what is like one to every timer.
+    @inline(__always) var isData: Bool {
+        switch self {
+        case .keepalive, .hello, .report, .ping: false
+        case .packet, .packets, .fragment, .dropped: true
+        }
+    }
 }
 
 /// What came out of a unit or a bundle.

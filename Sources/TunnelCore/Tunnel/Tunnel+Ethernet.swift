@@ -192,7 +192,6 @@ extension Tunnel {
         } else if chain.found.count > 1 {
             peers[Int(slot)].traffic.noteBundle(count, plain, packets.wire)
         }
-        noteDataReceived(slot, at: now)
     }
 
     /// Checks a frame that came out of the chain, and learns where its sender is; `nil` if it is dropped.

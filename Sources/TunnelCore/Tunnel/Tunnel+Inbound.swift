@@ -49,21 +49,21 @@ extension Tunnel {
         // From here on the datagram is the peer's.
         peers[Int(slot)].received &+= UInt64(size)
         noteAuthenticReceived(slot, session, from: path, at: now)
+        if content.isData { noteDataReceived(slot, at: now) }
         switch content {
         case .packet where carriesFrames: peers[Int(slot)].drops.count(.content)
         case .packet:
             let end = size - Transport.tagSize
-            receivePlain(&datagram, Transport.headerSize..<end, size, slot, congestion, at: now)
+            receivePlain(&datagram, Transport.headerSize..<end, size, slot, congestion)
         case .packets(let packets):
             sessions[session].hello.receiveRecord()
             if carriesFrames {
                 receiveFrames(packets, slot, at: now)
             } else {
-                receive(packets, slot, at: now)
+                receive(packets, slot)
             }
         case .fragment:
             sessions[session].hello.receiveRecord()
-            noteDataReceived(slot, at: now)
         case .report(let report):
             sessions[session].hello.receiveRecord()
             receive(report, slot, session, at: now)
@@ -84,21 +84,19 @@ extension Tunnel {
     /// A packet as it is, in the datagram that it came in.
     @inline(__always)
     private mutating func receivePlain(
-        _ datagram: inout MutableRawSpan, _ range: Range<Int>, _ size: Int, _ slot: Int32, _ congestion: CongestionBits,
-        at now: Now
+        _ datagram: inout MutableRawSpan, _ range: Range<Int>, _ size: Int, _ slot: Int32, _ congestion: CongestionBits
     ) {
         var packet = datagram.part(range)
         let header = InternetPacket(packet.bytes)
         let isMarked = congestion != .experienced || header != nil && CongestionBits.markExperienced(&packet)
         guard let header = admit(header, isMarked: isMarked, slot) else { return }
         peers[Int(slot)].traffic.noteReceived(header.length, size)
-        noteDataReceived(slot, at: now)
         var content = packet.part(0..<header.length)
         if !inbox.append(&content, header) { drops.count(.overflow) }
     }
 
     /// Packets that were decoded into the inbox.
-    private mutating func receive(_ packets: Packets, _ slot: Int32, at now: Now) {
+    private mutating func receive(_ packets: Packets, _ slot: Int32) {
         var count = 0
         var plain = 0
         for index in 0..<chain.found.count {
@@ -116,7 +114,6 @@ extension Tunnel {
         } else {
             peers[Int(slot)].traffic.noteBundle(count, plain, packets.wire)
         }
-        noteDataReceived(slot, at: now)
     }
 
     private mutating func admit(_ place: Range<Int>, isMarked: Bool, _ slot: Int32) -> InternetPacket? {
@@ -146,9 +143,9 @@ extension Tunnel {
         return nil
     }
 
-    /// What follows from data that came in and was let through.
+    /// What follows from data that came in, let through or not: WireGuard asks only whether the message is empty.
     @inline(__always)
-    mutating func noteDataReceived(_ slot: Int32, at now: Now) {
+    private mutating func noteDataReceived(_ slot: Int32, at now: Now) {
         if peers[Int(slot)].timers.isArmed(.keepalive) {
             peers[Int(slot)].needsAnotherKeepalive = true
         } else {
