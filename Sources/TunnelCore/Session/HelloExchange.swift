@@ -15,6 +15,8 @@ struct HelloExchange {
     private(set) var isConfirmed = false
     /// How often ours was sent.
     private(set) var sent = 0
+    /// How many messages had arrived on the session when ours was last sent.
+    private var arrivedBefore: UInt64 = 0
     /// Plain traffic since ours was last sent, which is what keeps it being repeated.
     var hasTraffic = false
 
@@ -29,9 +31,11 @@ struct HelloExchange {
             records: announced.records)
     }
 
-    /// Notes that ours was sent; when to send it again if nothing confirms it, counted from now.
-    mutating func noteSent(peerIsSilent: Bool) -> Interval? {
+    /// Notes that ours was sent, `arrived` messages having come; when to send it again if nothing confirms it, counted from
+    /// now.
+    mutating func noteSent(peerIsSilent: Bool, arrived: UInt64) -> Interval? {
         sent += 1
+        arrivedBefore = arrived
         hasTraffic = false
         guard !isConfirmed else { return nil }
         if sent <= Limits.helloRepeats.count {
@@ -42,6 +46,9 @@ struct HelloExchange {
 
     /// Ours was sent and nothing has confirmed it.
     @inline(__always) var isWaiting: Bool { sent > 0 && !isConfirmed }
+
+    /// Nothing has come since ours was sent, not even a message that doesn't confirm it.
+    func isUnanswered(arrived: UInt64) -> Bool { isWaiting && arrivedBefore == arrived }
 
     /// Takes the peer's HELLO; true if it is to be answered.
     mutating func receive(_ hello: Hello) -> Bool {

@@ -36,6 +36,9 @@ struct Session: ~Copyable {
         aes.end()
     }
 
+    /// How many authentic messages have come on it.
+    var arrived: UInt64 { wireGuard.arrivals.datagrams &+ aes.arrivals.datagrams }
+
     /// The lane that data goes on: that for AES-256-GCM as soon as the peer has said that it is there.
     var forData: Lane {
         @inline(__always) _read { if aes.isOpen { yield aes } else { yield wireGuard } }

@@ -81,7 +81,7 @@ extension Tunnel {
         }
         keep(frame, for: slot)
         guard session >= 0, sessions[session].canSend(at: now.instant) else { return startHandshake(slot, at: now) }
-        noteTraffic(slot, session, at: now)
+        noteHeld(slot, session, at: now)
     }
 
     private mutating func keep(_ frame: RawSpan, for slot: Int32) {
@@ -168,7 +168,7 @@ extension Tunnel {
         guard sent > 0 else { return drops.count(.overflow) }
         peers[Int(slot)].sent &+= UInt64(sent)
         peers[Int(slot)].traffic.noteSent(frame.byteCount, sent)
-        noteDataSent(slot, session, at: now)
+        noteDataSent(slot, peers[Int(slot)].current, at: now)
     }
 
     // MARK: From a peer

@@ -33,8 +33,10 @@ extension Tunnel {
         peers[Int(slot)].sent &+= UInt64(size)
         noteAuthenticatedSent(slot, at: now)
         let isSilent = peers[Int(slot)].silentSessions >= Limits.helloSilentSessions
-        let wait = sessions[session].hello.noteSent(peerIsSilent: isSilent)
+        let wait = sessions[session].hello.noteSent(peerIsSilent: isSilent, arrived: sessions[session].arrived)
         guard session == peers[Int(slot)].current else { return true }
+        // What waits for the answer is missed like data that was sent.
+        if !sessions[session].hello.isConfirmed, !peers[Int(slot)].staged.isEmpty { awaitAnswer(slot, at: now) }
         if let wait {
             arm(.hello, slot, at: now.instant + wait)
         } else {
@@ -84,6 +86,13 @@ extension Tunnel {
         if sessions[session].hello.sent <= Limits.helloRepeats.count || sessions[session].hello.hasTraffic {
             sendHello(slot, session, at: now)
         }
+    }
+
+    /// Data waits for the peer's HELLO: ours is repeated, and if nothing at all has come since it was sent, a new session is
+    /// due, as if the data had been sent. A peer that says something, but no HELLO, is there and knows none.
+    mutating func noteHeld(_ slot: Int32, _ session: Int32, at now: Now) {
+        noteTraffic(slot, session, at: now)
+        if sessions[session].hello.isUnanswered(arrived: sessions[session].arrived) { awaitAnswer(slot, at: now) }
     }
 
     /// Data was sent: a HELLO that fell silent with the link is repeated again.

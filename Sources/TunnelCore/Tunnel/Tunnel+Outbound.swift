@@ -97,15 +97,40 @@ extension Tunnel {
             return refuse(packet, header, withoutEndpoint: slot, at: now)
         }
         if peers[Int(slot)].cipher == .aes256gcm, !sessions[session].aes.isOpen {
-            return hold(packet, for: slot, session, at: now)
+            return sendEarly(packet, header, to: slot, path, at: now)
         }
+        send(packet, header, to: slot, path, on: session, at: now)
+    }
+
+    /// Sends a packet on one of the peer's sessions.
+    @inline(__always)
+    private mutating func send(
+        _ packet: RawSpan, _ header: InternetPacket, to slot: Int32, _ path: Path, on session: Int32, at now: Now
+    ) {
         let sent = chain.outbound(
             packet, header, mtu: mtu, on: &sessions[session].forData, to: Destination(path: path, peer: slot),
             into: &outbox)
         guard sent > 0 else { return drops.count(.overflow) }
         peers[Int(slot)].sent &+= UInt64(sent)
         peers[Int(slot)].traffic.noteSent(packet.byteCount, sent)
-        noteDataSent(slot, session, at: now)
+        noteDataSent(slot, peers[Int(slot)].current, at: now)
+    }
+
+    /// Sends a packet, before the peer has said on the newest session that it does AES-256-GCM, on the one before if it did
+    /// there, or keeps it; drops it if the peer has said that it doesn't.
+    @inline(never)
+    private mutating func sendEarly(
+        _ packet: RawSpan, _ header: InternetPacket, to slot: Int32, _ path: Path, at now: Now
+    ) {
+        let (session, previous) = (peers[Int(slot)].current, peers[Int(slot)].previous)
+        guard !sessions[session].hello.hasArrived else { return peers[Int(slot)].drops.count(.staged) }
+        if peers[Int(slot)].staged.isEmpty, previous >= 0, sessions[previous].aes.isOpen,
+            sessions[previous].canSend(at: now.instant)
+        {
+            return send(packet, header, to: slot, path, on: previous, at: now)
+        }
+        peers[Int(slot)].drops.count(.staged, peers[Int(slot)].staged.append(packet))
+        noteHeld(slot, session, at: now)
     }
 
     /// Whether the packet is one of our own datagrams: inside the next one it would come back again, and grow.
@@ -124,13 +149,6 @@ extension Tunnel {
         let dropped = peers[Int(slot)].staged.append(packet)
         peers[Int(slot)].drops.count(.staged, dropped)
         startHandshake(slot, at: now)
-    }
-
-    /// Keeps a packet until the peer has said that it does AES-256-GCM, or drops it if it has said that it doesn't.
-    private mutating func hold(_ packet: RawSpan, for slot: Int32, _ session: Int32, at now: Now) {
-        let dropped = sessions[session].hello.hasArrived ? 1 : peers[Int(slot)].staged.append(packet)
-        peers[Int(slot)].drops.count(.staged, dropped)
-        noteTraffic(slot, session, at: now)
     }
 
     /// Sends what waited for a session.
@@ -166,15 +184,20 @@ extension Tunnel {
         renewIfOld(slot, session, at: now)
     }
 
-    /// What follows from having sent data.
+    /// What follows from having sent data, be it on the session before; `session` is the newest.
     @inline(__always)
     mutating func noteDataSent(_ slot: Int32, _ session: Int32, at now: Now) {
-        if !peers[Int(slot)].timers.isArmed(.newHandshake) {
-            arm(.newHandshake, slot, at: now.instant + Limits.newHandshakeTimeout + randomJitter())
-        }
+        awaitAnswer(slot, at: now)
         noteAuthenticatedSent(slot, at: now)
         noteTraffic(slot, session, at: now)
         renewIfOld(slot, session, at: now)
+    }
+
+    /// If nothing comes back in time, a new session is made.
+    @inline(__always)
+    mutating func awaitAnswer(_ slot: Int32, at now: Now) {
+        guard !peers[Int(slot)].timers.isArmed(.newHandshake) else { return }
+        arm(.newHandshake, slot, at: now.instant + Limits.newHandshakeTimeout + randomJitter())
     }
 
     /// What follows from having sent anything on a session.

@@ -61,7 +61,7 @@ struct Pair {
 
     /// Bob's process ends and starts again with these options.
     mutating func restartBob(_ options: Options = Options(), seed: UInt64 = 78) {
-        let new = End(bob.key, bob.endpoint, seed: seed)
+        let new = End(bob.key, bob.endpoint, seed: seed, hasAES: options.hasAES, mode: options.mode)
         link.replace(bob, by: new)
         bob = new
         introduce(alice, site(1), to: bob, options)
