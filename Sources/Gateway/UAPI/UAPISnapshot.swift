@@ -16,7 +16,7 @@ struct UAPISnapshot: Sendable {
     /// In the order in which they were added; their AllowedIPs are in `allowedIPs`.
     fileprivate(set) var peers: [TunnelCore.PeerStatistics] = []
     fileprivate(set) var allowedIPs = AllowedIPs()
-    private var nextPlace = 0
+    private var parts = StatisticsInParts()
 
     private init() {}
 
@@ -25,22 +25,21 @@ struct UAPISnapshot: Sendable {
         UAPISnapshot().post(daemon, promise)
         return promise.futureResult.map { snapshot in
             var snapshot = snapshot
-            snapshot.peers.sort { $0.id < $1.id }
+            snapshot.peers = snapshot.parts.peers
+            snapshot.allowedIPs = snapshot.parts.allowedIPs
+            snapshot.parts = StatisticsInParts()
             return snapshot
         }
     }
 
     private func post(_ daemon: Daemon, _ promise: EventLoopPromise<UAPISnapshot>) {
-        let isPosted = daemon.commands.post { loop, _ in
+        let isPosted = daemon.commands.post { loop, now in
             var snapshot = self
-            let end = snapshot.nextPlace + Self.portion
-            snapshot.peers += loop.tunnel.peerStatistics(inPlaces: snapshot.nextPlace..<end)
-            snapshot.nextPlace = end
-            guard end >= loop.tunnel.peerPlaces else { return snapshot.post(daemon, promise) }
+            let isWhole = snapshot.parts.advance(loop.tunnel, atMost: Self.portion, at: now.instant)
+            guard isWhole else { return snapshot.post(daemon, promise) }
             snapshot.privateKey = loop.tunnel.privateKey
             snapshot.listenPort = loop.sockets.port
             snapshot.mark = loop.mark
-            snapshot.allowedIPs = loop.tunnel.allowedIPs
             promise.succeed(snapshot)
         }
         if !isPosted { promise.fail(UAPIError.unknown) }

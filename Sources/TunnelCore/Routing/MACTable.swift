@@ -89,6 +89,13 @@ struct MACTable: ~Copyable {
         return found.sorted { $0.bits < $1.bits }
     }
 
+    /// All addresses at peers with their peers, in no order; one that was seen in several VLANs several times.
+    func stations(at now: Instant) -> [(peer: Int32, address: MACAddress)] {
+        entries.indices.filter { entries[$0].place >= 0 && isAlive($0, at: now) }.map {
+            (entries[$0].place, MACAddress(entries[$0].station))
+        }
+    }
+
     // MARK: Inside
 
     private mutating func see(_ index: Int, at place: Int32, _ now: Instant) -> Bool {

@@ -46,17 +46,25 @@ public struct PeerStatistics: Sendable {
 extension Tunnel {
     /// A snapshot; peers in the order in which they were added.
     public func statistics(at now: Instant) -> TunnelStatistics {
-        var found = peerStatistics(inPlaces: 0..<peerPlaces).sorted { $0.id < $1.id }
-        for index in found.indices { found[index].allowedIPs = allowedIPs.prefixes(of: found[index].id) }
-        if carriesFrames {
-            for index in found.indices {
-                found[index].addresses = addresses.addresses(of: found[index].id.slot, at: now)
-            }
-        }
+        var parts = StatisticsInParts()
+        _ = parts.advance(self, atMost: peerPlaces, at: now)
+        return parts.statistics()
+    }
+
+    /// What was dropped and belonged to no peer.
+    var allDrops: DropCounters {
         var drops = drops
         drops.count(.incomplete, Int(clamping: chain.abandonedUnits))
-        return TunnelStatistics(publicKey: publicKey, peers: found, drops: drops)
+        return drops
     }
+
+    /// Whether it is still the peer in its place.
+    func isPresent(_ peer: PeerID) -> Bool {
+        peers[Int(peer.slot)].isAlive && peers[Int(peer.slot)].id == peer
+    }
+
+    /// Where Ethernet addresses were seen, in no order; one that was seen in several VLANs several times.
+    func stations(at now: Instant) -> [(peer: Int32, address: MACAddress)] { addresses.stations(at: now) }
 
     /// How many places for peers there are; some may be empty.
     public var peerPlaces: Int { peers.count }
