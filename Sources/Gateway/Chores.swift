@@ -6,22 +6,34 @@ import LinuxIO
 import Synchronization
 import TunnelCore
 
-/// What may block: reading the configuration again, and asking for the addresses of names. Each on a thread of its own,
-/// so that a name server which does not answer holds up nothing else.
+/// What may block: reading and writing files, and asking for the addresses of names. Each on a thread of its own, so that
+/// a name server which does not answer, or a disk that is slow, holds up nothing else.
 final class Chores: Sendable {
+    /// Milliseconds that the end waits for files.
+    private static let patience: Int32 = 5000
+
     private let daemon: Daemon
-    private let reloads: WorkThread<Chores>
+    private let files: WorkThread<@Sendable () -> Void>
     private let names: WorkThread<Question>
     /// Peers whose addresses are being asked for: each once.
     private let asked = Mutex<Set<PublicKey>>([])
 
     init(_ daemon: Daemon) throws(SystemError) {
         self.daemon = daemon
-        reloads = try WorkThread(name: "reloads", capacity: 16) { { chores in daemon.reload(chores) } }
+        files = try WorkThread(name: "files", capacity: 64) { { chore in chore() } }
         names = try WorkThread(name: "names", capacity: 65_536) { { question in question.chores.answer(question) } }
     }
 
-    func reload() { reloads.post(self) }
+    /// Has something done that reads or writes files, after all that was asked for before; false if too much waits.
+    func post(_ chore: @escaping @Sendable () -> Void) -> Bool { files.post(chore) }
+
+    func reload() { _ = post { [self] in daemon.reload(self) } }
+
+    /// Waits until the files are as they were asked to be, but not for ever: a disk may hang.
+    func finish() {
+        guard let done = try? Mailbox<Void>(capacity: 1), post({ _ = done.post(()) }) else { return }
+        done.wait(milliseconds: Self.patience)
+    }
 
     /// Asks for the addresses of all endpoints that are names.
     func resolveAll(_ peers: [Configuration.Peer]) {
@@ -35,7 +47,7 @@ final class Chores: Sendable {
 
     /// Asks for a peer's address again, if it has a name: it may have moved.
     func resolveAgain(_ key: PublicKey) {
-        resolveAll(daemon.configuration.withLock { $0.peers.filter { $0.publicKey == key } })
+        if let peer = daemon.settings.peer(key) { resolveAll([peer]) }
     }
 
     /// A name whose address is wanted. One that has none now is asked for again and again, at growing intervals: the
@@ -76,9 +88,10 @@ final class Chores: Sendable {
                 question.wait()
             }
         }
-        let isWanted = daemon.configuration.withLock { configuration in
-            configuration.peers.contains { $0.publicKey == question.peer && $0.endpoint == question.host }
+        if daemon.settings.peer(question.peer)?.endpoint == question.host {
+            names.post(question)
+        } else {
+            asked.withLock { _ = $0.remove(question.peer) }
         }
-        if isWanted { names.post(question) } else { asked.withLock { _ = $0.remove(question.peer) } }
     }
 }

@@ -11,11 +11,11 @@ final class ControlHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
-    private let daemon: Daemon
+    private let desk: ControlDesk
     private var head: HTTPRequestHead?
     private var body = ControlBody()
 
-    init(_ daemon: Daemon) { self.daemon = daemon }
+    init(_ desk: ControlDesk) { self.desk = desk }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
@@ -49,8 +49,8 @@ final class ControlHandler: ChannelInboundHandler {
         guard let options = channel as? any SocketOptionProvider else { return channel.close(promise: nil) }
         let credentials: EventLoopFuture<ctun_credentials> = options.unsafeGetSocketOption(
             level: .socket, name: NIOBSDSocket.Option(rawValue: SO_PEERCRED))
-        credentials.flatMap { [daemon] credentials in
-            request.answer(daemon, user: credentials.user, on: channel.eventLoop)
+        credentials.flatMap { [desk] credentials in
+            request.answer(desk, user: credentials.user, on: channel.eventLoop)
         }.whenComplete { result in
             switch result {
             case .success(let reply): Self.respond(reply, channel)
@@ -62,11 +62,11 @@ final class ControlHandler: ChannelInboundHandler {
     private static func respond(_ reply: ControlReply, _ channel: any Channel) {
         var headers = HTTPHeaders()
         headers.add(name: "Content-Type", value: reply.isJSON ? "application/json" : "text/plain; charset=utf-8")
-        headers.add(name: "Content-Length", value: "\(reply.body.count)")
+        headers.add(name: "Content-Length", value: "\(reply.body.readableBytes)")
         headers.add(name: "Connection", value: "close")
         let head = HTTPResponseHead(version: .http1_1, status: reply.status, headers: headers)
         channel.write(HTTPServerResponsePart.head(head), promise: nil)
-        channel.write(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: reply.body))), promise: nil)
+        channel.write(HTTPServerResponsePart.body(.byteBuffer(reply.body)), promise: nil)
         channel.writeAndFlush(HTTPServerResponsePart.end(nil)).whenComplete { _ in channel.close(promise: nil) }
     }
 }

@@ -9,23 +9,24 @@ import TunnelCore
 /// What a client of the control socket gets: JSON, or one line of text that says what was wrong.
 struct ControlReply: Sendable {
     let status: HTTPResponseStatus
-    let body: [UInt8]
+    /// Shared by all who get the same reply.
+    let body: ByteBuffer
     let isJSON: Bool
 
     init(_ status: HTTPResponseStatus, _ message: String) {
-        self.init(status, Array((message + "\n").utf8), isJSON: false)
+        self.init(status, ByteBuffer(string: message + "\n"), isJSON: false)
     }
 
     /// 200 with the value as JSON.
     init(_ value: some Encodable) {
         do throws(JSON.Malformed) {
-            self.init(.ok, try JSON.encode(value), isJSON: true)
+            self.init(.ok, ByteBuffer(bytes: try JSON.encode(value)), isJSON: true)
         } catch {
             self.init(.internalServerError, error.description)
         }
     }
 
-    private init(_ status: HTTPResponseStatus, _ body: [UInt8], isJSON: Bool) {
+    private init(_ status: HTTPResponseStatus, _ body: ByteBuffer, isJSON: Bool) {
         self.status = status
         self.body = body
         self.isJSON = isJSON
@@ -43,20 +44,14 @@ struct ControlRequest: Sendable {
     let path: String
     let body: ControlBody
 
-    /// The reply, which may take a turn of the data thread. `user` is the client's, as the kernel knows it; whoever
-    /// could connect at all may read.
-    func answer(_ daemon: Daemon, user: UInt32, on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
+    /// The reply, which may take some turns of the data thread, or wait for files. `user` is the client's, as the kernel
+    /// knows it; whoever could connect at all may read.
+    func answer(_ desk: ControlDesk, user: UInt32, on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
         switch (method, path) {
-        case (.GET, "/v1/stats"):
-            ask(daemon, on: loop) { loop, now in (loop.tunnel.statistics(at: now.instant), loop.refusals()) }
-                .map { tunnel, refused in ControlReply(daemon.describe(tunnel, refused)) }
-        case (.GET, "/v1/key"):
-            ask(daemon, on: loop) { loop, _ in loop.tunnel.publicKey }.map { key in
-                key.map { ControlReply(KeyReply(publicKey: $0.description)) }
-                    ?? ControlReply(.notFound, "no private key is set")
-            }
-        case (.PUT, "/v1/key") where user == 0: setKey(daemon, on: loop)
-        case (.PUT, "/v1/psk") where user == 0: setPresharedKey(daemon, on: loop)
+        case (.GET, "/v1/stats"): desk.statistics.reply(on: loop)
+        case (.GET, "/v1/key"): tellKey(desk.daemon, on: loop)
+        case (.PUT, "/v1/key") where user == 0: setKey(desk, on: loop)
+        case (.PUT, "/v1/psk") where user == 0: setPresharedKey(desk, on: loop)
         case (.PUT, "/v1/key"), (.PUT, "/v1/psk"):
             loop.makeSucceededFuture(ControlReply(.forbidden, "only root may change keys"))
         case (_, "/v1/stats"), (_, "/v1/key"), (_, "/v1/psk"):
@@ -66,65 +61,104 @@ struct ControlRequest: Sendable {
         }
     }
 
+    private func tellKey(_ daemon: Daemon, on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
+        let promise = loop.makePromise(of: ControlReply.self)
+        let isPosted = daemon.commands.post { loop, _ in
+            let reply = loop.tunnel.publicKey.map { ControlReply(KeyReply(publicKey: $0.description)) }
+            promise.succeed(reply ?? ControlReply(.notFound, "no private key is set"))
+        }
+        if !isPosted { promise.fail(TooBusy()) }
+        return promise.futureResult
+    }
+
     /// The new key goes into the file first: if that fails, nothing has changed.
-    private func setKey(_ daemon: Daemon, on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
+    private func setKey(_ desk: ControlDesk, on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
         guard let change = decode(KeyChange.self), let key = PrivateKey(base64: change.privateKey) else {
             return loop.makeSucceededFuture(ControlReply(.badRequest, "the body holds no private key"))
         }
-        do throws(FileFailure) {
-            try daemon.configuration.withLock { configuration throws(FileFailure) in
+        return desk.change(on: loop) { daemon in
+            var configuration = daemon.configuration
+            do throws(FileFailure) {
                 try configuration.storePrivateKey(key)
-                if case .inline = configuration.interface.privateKey {
-                    configuration.interface.privateKey = .inline(key)
-                }
+            } catch {
+                return .refusal(ControlReply(.internalServerError, "\(error); nothing was changed"))
             }
-        } catch {
-            return loop.makeSucceededFuture(ControlReply(.internalServerError, "\(error); nothing was changed"))
-        }
-        return ask(daemon, on: loop) { loop, now in
-            loop.tunnel.setPrivateKey(key, at: now)
-            return key.publicKey
-        }.map { publicKey in
-            daemon.log.info("private key changed, our public key is \(publicKey)")
-            return ControlReply(KeyReply(publicKey: publicKey.description))
+            if case .inline = configuration.interface.privateKey {
+                configuration.interface.privateKey = .inline(key)
+                daemon.change(to: configuration)
+            }
+            return .command { loop, now in
+                loop.tunnel.setPrivateKey(key, at: now)
+                daemon.log.info("private key changed, our public key is \(key.publicKey)")
+                return ControlReply(KeyReply(publicKey: key.publicKey.description))
+            }
         }
     }
 
-    private func setPresharedKey(_ daemon: Daemon, on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
+    private func setPresharedKey(_ desk: ControlDesk, on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
         guard let change = decode(PresharedKeyChange.self), let key = PresharedKey(base64: change.presharedKey) else {
             return loop.makeSucceededFuture(ControlReply(.badRequest, "the body holds no preshared key"))
         }
-        let found = daemon.configuration.withLock { configuration -> PublicKey? in
-            guard
-                let index = configuration.peers.firstIndex(where: {
-                    $0.name == change.peer || $0.publicKey.description == change.peer
-                })
-            else { return nil }
+        return desk.change(on: loop) { daemon in
+            var configuration = daemon.configuration
+            let found = configuration.peers.firstIndex {
+                $0.name == change.peer || $0.publicKey.description == change.peer
+            }
+            guard let index = found else {
+                return .refusal(ControlReply(.notFound, "no peer has that name or public key"))
+            }
             configuration.peers[index].presharedKey = key
-            return configuration.peers[index].publicKey
-        }
-        guard let peer = found else {
-            return loop.makeSucceededFuture(ControlReply(.notFound, "no peer has that name or public key"))
-        }
-        return ask(daemon, on: loop) { loop, _ in loop.tunnel.setPresharedKey(key, of: peer) }.map {
-            daemon.log.info("\(daemon.name(of: peer)): preshared key changed")
-            return ControlReply(KeyReply(publicKey: peer.description))
+            daemon.change(to: configuration)
+            let peer = configuration.peers[index].publicKey
+            return .command { loop, _ in
+                loop.tunnel.setPresharedKey(key, of: peer)
+                daemon.log.info("\(daemon.name(of: peer)): preshared key changed")
+                return ControlReply(KeyReply(publicKey: peer.description))
+            }
         }
     }
 
     private func decode<Value: Decodable>(_ type: Value.Type) -> Value? {
         do throws(JSON.Malformed) { return try JSON.decode(type, from: body.bytes) } catch { return nil }
     }
+}
 
-    /// Has something done on the data thread and brings its result back.
-    private func ask<Answer: Sendable>(
-        _ daemon: Daemon, on loop: any EventLoop, _ question: @escaping @Sendable (inout DataLoop, Now) -> Answer
-    ) -> EventLoopFuture<Answer> {
-        let promise = loop.makePromise(of: Answer.self)
-        let isPosted = daemon.commands.post { loop, now in promise.succeed(question(&loop, now)) }
+/// What requests to the control socket are answered from.
+final class ControlDesk: Sendable {
+    let daemon: Daemon
+    let statistics: SharedStatistics
+    private let chores: Chores
+
+    init(_ daemon: Daemon, _ chores: Chores) {
+        self.daemon = daemon
+        self.chores = chores
+        statistics = SharedStatistics(daemon)
+    }
+
+    /// What becomes of a change when its files are written.
+    enum Change {
+        case refusal(ControlReply)
+        /// To be done on the data thread.
+        case command(@Sendable (inout DataLoop, Now) -> ControlReply)
+    }
+
+    /// Prepares a change where files are written, one after the other and with time, then does it on the data thread.
+    func change(
+        on loop: any EventLoop, _ prepare: @escaping @Sendable (Daemon) -> Change
+    ) -> EventLoopFuture<ControlReply> {
+        let promise = loop.makePromise(of: ControlReply.self)
+        let isPosted = chores.post { [daemon] in
+            switch prepare(daemon) {
+            case .refusal(let reply): promise.succeed(reply)
+            case .command(let command):
+                let isPosted = daemon.commands.post { loop, now in promise.succeed(command(&loop, now)) }
+                if !isPosted { promise.fail(TooBusy()) }
+            }
+        }
         if !isPosted { promise.fail(TooBusy()) }
         return promise.futureResult
     }
-
-    private struct TooBusy: Error {}
 }
+
+/// More is asked for than gets done.
+struct TooBusy: Error {}

@@ -17,9 +17,9 @@ final class ControlServer: Sendable {
     private let isOpen = Atomic<Bool>(true)
 
     /// Listens on `/run/gateway/NAME.sock`, for root and the group `gateway`, on one of the group's loops.
-    init(_ daemon: Daemon, on group: MultiThreadedEventLoopGroup) throws(Failure) {
+    init(_ daemon: Daemon, _ chores: Chores, on group: MultiThreadedEventLoopGroup) throws(Failure) {
         let directory = RunDirectory.current
-        let name = daemon.configuration.withLock { $0.interface.name }
+        let name = daemon.configuration.interface.name
         path = directory.socket(of: name)
         _ = unsafe mkdir(directory.path, 0o755)
         let socket: LinuxIO.FileDescriptor
@@ -31,6 +31,7 @@ final class ControlServer: Sendable {
             }
             throw Failure(.cantCreate, "another gateway named \(name) is running (it answers on \(path))")
         }
+        let desk = ControlDesk(daemon, chores)
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.maxMessagesPerRead, value: 1)
             .serverChannelInitializer { channel in
@@ -45,7 +46,7 @@ final class ControlServer: Sendable {
                     let pipeline = channel.pipeline.syncOperations
                     try pipeline.addHandler(IdleStateHandler(readTimeout: .seconds(10)))
                     try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
-                    try pipeline.addHandler(ControlHandler(daemon))
+                    try pipeline.addHandler(ControlHandler(desk))
                 }
             }
         let descriptor = socket.release()

@@ -12,17 +12,17 @@ extension Daemon {
     func serve(
         _ device: consuming TunDevice, _ socket: consuming LinuxIO.FileDescriptor, whenReady: () -> Void
     ) throws(Failure) {
-        let configuration = configuration.withLock { $0 }
+        let configuration = configuration
         let signals = try Failure.from(.unavailable) { () throws(SystemError) in try SignalFD([SIGTERM, SIGINT]) }
         Self.prepareProcess()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         defer { try? group.syncShutdownGracefully() }
         let uapi = try UAPIServer(self, socket, on: group)
         defer { uapi.close() }
-        let server = serveControl(on: group)
+        let chores = try Failure.from(.unavailable) { () throws(SystemError) in try Chores(self) }
+        let server = serveControl(chores, on: group)
         defer { server?.close() }
         let sockets = try Self.openSockets(configuration, mark: 0)
-        let chores = try Failure.from(.unavailable) { () throws(SystemError) in try Chores(self) }
         var loop = try makeLoop(device, sockets, signals)
         loop.setOffloads(configuration.interface.offloads)
         try loop.watchFile(UAPIServer.path(of: configuration.interface.name))
@@ -44,9 +44,9 @@ extension Daemon {
     }
 
     /// Statistics and the rest of `gatewayctl`: what wireguard-go does not have and its users can do without.
-    private func serveControl(on group: MultiThreadedEventLoopGroup) -> ControlServer? {
+    private func serveControl(_ chores: Chores, on group: MultiThreadedEventLoopGroup) -> ControlServer? {
         do throws(Failure) {
-            return try ControlServer(self, on: group)
+            return try ControlServer(self, chores, on: group)
         } catch {
             log.warning("gatewayctl will not work: \(error.message)")
             return nil

@@ -9,7 +9,7 @@ extension Daemon {
     /// Reads the file again and applies the difference: peers that are new, gone or changed, and the private key.
     /// Sessions of peers that did not change go on. A file with an error changes nothing. On the chores thread.
     func reload(_ chores: Chores) {
-        let old = configuration.withLock { $0 }
+        let old = configuration
         guard let (new, key) = readAgain(old.file) else {
             return log.error("reload: \(old.file) has errors, nothing was changed")
         }
@@ -33,8 +33,7 @@ extension Daemon {
         } catch {
             log.warning("reload: \(error)")
         }
-        let result = applied
-        configuration.withLock { $0 = result }
+        change(to: applied)
 
         let known = Dictionary(uniqueKeysWithValues: old.peers.map { ($0.publicKey, $0) })
         let kept = Set(new.peers.map(\.publicKey))

@@ -12,7 +12,7 @@ extension Daemon {
     /// Makes the interface and runs it until a signal, or the end of the interface. What was made is unmade in reverse,
     /// also when something on the way fails.
     func run(_ key: PrivateKey) throws(Failure) {
-        let configuration = configuration.withLock { $0 }
+        let configuration = configuration
         let interface = configuration.interface
         // Before any thread starts, since threads inherit the mask.
         let signals = try Failure.from(.unavailable) { () throws(SystemError) in
@@ -30,11 +30,11 @@ extension Daemon {
         defer { try? group.syncShutdownGracefully() }
         let uapi = try UAPIServer(self, uapiSocket, on: group)
         defer { uapi.close() }
-        let server = try ControlServer(self, on: group)
+        let chores = try Failure.from(.unavailable) { () throws(SystemError) in try Chores(self) }
+        let server = try ControlServer(self, chores, on: group)
         defer { server.close() }
         let sizes = try makeNetwork(configuration, plan, key.publicKey, device.index)
         defer { unmakeNetwork() }
-        let chores = try Failure.from(.unavailable) { () throws(SystemError) in try Chores(self) }
         var loop = try makeLoop(device, sockets, signals)
         loop.mark = plan.mark
         loop.setOffloads(interface.offloads)
@@ -56,9 +56,13 @@ extension Daemon {
                 log.warning(error.message)
             }
         }
-        if interface.savesConfiguration { save(loop.tunnel.statistics(at: DataLoop.now().instant)) }
         uapi.close()
         server.close()
+        // After the last change that a client asked for.
+        if interface.savesConfiguration {
+            _ = chores.post { [self, last = loop.tunnel.statistics(at: DataLoop.now().instant)] in save(last) }
+        }
+        chores.finish()
         unmakeNetwork()
         loop.close()
         hooks.runAnyway(DNS.unsetting(interface) + interface.postDown, "PostDown")
@@ -111,7 +115,7 @@ extension Daemon {
     func makeLoop(
         _ device: consuming TunDevice, _ sockets: consuming UDPSocketPair, _ signals: consuming SignalFD
     ) throws(Failure) -> DataLoop {
-        let mode = configuration.withLock { $0.interface.tunnelMode }
+        let mode = configuration.interface.tunnelMode
         do throws(SystemError) {
             return try DataLoop.make(device, sockets, signals, commands, mode)
         } catch {
@@ -166,7 +170,7 @@ extension Daemon {
 
     /// Writes the endpoints that peers have now into the file, as `SaveConfig` asks for.
     private func save(_ statistics: TunnelStatistics) {
-        var configuration = configuration.withLock { $0 }
+        var configuration = configuration
         for peer in statistics.peers {
             guard let index = configuration.peers.firstIndex(where: { $0.publicKey == peer.publicKey }),
                 configuration.peers[index].endpoint?.numeric != nil || configuration.peers[index].endpoint == nil,

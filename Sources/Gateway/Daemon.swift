@@ -11,10 +11,9 @@ import TunnelCore
 ///     data thread (main)   device ◀─▶ tunnel ◀─▶ sockets
 ///     handshake thread     what costs X25519
 ///     control thread       HTTP on /run/gateway/NAME.sock, UAPI on /var/run/wireguard/NAME.sock
-///     chores thread        names and reloads: what may block
+///     chores threads       files and names: what may block
 final class Daemon: Sendable {
-    /// As the file was when it was last read, with the key of now.
-    let configuration: Mutex<Configuration>
+    private let current: Mutex<Settings>
     let log: Log
     /// What other threads want done to the tunnel, on the data thread.
     let commands: Mailbox<LoopCommand>
@@ -27,7 +26,7 @@ final class Daemon: Sendable {
     private let started = bootTime()
 
     init(_ configuration: Configuration, _ log: Log) throws(Failure) {
-        self.configuration = Mutex(configuration)
+        current = Mutex(Settings(configuration))
         self.log = log
         commands = try Failure.from(.unavailable) { () throws(SystemError) in try Mailbox(capacity: 1024) }
     }
@@ -40,11 +39,21 @@ final class Daemon: Sendable {
         mark.store(loop.mark, ordering: .relaxed)
     }
 
-    /// What a person calls a peer: its name, or the beginning of its key.
-    func name(of key: PublicKey) -> String {
-        let name = configuration.withLock { $0.peers.first { $0.publicKey == key }?.name }
-        return name ?? "peer \(key.description.prefix(8))…"
+    /// What holds now: the file as it was when it was last read, with the keys of now. Nothing is done under the lock but
+    /// to take over a reference, so no thread waits for what another one does.
+    var settings: Settings { current.withLock { $0 } }
+
+    var configuration: Configuration { settings.configuration }
+
+    /// Goes over to another configuration. Only what runs on the chores' thread for files does so, one after the other: a
+    /// change between `settings` and this would be lost.
+    func change(to configuration: Configuration) {
+        var settings = Settings(configuration)
+        current.withLock { swap(&$0, &settings) }
     }
+
+    /// What a person calls a peer.
+    func name(of key: PublicKey) -> String { settings.name(of: key) }
 }
 
 extension Failure {

@@ -7,8 +7,8 @@ import TunnelCore
 extension Daemon {
     /// A snapshot of the tunnel in the words of the contract (`docs/configuration.md`).
     func describe(_ tunnel: TunnelStatistics, _ refused: RefusedCounters) -> InterfaceStatistics {
-        let configuration = configuration.withLock { $0 }
-        let peers = Dictionary(uniqueKeysWithValues: configuration.peers.map { ($0.publicKey, $0) })
+        let settings = settings
+        let configuration = settings.configuration
         return InterfaceStatistics(
             interface: configuration.interface.name.description,
             publicKey: tunnel.publicKey?.description,
@@ -16,7 +16,7 @@ extension Daemon {
             fwmark: mark.load(ordering: .relaxed),
             uptimeSeconds: uptime,
             peers: tunnel.peers.map {
-                Self.describe($0, peers[$0.publicKey], isEthernet: configuration.interface.mode == .tap)
+                Self.describe($0, settings.peer($0.publicKey), isEthernet: configuration.interface.mode == .tap)
             },
             drops: InterfaceDrops(tunnel.drops, refused))
     }

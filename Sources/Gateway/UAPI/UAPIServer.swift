@@ -34,7 +34,7 @@ final class UAPIServer: Sendable {
     init(
         _ daemon: Daemon, _ socket: consuming LinuxIO.FileDescriptor, on group: MultiThreadedEventLoopGroup
     ) throws(Failure) {
-        path = Self.path(of: daemon.configuration.withLock { $0.interface.name })
+        path = Self.path(of: daemon.configuration.interface.name)
         let loop = group.next()
         let order = NIOLoopBoundBox.makeBoxSendingValue(UAPIOrder(loop), eventLoop: loop)
         let bootstrap = ServerBootstrap(group: loop)

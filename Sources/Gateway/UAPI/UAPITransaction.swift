@@ -77,7 +77,7 @@ struct UAPITransaction: Sendable {
             for case .fwmark(let mark) in ofInterface { try loop.setMark(mark) }
             daemon.note(loop)
             guard loop.tunnel.mode != .packets else { return }
-            for peer in daemon.configuration.withLock({ $0.peers }) { allowedMACs[peer.publicKey] = peer.allowedMACs }
+            for peer in daemon.configuration.peers { allowedMACs[peer.publicKey] = peer.allowedMACs }
         } catch {
             daemon.log.error("\(error)")
             throw .portInUse

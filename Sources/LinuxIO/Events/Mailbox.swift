@@ -29,10 +29,11 @@ public final class Mailbox<Message: Sendable>: Sendable {
         return outcome.isAccepted
     }
 
-    /// Waits until there is a message, for an owner who waits for nothing else; may return too early.
-    public func wait() {
+    /// Waits until there is a message, for an owner who waits for nothing else; at most so many milliseconds, or without
+    /// end (-1). May return too early.
+    public func wait(milliseconds: Int32 = -1) {
         var bell = pollfd(fd: bell.descriptor, events: Int16(POLLIN), revents: 0)
-        _ = unsafe poll(&bell, 1, -1)
+        _ = unsafe poll(&bell, 1, milliseconds)
     }
 
     /// Takes all that wait, oldest first.

@@ -1,0 +1,21 @@
+import Control
+import Keys
+
+/// What the configuration says, as one value that never changes. Who holds it may keep it and takes no lock to read it; a
+/// change makes another one (`Daemon.change`).
+final class Settings: Sendable {
+    let configuration: Configuration
+    private let places: [PublicKey: Int]
+
+    init(_ configuration: Configuration) {
+        self.configuration = configuration
+        places = Dictionary(
+            configuration.peers.enumerated().map { ($1.publicKey, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// The peer's section.
+    func peer(_ key: PublicKey) -> Configuration.Peer? { places[key].map { configuration.peers[$0] } }
+
+    /// What a person calls a peer: its name, or the beginning of its key.
+    func name(of key: PublicKey) -> String { peer(key)?.name ?? "peer \(key.description.prefix(8))…" }
+}

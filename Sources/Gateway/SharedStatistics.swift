@@ -1,0 +1,67 @@
+import LinuxIO
+import NIOCore
+import Synchronization
+import TunnelCore
+
+/// The statistics for all who ask. One reply is made at a time; who asks meanwhile gets the next one, with all others who
+/// did: a crowd costs the data thread as little as one client that asks again and again.
+final class SharedStatistics: Sendable {
+    /// Places for peers that one turn of the data thread looks at.
+    private static let portion = 64
+
+    private struct Desk {
+        var isBusy = false
+        /// The reply after the one that is being made, if anybody waits for it.
+        var next: EventLoopPromise<ControlReply>?
+    }
+
+    private let daemon: Daemon
+    private let desk = Mutex(Desk())
+
+    init(_ daemon: Daemon) { self.daemon = daemon }
+
+    /// A reply that is begun now or later.
+    func reply(on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
+        let (promise, isFree) = desk.withLock { desk -> (EventLoopPromise<ControlReply>, Bool) in
+            if let next = desk.next { return (next, false) }
+            let promise = loop.makePromise(of: ControlReply.self)
+            guard desk.isBusy else {
+                desk.isBusy = true
+                return (promise, true)
+            }
+            desk.next = promise
+            return (promise, false)
+        }
+        if isFree { make(promise) }
+        return promise.futureResult
+    }
+
+    private func make(_ promise: EventLoopPromise<ControlReply>) {
+        promise.futureResult.whenComplete { _ in self.goOn() }
+        collect(StatisticsInParts(), promise)
+    }
+
+    private func goOn() {
+        let next = desk.withLock { desk in
+            defer { desk.next = nil }
+            desk.isBusy = desk.next != nil
+            return desk.next
+        }
+        if let next { make(next) }
+    }
+
+    /// Takes the next part, and words the whole on the event loop when there are no more.
+    private func collect(_ parts: StatisticsInParts, _ promise: EventLoopPromise<ControlReply>) {
+        let isPosted = daemon.commands.post { [self] loop, now in
+            var parts = parts
+            guard parts.advance(loop.tunnel, atMost: Self.portion, at: now.instant) else {
+                return collect(parts, promise)
+            }
+            let (whole, refused) = (parts, loop.refusals())
+            promise.futureResult.eventLoop.execute { [self] in
+                promise.succeed(ControlReply(daemon.describe(whole.statistics(), refused)))
+            }
+        }
+        if !isPosted { promise.fail(TooBusy()) }
+    }
+}
