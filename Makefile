@@ -1,5 +1,6 @@
 # make run      set up what is missing, build, and watch a link work in four network namespaces
-# make test     set up what is missing, and run every test (as root: nothing is skipped)
+# make test     set up what is missing, and run every test (as root: nothing is skipped); WORKERS=6 system tests at a time
+# make test-fast  what to run every few minutes: a debug build, most unit tests, and the part of the system tests marked so
 # make check    the format and the rules of the sources, which make test checks as well
 # make fmt      format the sources
 # make fuzz     feed every parser what a fuzzer thinks of, FUZZ_SECONDS (600) each; what breaks one joins Tests/Fuzz/Corpus
@@ -11,7 +12,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test fmt check fuzz bench bench-compression bench-micro install install-built clean setup build
+.PHONY: help run test test-fast fmt check fuzz bench bench-compression bench-micro install install-built clean setup build
 
 PREFIX ?= /usr/local
 UNITS ?= $(PREFIX)/lib/systemd/system
@@ -24,6 +25,12 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PYTHON := /usr/bin/python3
 SOURCES := Package.swift Sources Tests bench
 BUILD := $(SWIFT) build -c release
+# Most of what a system test does is waiting: three on a core are done soonest.
+WORKERS ?= 6
+SYSTEM_TESTS := $(PYTHON) -m pytest -q
+SIDE_BY_SIDE := -n $(WORKERS) --dist loadgroup
+# Two thirds of the unit tests' seconds in a debug build; make test has them.
+LONG_SUITES := [.](SegmentMerge|SegmentSplit|ContinuousTraffic|Report|Gathering|Members)Tests/
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?= payload members datagram frame text
 export WARNINGS_AS_ERRORS ?= 1
@@ -47,7 +54,14 @@ test: setup
 	@scripts/layer "check" "$(MAKE) --no-print-directory check"
 	@scripts/layer "units" "$(SUDO) env PATH='$(PATH)' WARNINGS_AS_ERRORS=$(WARNINGS_AS_ERRORS) $(SWIFT) test -c release --skip-build --disable-xctest 2>&1 | scripts/progress"
 	@scripts/layer "hot path" "cd Tests/HotPath && $(SUDO) $(PYTHON) -m pytest -q -k 'not instructions'"
-	@scripts/layer "system" "cd Tests/System && $(SUDO) $(PYTHON) -m pytest -q"
+	@scripts/layer "system" "cd Tests/System && $(SUDO) $(SYSTEM_TESTS) $(SIDE_BY_SIDE) -m 'not alone'"
+	@scripts/layer "system, alone" "cd Tests/System && $(SUDO) $(SYSTEM_TESTS) -m alone"
+
+test-fast: setup
+	@scripts/layer "build" "$(SWIFT) build --build-tests | scripts/progress"
+	@scripts/layer "check" "$(MAKE) --no-print-directory check"
+	@scripts/layer "units" "$(SUDO) env PATH='$(PATH)' WARNINGS_AS_ERRORS=$(WARNINGS_AS_ERRORS) $(SWIFT) test --skip-build --disable-xctest --skip '$(LONG_SUITES)' 2>&1 | scripts/progress"
+	@scripts/layer "system" "cd Tests/System && $(SUDO) env GATEWAY_BIN=$(CURDIR)/.build/debug/gateway $(SYSTEM_TESTS) $(SIDE_BY_SIDE) -m 'fast and not slow and not alone'"
 
 fmt:
 	$(SWIFT) format --in-place --recursive $(SOURCES)

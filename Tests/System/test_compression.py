@@ -8,6 +8,8 @@ import pytest
 from lab import Lab, link, payload
 from lab.traffic import send_tcp
 
+pytestmark = pytest.mark.fast
+
 MEGABYTE = 1 << 20
 
 

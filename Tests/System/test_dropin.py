@@ -10,6 +10,8 @@ import pytest
 from lab import DropIn, Namespace, wait_until, watchdog
 from lab.gateway import GATEWAY, GATEWAYCTL
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.fixture
 def namespace():

@@ -14,6 +14,8 @@ from lab.attempt import gateway_command, refused
 from lab.daemon import Daemon
 from lab.gateway import GATEWAY
 
+pytestmark = pytest.mark.fast
+
 USAGE, NO_INPUT, UNAVAILABLE, PERMISSION, CONFIG = 64, 66, 69, 77, 78
 GOOD = f"""[Interface]
 PrivateKey = {Keys().private}

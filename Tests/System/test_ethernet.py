@@ -21,7 +21,7 @@ STRANGER = "02:00:00:00:00:77"
 SHAPES = {"two offices": (2, False), "three around a hub": (3, True)}
 
 
-@pytest.fixture(scope="module", params=SHAPES.values(), ids=SHAPES)
+@pytest.fixture(scope="module", params=[pytest.param(shape, id=name, marks=pytest.mark.fast) for name, shape in SHAPES.items()])
 def lan(request):
     """The last office is as far from the second as can be: through the hub, if there is one."""
     count, has_hub = request.param
@@ -254,7 +254,7 @@ def test_full_frames_leave_in_datagrams_that_fit_a_narrower_link():
             frames = [ethernet(lan[1].mac, lan[0].mac, payload.random(size)) for size in (1302, 1303, 1500) * 5]
             assert exchanged(*lan, frames) == frames
             assert "frames that carry more than 1302 bytes go in several datagrams each" in gateways[0].log
-            outside = lan[0].gateway.run("nstat", "-a", "-z", "IpFragCreates").stdout
+            outside = lan[0].gateway.run("nstat", "-asz", "IpFragCreates").stdout
             assert re.search(r"IpFragCreates\s+0 ", outside), "the kernel cut datagrams"
 
 

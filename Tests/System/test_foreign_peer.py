@@ -34,6 +34,7 @@ def test_a_stock_config_exchanges_100_megabytes_each_way(lab4, initiator, presha
         check_calm(ours, theirs)
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("initiator", ["gateway", "wireguard-go"])
 def test_asking_for_compression_disturbs_no_stock_peer(lab4, initiator):
     with peers(lab4, initiator, compression="auto") as (ours, theirs):
@@ -42,6 +43,7 @@ def test_asking_for_compression_disturbs_no_stock_peer(lab4, initiator):
         check_calm(ours, theirs)
 
 
+@pytest.mark.fast
 def test_every_inner_protocol_passes(lab):
     with peers(lab, "gateway", preshared_key()) as (ours, theirs):
         for address in (lab.b.v4, lab.b.v6):
@@ -54,6 +56,7 @@ def test_every_inner_protocol_passes(lab):
         check_calm(ours, theirs)
 
 
+@pytest.mark.fast
 def test_a_wrong_preshared_key_gives_no_link_and_says_why(lab4):
     with gateway(lab4, lab4.a, preshared=preshared_key()) as ours, WireGuardGo(lab4, lab4.b, preshared=preshared_key()):
         for _ in range(3):

@@ -9,6 +9,8 @@ from lab import Lab, all_drops, garbage, link, payload, wait_until
 from lab.site import PORT
 from lab.traffic import send_tcp
 
+pytestmark = pytest.mark.fast
+
 MEGABYTE = 1 << 20
 A_SECOND = 4000
 

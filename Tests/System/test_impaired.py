@@ -27,6 +27,7 @@ def namespaces():
         yield a, b
 
 
+@pytest.mark.alone
 def test_a_delay_is_that_of_each_way(namespaces):
     with wire(namespaces, delay=20) as one:
         said = namespaces[0].run("ping", "-q", "-n", "-c", 20, "-i", 0.05, B).stdout
@@ -37,6 +38,7 @@ def test_a_delay_is_that_of_each_way(namespaces):
         assert direction.delay["p50"] == pytest.approx(20, rel=impaired.TOLERANCE)
 
 
+@pytest.mark.alone
 def test_the_delays_of_the_two_ways_may_differ(namespaces):
     with wire(namespaces, there={"delay": 30}, back={"delay": 10}) as one:
         namespaces[0].run("ping", "-q", "-n", "-c", 10, "-i", 0.05, B)
@@ -45,6 +47,7 @@ def test_the_delays_of_the_two_ways_may_differ(namespaces):
     assert report["back"].delay["p50"] == pytest.approx(10, rel=impaired.TOLERANCE)
 
 
+@pytest.mark.alone
 def test_jitter_keeps_the_order(namespaces):
     with wire(namespaces, delay=10, jitter=8) as one:
         got = send(namespaces, one, 2000)
@@ -54,6 +57,7 @@ def test_jitter_keeps_the_order(namespaces):
     assert report.delay["p99"] > 14
 
 
+@pytest.mark.alone
 def test_more_than_the_rate_waits_and_then_is_dropped(namespaces):
     with wire(namespaces, rate=20, queue=30) as one:
         got = send(namespaces, one, 4000, size=1400, a_second=3500)
@@ -65,6 +69,7 @@ def test_more_than_the_rate_waits_and_then_is_dropped(namespaces):
     assert len(got.numbers) == report.delivered["frames"] == report.sent["frames"]
 
 
+@pytest.mark.alone
 def test_a_queue_may_be_so_many_bytes(namespaces):
     with wire(namespaces, rate=10, bytes=15_000) as one:
         send(namespaces, one, 1000, size=1400, a_second=3500)
@@ -74,6 +79,7 @@ def test_a_queue_may_be_so_many_bytes(namespaces):
     assert 10 < report.queue["most"] <= 12
 
 
+@pytest.mark.alone
 def test_losses_are_as_many_as_chance_allows(namespaces):
     with wire(namespaces, loss=5) as one:
         got = send(namespaces, one, 20_000)
@@ -85,6 +91,7 @@ def test_losses_are_as_many_as_chance_allows(namespaces):
     assert report.deviations() == []
 
 
+@pytest.mark.alone
 def test_losses_in_bursts_are_as_many_and_stand_together(namespaces):
     with wire(namespaces, loss=5, burst=10) as one:
         got = send(namespaces, one, 20_000)
@@ -97,6 +104,7 @@ def test_losses_in_bursts_are_as_many_and_stand_together(namespaces):
     assert 7 < len(lost) / bursts < 14
 
 
+@pytest.mark.alone
 def test_what_is_doubled_reordered_and_corrupted_is_counted(namespaces):
     with wire(namespaces, duplicate=10, reorder=20, hold=3, corrupt=5) as one:
         got = send(namespaces, one, 10_000)
@@ -110,6 +118,7 @@ def test_what_is_doubled_reordered_and_corrupted_is_counted(namespaces):
     assert got.numbers != sorted(got.numbers)
 
 
+@pytest.mark.alone
 def test_the_same_seed_does_the_same_to_the_same_frame(namespaces):
     def arrivals(seed):
         with wire(namespaces, seed=seed, loss=10, burst=3, duplicate=5, corrupt=5) as one:

@@ -50,6 +50,7 @@ def test_without_the_default_skip_a_cookie_is_guessed_letter_by_letter(lab, comp
     assert attacker.requests < 40_000
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("compression", ["auto", "zstd"])
 def test_with_the_defaults_every_guess_looks_the_same(lab, compression):
     secret = "".join(random.Random(6).choices(ALPHABET, k=8))
@@ -63,6 +64,7 @@ def test_with_the_defaults_every_guess_looks_the_same(lab, compression):
                         assert len({attacker.size(guess) for guess in guesses}) == 1
 
 
+@pytest.mark.fast
 def test_what_two_flows_send_at_once_has_the_sizes_that_they_have_alone(lab):
     with lab.record() as wire, link(lab, compression="deflate") as gateways:
         drain = Drain(lab, wire, gateways[0])
@@ -99,7 +101,8 @@ class Attacker:
             for letter in score:
                 for padding in range(edge - 2, edge + 2):
                     together, apart = self.guesses(known, letter, padding % 16)
-                    score[letter] += (self.size(apart) - self.size(together)) // 16
+                    # A guess that is right saves a step of the padding at most; more is a packet that was left plain.
+                    score[letter] += max(-1, min(1, (self.size(apart) - self.size(together)) // 16))
             best = max(score.values())
             score = {letter: points for letter, points in score.items() if points > best - self.LEAD}
             if len(score) == 1:

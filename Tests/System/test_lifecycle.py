@@ -15,6 +15,7 @@ def lab():
         yield lab
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_takes_interface_routes_and_sockets_away(lab, number):
     before = lab.a.gateway.state()
@@ -27,6 +28,7 @@ def test_a_signal_takes_interface_routes_and_sockets_away(lab, number):
         b.check_alive()
 
 
+@pytest.mark.fast
 def test_a_gateway_without_any_traffic_also_goes_cleanly(lab):
     before = lab.a.gateway.state()
     with gateway(lab, lab.a) as a:
@@ -34,6 +36,7 @@ def test_a_gateway_without_any_traffic_also_goes_cleanly(lab):
     assert lab.a.gateway.state() == before
 
 
+@pytest.mark.fast
 def test_a_gateway_whose_interface_is_deleted_ends_as_a_failure_so_that_it_is_started_again(lab):
     before = lab.a.gateway.state()
     with gateway(lab, lab.a) as a:
@@ -45,6 +48,7 @@ def test_a_gateway_whose_interface_is_deleted_ends_as_a_failure_so_that_it_is_st
         assert a.stop() == 0
 
 
+@pytest.mark.fast
 def test_a_reload_names_the_keys_that_changed_and_need_a_restart(lab):
     with gateway(lab, lab.a) as a:
         a.config.write_text(a.config.read_text().replace("[Peer]", "MTU = 1300\nPostUp = true\n[Peer]"))
@@ -52,6 +56,7 @@ def test_a_reload_names_the_keys_that_changed_and_need_a_restart(lab):
         wait_until(lambda: "reload: MTU, PostUp changed and take a restart" in a.log, "the reload says what it left out")
 
 
+@pytest.mark.fast
 def test_a_killed_gateway_starts_again_over_its_remains(lab):
     with link(lab, compression="auto") as (a, b):
         a.stop(signal.SIGKILL)
@@ -59,7 +64,8 @@ def test_a_killed_gateway_starts_again_over_its_remains(lab):
         wait_until_up(lab, a, b)
 
 
-@pytest.mark.parametrize("letter", ["a", "b"])
+@pytest.mark.fast
+@pytest.mark.parametrize("letter", ["a", pytest.param("b", marks=pytest.mark.slow)])
 def test_the_link_comes_back_when_one_side_restarts(lab, letter):
     with link(lab, compression="auto") as gateways:
         one = gateways[letter == "b"]
@@ -70,6 +76,7 @@ def test_the_link_comes_back_when_one_side_restarts(lab, letter):
         assert lab.ping(lab.b, lab.a.v6, count=3)
 
 
+@pytest.mark.fast
 def test_the_statistics_start_anew_with_the_daemon(lab):
     with link(lab) as (a, _):
         a.stop()
@@ -77,6 +84,7 @@ def test_the_statistics_start_anew_with_the_daemon(lab):
         assert a.peer()["txBytes"] < 1000
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("in_file_of_its_own", [False, True], ids=["PrivateKey", "PrivateKeyFile"])
 def test_a_new_key_is_in_the_file_and_in_memory_and_the_link_comes_back(lab, in_file_of_its_own):
     if in_file_of_its_own:
@@ -105,6 +113,7 @@ def test_a_new_key_is_in_the_file_and_in_memory_and_the_link_comes_back(lab, in_
             wait_until_up(lab, a, b, timeout=30)
 
 
+@pytest.mark.fast
 def test_a_bad_key_changes_nothing(lab):
     with link(lab) as (a, _):
         text = a.config.read_text()
@@ -114,6 +123,7 @@ def test_a_bad_key_changes_nothing(lab):
         assert lab.ping(lab.a, lab.b.v4)
 
 
+@pytest.mark.fast
 def test_the_files_that_gatewayctl_makes_bring_a_link_up(lab):
     north, south = lab.a.name, lab.b.name
     for name in (north, south):
@@ -132,6 +142,7 @@ def test_the_files_that_gatewayctl_makes_bring_a_link_up(lab):
         wait_until(lambda: a.peer()["compression"]["active"], "both ends agree on compression")
 
 
+@pytest.mark.fast
 def test_keygen_never_overwrites(lab):
     gatewayctl("keygen", "site", "--dir", lab.directory)
     key = (lab.directory / "site.key").read_bytes()
@@ -140,6 +151,7 @@ def test_keygen_never_overwrites(lab):
     assert (lab.directory / "site.key").read_bytes() == key
 
 
+@pytest.mark.fast
 def test_the_log_says_who_shook_hands_and_no_secret(lab):
     with link(lab, compression="auto", peer=("#: Name = far",)) as (a, b):
         lab.ping(lab.a, lab.b.v4, count=20)

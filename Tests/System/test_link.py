@@ -15,7 +15,8 @@ LABS = {
 }
 
 
-@pytest.fixture(scope="module", params=LABS.values(), ids=LABS)
+@pytest.fixture(scope="module", params=[
+    pytest.param(options, id=name, marks=[pytest.mark.fast] * name.startswith("outer")) for name, options in LABS.items()])
 def lab(request):
     with Lab(**request.param) as lab, link(lab, compression="auto") as lab.gateways:
         yield lab

@@ -18,7 +18,7 @@ def lab():
     with Lab() as lab:
         # `ip netns exec` puts this file in the place of /etc/hosts.
         lab.hosts = pathlib.Path("/etc/netns", lab.a.gateway.name, "hosts")
-        lab.hosts.parent.mkdir(parents=True)
+        wait_until(lambda: made(lab.hosts.parent), "a directory for it")
         try:
             lab.hosts.write_text("")
             yield lab
@@ -26,6 +26,15 @@ def lab():
             shutil.rmtree(lab.hosts.parent)
             with contextlib.suppress(OSError):
                 lab.hosts.parent.parent.rmdir()
+
+
+def made(directory):
+    """Whether it is there; what is above it may be taken away by others that have done with it."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 @pytest.fixture
@@ -36,6 +45,7 @@ def by_name(lab):
     return Gateway(lab, lab.a, write_config(lab, lab.a, text))
 
 
+@pytest.mark.fast
 def test_a_name_without_an_address_yet_is_asked_for_until_it_has_one(lab, by_name):
     with by_name as a, gateway(lab, lab.b, endpoint=False) as b:
         wait_until(lambda: "asking again" in a.log, "it says that there is no address")

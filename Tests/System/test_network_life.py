@@ -8,6 +8,8 @@ import pytest
 from lab import Keys, Three, wait_until
 from lab.traffic import send_tcp, udp_echo, ask_echo
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.fixture
 def three():

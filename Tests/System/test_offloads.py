@@ -37,7 +37,8 @@ def free_lab():
         yield lab
 
 
-@pytest.fixture(scope="module", params=SETTINGS.values(), ids=SETTINGS)
+@pytest.fixture(scope="module", params=[
+    pytest.param(setting, id=name, marks=[pytest.mark.fast] * (name == "all")) for name, setting in SETTINGS.items()])
 def pair(request, lab):
     with link(lab, interface=[f"Offload = {request.param}"]) as gateways:
         yield gateways

@@ -30,6 +30,7 @@ def met():
         yield ours, peer
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("role", ROLES)
 def test_wireguard_go_takes_the_python_end_for_one_of_its_kind(lab, role):
     with far_end(lab, role, WireGuardGo) as (theirs, peer):
@@ -37,6 +38,7 @@ def test_wireguard_go_takes_the_python_end_for_one_of_its_kind(lab, role):
         assert theirs.has_handshake() and peer.heard(bytes) and not peer.heard((Hello, Unit, Malformed))
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("role", ROLES)
 def test_hellos_are_exchanged_as_drawn_and_then_units_go_both_ways(lab, role):
     with far_end(lab, role) as (ours, peer):
@@ -106,6 +108,7 @@ def test_a_newer_hello_with_unknown_flags_and_options_is_understood(lab):
         assert peer.heard(Unit) and sum(all_drops(ours.stats()).values()) == 0
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("codecs, maximum", [([], 65_535), ([99], 65_535), ([1], 1227)])
 def test_an_end_is_sent_only_what_it_announced(lab, codecs, maximum):
     with far_end(lab, "initiator", own=Hello(frozenset(codecs), maximum)) as (_, peer):
@@ -114,6 +117,7 @@ def test_an_end_is_sent_only_what_it_announced(lab, codecs, maximum):
         assert len(peer.heard(bytes)) == 1 and not peer.heard(Unit)
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("what", malformed(PACKET))
 def test_dropped_and_counted_is(met, what):
     check_dropped(*met, malformed(PACKET)[what])

@@ -75,12 +75,14 @@ def test_one_packet_arrives_in_either_layout(met, codec):
     met.check_arrive([unit(packet, parameter=codec), units([packet], codec)], [packet] * 2)
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("free", [{}, {"content_size": True}, {"checksum": True}, {"window": 10}, {"window": 20}])
 def test_zstd_is_read_whatever_it_carries_beside(met, free):
     data = members.encode([Member(udp(*V4, payload.text(MEGABYTE)[:1000]))] * 3)
     met.check_arrive([unit(data, zstandarded(data, **free), parameter=ZSTD | MEMBERS)], [data[1:1029]] * 3)
 
 
+@pytest.mark.fast
 @offloads
 @pytest.mark.parametrize("codec", [DEFLATE, ZSTD])
 @pytest.mark.parametrize("ends", [V4, V6], ids=["v4", "v6"])
@@ -126,6 +128,7 @@ def test_a_record_in_a_large_datagram_arrives(met):
     met.check_arrive([bundle(some), units(some)], some * 2)
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("count", [2, 3, 7, 64])
 @pytest.mark.parametrize("order", ["in order", "reversed", "shuffled"])
 def test_fragments_arrive_in_any_order(met, count, order):
@@ -203,6 +206,7 @@ def test_units_that_are_never_whole_take_no_memory(met):
     met.check_arrive(encoded(fragments(met.number(), whole, 5)), packets)
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("ends", [V4, V6], ids=["v4", "v6"])
 @pytest.mark.parametrize("bits", [1, 2, 3])
 def test_congestion_on_the_way_marks_what_is_inside(met, ends, bits):
@@ -354,6 +358,7 @@ def test_gatewayctl_says_what_was_dropped(met):
     assert peer["drops"] == met.ours.peer()["drops"] and peer["drops"]["allowedIPs"] > 0
 
 
+@pytest.mark.fast
 @offloads
 def test_plain_packets_and_bundles_follow_each_other_in_order(met):
     some = [udp(*V4, struct.pack("I", n) * 30, identification=n) for n in range(60)]

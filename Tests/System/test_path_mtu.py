@@ -7,6 +7,8 @@ import pytest
 from lab import Lab, link, payload, wait_until
 from lab.traffic import send_tcp
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.fixture(scope="module")
 def lab():

@@ -10,6 +10,8 @@ from lab.gateway import gatewayctl
 from lab.stats_shape import mismatches
 from lab.traffic import send_tcp
 
+pytestmark = pytest.mark.fast
+
 MEGABYTE = 1 << 20
 
 

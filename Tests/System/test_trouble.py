@@ -7,6 +7,8 @@ import pytest
 from lab import DropIn, Keys, Three, wait_until
 from lab.traffic import send_tcp
 
+pytestmark = pytest.mark.fast
+
 NEAR, FAR = "10.0.0.1", "10.0.0.2"
 
 
@@ -72,6 +74,7 @@ def test_what_the_socket_refuses_is_lost_and_nothing_else(joined, trouble):
     assert joined.ends[0].wg("show", "latest-handshakes") == handshake, "the session is the same"
 
 
+@pytest.mark.slow
 def test_a_peer_that_answers_with_port_unreachable_may_come_back(joined):
     other = joined.ends[1]
     other.__exit__()

@@ -12,7 +12,8 @@ import pytest
 from lab import Keys, Three
 from page import noise
 
-pytestmark = pytest.mark.slow
+# No ping may be lost, and the seconds that it all takes are reported.
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 LONGEST_GAP = 0.02
 """Seconds between two replies that were asked for 10 ms apart; more than that is reported."""

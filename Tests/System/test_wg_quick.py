@@ -7,6 +7,8 @@ import pytest
 from lab import Keys, Namespace, wait_until, watchdog
 from lab.gateway import GATEWAY
 
+pytestmark = pytest.mark.fast
+
 OTHER = Keys()
 
 

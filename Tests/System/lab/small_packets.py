@@ -1,6 +1,7 @@
 """Many flows of small UDP packets, as telephones and sensors send them: in bursts, and one by one."""
 
 import contextlib
+import os
 import random
 import signal
 import socket
@@ -32,7 +33,7 @@ def send_bursts(lab, wire, payload, gateway=None, flows=20, a_second=200, second
     """Every flow sends a packet of `payload` random bytes, one right after the other, so many times a second, from host A to B.
 
     gateway: the one at A, if it is to find each burst whole, as a network card hands it over that saves interrupts. It is
-    stopped meanwhile; else it begins with the first packet.
+    stopped meanwhile, and the next burst waits until this one has arrived; else it begins with the first packet.
     """
     noise = random.Random(1)
     count = round(a_second * seconds)
@@ -41,23 +42,28 @@ def send_bursts(lab, wire, payload, gateway=None, flows=20, a_second=200, second
         out, into = ([_bound(stack, site, port + flow) for flow in range(flows)] for site in (lab.a, lab.b))
         for number, one in enumerate(out):
             one.connect((lab.b.v4, port + number))
+        arrivals = _Arrivals(into)
         wire.settle()
         seen, start = len(wire.datagrams), time.monotonic()
         for number in range(count):
             with stopped(gateway) if gateway else contextlib.nullcontext():
                 for flow in range(flows):
                     out[flow].send(sent[flow][number])
+            if gateway:
+                arrivals.wait((number + 1) * flows)
             time.sleep(max(0, start + (number + 1) / a_second - time.monotonic()))
         wire.settle()
         datagrams = [d for d in wire.datagrams[seen:] if d.source == lab.a.outer]
-        received = [list(_pending(one)) for one in into]
-    return Bursts(sent, received, len(datagrams), sum(d.size for d in datagrams))
+        arrivals.wait(count * flows)
+    return Bursts(sent, arrivals.received, len(datagrams), sum(d.size for d in datagrams))
 
 
 @contextlib.contextmanager
 def stopped(daemon):
     """What comes for the daemon during the block it finds all at once afterwards."""
     daemon.process.send_signal(signal.SIGSTOP)
+    # Until all its threads stand still.
+    os.waitid(os.P_PID, daemon.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
     try:
         yield
     finally:
@@ -93,6 +99,27 @@ class Echo:
         self._echo.sendto(arrived, source)
         assert self._asker.recv(2048) == arrived == data
         return there, time.monotonic() - start
+
+
+class _Arrivals:
+    """What has come to some sockets, for each in order."""
+
+    def __init__(self, into):
+        self.into, self.received, self._patience = into, [[] for _ in into], 2
+
+    def wait(self, count):
+        """Until there are so many in all; once that has been in vain, something is lost, and there is no more waiting."""
+        deadline = time.monotonic() + self._patience
+        while self._read() < count:
+            if time.monotonic() > deadline:
+                self._patience = 0
+                break
+            time.sleep(0.001)
+
+    def _read(self):
+        for one, received in zip(self.into, self.received):
+            received += _pending(one)
+        return sum(map(len, self.received))
 
 
 def _bound(stack, site, port):

@@ -38,8 +38,9 @@ def sweep(prefix):
         _ip("netns", "delete", name)
     for socket in glob.glob(f"/var/run/wireguard/{prefix}*.sock"):
         os.unlink(socket)
-    for directory in glob.glob(os.path.join(tempfile.gettempdir(), prefix + "*")):
-        shutil.rmtree(directory, ignore_errors=True)
+    for place in (tempfile.gettempdir(), "/etc/netns"):
+        for directory in glob.glob(os.path.join(place, prefix + "*")):
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def end_processes(namespaces):

@@ -13,6 +13,8 @@ from .records import BUNDLE, EVERYTHING, MEMBERS, Malformed, padded, record, uni
 from .records import decode as decode_payload
 from .variety import flows
 
+pytestmark = pytest.mark.fast
+
 V4 = bytes([10, 2, 0, 2]), bytes([10, 1, 0, 2])
 V6 = bytes.fromhex("fd010002000000000000000000000002"), bytes.fromhex("fd010001000000000000000000000002")
 UDP100 = udp(*V4, bytes(100))

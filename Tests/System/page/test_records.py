@@ -18,6 +18,8 @@ from .records import (
     record, unit)
 from .wrong import Malformed
 
+pytestmark = pytest.mark.fast
+
 ENDS = bytes([10, 2, 0, 2]), bytes([10, 1, 0, 2])
 PACKET = udp(*ENDS, random.Random(7).randbytes(6000))
 WHOLE = unit(PACKET)

@@ -19,6 +19,8 @@ from .primitives import Forged, extended, seal, x25519
 from .records import EVERYTHING, Bundle, Fragment, Hello, Ping, Report, Unit, decode, option, record, unit
 from .wrong import Malformed
 
+pytestmark = pytest.mark.fast
+
 OWN = EVERYTHING
 PACKET = echo_request(bytes([10, 2, 0, 2]), bytes([10, 1, 0, 2]), b"abcd" * 250)
 

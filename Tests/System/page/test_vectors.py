@@ -1,6 +1,10 @@
 """The vectors of RFC 7748, RFC 8439 and draft-irtf-cfrg-xchacha."""
 
+import pytest
+
 from .primitives import extended, seal, unseal, x25519
+
+pytestmark = pytest.mark.fast
 
 PLAIN = (b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, "
          b"sunscreen would be it.")
