@@ -26,6 +26,20 @@ struct PrefixList: ExpressibleByArgument {
     }
 }
 
+/// One or several addresses between commas, each with the length of its network or bare.
+struct AddressList: ExpressibleByArgument {
+    let addresses: [InterfaceAddress]
+
+    init?(argument: String) {
+        var addresses: [InterfaceAddress] = []
+        for item in argument.split(separator: ",", omittingEmptySubsequences: false) {
+            guard let address = InterfaceAddress(item.filter { !$0.isWhitespace }) else { return nil }
+            addresses.append(address)
+        }
+        self.addresses = addresses
+    }
+}
+
 /// Which running gateway a command means.
 enum RunningGateway {
     /// The named one, or the only one.

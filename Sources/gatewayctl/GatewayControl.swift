@@ -10,7 +10,8 @@ struct GatewayControl: ParsableCommand {
         abstract: "Keys, config files and statistics of WireGuard-compatible gateways.",
         version: Release.version,
         subcommands: [
-            Keygen.self, Genkey.self, Pubkey.self, Genpsk.self, Link.self, KeyCommand.self, PresharedKeyCommand.self,
+            Keygen.self, Genkey.self, Pubkey.self, Genpsk.self, Link.self, PeerCommand.self, KeyCommand.self,
+            PresharedKeyCommand.self,
             Stats.self, Show.self, EstimateCommand.self,
         ])
 

@@ -48,7 +48,8 @@ extension Configuration.Interface {
 }
 
 extension Configuration.Peer {
-    fileprivate var lines: [String] {
+    /// The section as lines.
+    var lines: [String] {
         var lines = ["[Peer]"]
         if let name { lines.add(ours: .name, name) }
         lines.add(.publicKey, "\(publicKey)")

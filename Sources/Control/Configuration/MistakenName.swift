@@ -55,7 +55,7 @@ public struct MistakenName: Hashable, Sendable {
 
     /// The commands of `gatewayctl`.
     public static let controlCommands = [
-        "keygen", "genkey", "pubkey", "genpsk", "link", "key", "psk", "stats", "show", "estimate",
+        "keygen", "genkey", "pubkey", "genpsk", "link", "peer", "key", "psk", "stats", "show", "estimate",
     ]
 
     /// One letter too many, too few or wrong, or two neighbours the wrong way round. In a short word another letter makes
