@@ -136,19 +136,35 @@ struct DataLoop: ~Copyable {
                     default: return .signal
                     }
                 case .commands: for command in commands.takeAll() { command(&self, now) }
-                case .results: for result in results.takeAll() { tunnel.handle(result, at: now) }
+                case .results: handleResults(at: now)
                 case .link: readLink(at: now)
                 case .socketFile: if socketFile?.isGone() == true { return .socketGone }
                 case nil: break
                 }
             }
             if link == nil { watchLink(at: now) }
-            tunnel.handleTimeout(at: now)
+            handleTimeouts(at: now)
             finishTurn(at: now, &events)
             if let ending {
                 self.ending = nil
                 return ending
             }
+        }
+    }
+
+    /// Takes what came of handshakes. Each may send all that waited for its session.
+    private mutating func handleResults(at now: Now) {
+        for result in results.takeAll() {
+            if !tunnel.outbox.hasRoom { send() }
+            tunnel.handle(result, at: now)
+        }
+    }
+
+    /// Does all that is due: for many peers at once, that is more than the outbox holds.
+    private mutating func handleTimeouts(at now: Now) {
+        while let due = tunnel.nextTimeout, due <= now.instant {
+            if !tunnel.outbox.hasRoom { send() }
+            tunnel.handleTimeout(at: now)
         }
     }
 

@@ -1,3 +1,5 @@
+import Addresses
+import BasicContainers
 import Keys
 import Testing
 
@@ -79,6 +81,32 @@ private let auto = CompressionPolicy(.auto)
         #expect(pair.deliver(record(0x1f, 0, [1, 2, 3])) == [.record])
         pair.link.run(for: .seconds(60))
         #expect(pair.link.sightings.summary == ["keepalive"])
+    }
+
+    @Test("keepalives of thousands of peers that are due at once all leave, in portions that the outbox holds")
+    func many() {
+        let end = End(privateKey(1), site(1).endpoint, seed: 1)
+        let (count, start) = (3000, Now(instant: Instant(nanoseconds: 1), wall: WallTime(seconds: 1, nanoseconds: 0)))
+        let state = SymmetricState(hash: Bytes32(repeating: 1), chainingKey: Bytes32(repeating: 2))
+        for number in 0..<count {
+            let configuration = PeerConfiguration(
+                endpoint: Endpoint(.v4(0x0a01_0000 + UInt32(number)), port: 1), persistentKeepalive: .seconds(25))
+            let key = privateKey(10 + UInt64(number)).publicKey
+            end.tunnel.setPeer(key, configuration, at: start)
+            let slot = end.tunnel.slots[key] ?? -1
+            let session = end.tunnel.sessions.insert(
+                Session(peer: slot, local: 0, remote: 1, isInitiator: false, at: start.instant))
+            end.tunnel.sessions[session].begin(
+                SessionKeys(state, isInitiator: false), .libsodium)
+            end.tunnel.peers[Int(slot)].current = session
+        }
+        let now = Now(instant: start.instant + .seconds(1), wall: start.wall)
+        var sent = 0
+        while let due = end.tunnel.nextTimeout, due <= now.instant {
+            end.tunnel.handleTimeout(at: now)
+            sent += end.takeDatagrams().count
+        }
+        #expect(sent == count && end.drops(.overflow) == 0)
     }
 
     @Test("a keepalive is answered by nothing", arguments: [CompressionPolicy.off, CompressionPolicy(.auto)])

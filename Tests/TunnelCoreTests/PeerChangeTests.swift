@@ -27,6 +27,28 @@ import Testing
         #expect(pair.alice.received == [udp(2, 1, payload: 20)])
     }
 
+    @Test("a peer in the place of another inherits nothing of what was known of its flows")
+    func flows() throws {
+        let pair = Pair(CompressionPolicy(.auto), CompressionPolicy(.auto))
+        pair.connect()
+        let bytes = udp(1, 2, payload: 900)
+        func verdict(_ new: FlowTable.Verdict? = nil) throws -> FlowTable.Verdict {
+            let packet = unsafe bytes.span.bytes
+            let found = InternetPacket(packet)
+            let header = try #require(found)
+            let flow = pair.alice.tunnel.chain.flows.find(packet, header, to: 0)
+            if let new { pair.alice.tunnel.chain.flows[flow] = new }
+            return pair.alice.tunnel.chain.flows[flow]
+        }
+        #expect(try verdict(.encrypted) == .encrypted)
+        pair.link.change(pair.alice) { tunnel, now in
+            tunnel.removePeer(pair.bob.publicKey)
+            tunnel.setPeer(privateKey(3).publicKey, Pair.configuration(site(3), Pair.Options()), at: now)
+        }
+        #expect(pair.alice.tunnel.slots[privateKey(3).publicKey] == 0)
+        #expect(try verdict() == .unknown)
+    }
+
     @Test("a peer that is removed takes its sessions and its AllowedIPs along, and its place is no trap for the next")
     func replaced() {
         let pair = Pair()

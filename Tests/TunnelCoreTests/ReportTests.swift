@@ -143,6 +143,35 @@ private let auto = CompressionPolicy(.auto)
         #expect(pair.link.sightings.sent(by: pair.bob).pings.isEmpty)
     }
 
+    @Test("neither a REPORT nor a PING tells for how long the machine is up, nor do both together")
+    func uptime() throws {
+        var offsets: [UInt64] = []
+        for seed in [1, 2] as [UInt64] {
+            let pair = Pair(both: Pair.Options(compression: auto), seed: seed)
+            pair.connect()
+            for _ in 0..<3000 {
+                pair.link.send(udp(1, 2, payload: 1372), from: pair.alice)
+                pair.link.send(udp(2, 1, payload: 1372), from: pair.bob)
+                pair.link.run(for: .milliseconds(1))
+            }
+            let sent = pair.link.sightings.sent(by: pair.alice)
+            let report = try #require(sent.reports.last)
+            let clock = try number(in: report, at: 36)
+            let ping = try #require(sent.pings.last { $0.payload?[1] == 0 })
+            let token = try number(in: ping, at: 4)
+            offsets.append(clock &- UInt64(report.at.nanoseconds / 1000))
+            offsets.append(token &- UInt64(ping.at.nanoseconds))
+            #expect(clock < 1 << 51)
+        }
+        #expect(Set(offsets).count == 4 && offsets.allSatisfy { $0 > 1 << 32 })
+    }
+
+    private func number(in sighting: Sighting, at offset: Int) throws -> UInt64 {
+        let payload = try #require(sighting.payload)
+        let bytes = unsafe payload.span.bytes
+        return bytes.little64(at: offset)
+    }
+
     @Test("the way there and back is measured", arguments: [1, 7, 40, 300] as [Int64])
     func roundTrip(latency: Int64) {
         let pair = Pair(auto, auto, latency: .milliseconds(latency))
@@ -262,6 +291,7 @@ private final class Wire {
         #expect(bytes.little64(at: 12) == bits)
         #expect(bytes.little64(at: 20) == UInt64(known.count))
         #expect(bytes.little64(at: 28) == UInt64(known.values.reduce(0) { $0 + $1.size }))
-        #expect(bytes.little64(at: 36) == UInt64(report.at.nanoseconds / 1000))
+        let offset = pair.bob.tunnel.clockOffsets.report
+        #expect(bytes.little64(at: 36) == UInt64(report.at.nanoseconds / 1000) + offset)
     }
 }

@@ -57,6 +57,7 @@ private struct Transcript {
     init() throws {
         alice = End(Self.key(from: 0x10), site(1).endpoint, seed: 1)
         bob = End(Self.key(from: 0x30), site(2).endpoint, seed: 2)
+        for end in [alice, bob] { end.tunnel.clockOffsets = ClockOffsets() }
         link.add(alice)
         link.add(bob)
         var preshared = Bytes32 { UInt8(0x50 + $0) }

@@ -34,12 +34,12 @@ struct Lane: ~Copyable {
     /// The peer has said that it receives on this lane.
     @inline(__always) var isOpen: Bool { remoteIndex != 0 }
 
-    /// What has arrived; from now on the peer knows.
-    mutating func report(at now: Instant) -> ReportRecord {
+    /// What has arrived; from now on the peer knows. `offset` is added to the clock.
+    mutating func report(at now: Instant, offset: UInt64) -> ReportRecord {
         arrivals.noteReported(at: now)
         return ReportRecord(
             isAES: suite == .aes256gcm, highest: window.greatest, recent: window.recent, datagrams: arrivals.datagrams,
-            bytes: arrivals.bytes, clock: UInt64(now.nanoseconds / 1000))
+            bytes: arrivals.bytes, clock: UInt64(now.nanoseconds / 1000) &+ offset)
     }
 
     /// Whether there are counters left.

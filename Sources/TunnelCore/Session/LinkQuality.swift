@@ -39,13 +39,14 @@ struct LinkQuality {
         rate = rate == 0 ? sample : (rate + sample) / 2
     }
 
-    /// The token of a PING if one is due, `sent` being the bytes that went to the peer so far.
-    mutating func ask(sent: UInt64, at now: Instant) -> UInt64? {
+    /// The token of a PING if one is due, `sent` being the bytes that went to the peer so far. It is the
+    /// time, `offset` added.
+    mutating func ask(sent: UInt64, at now: Instant, offset: UInt64) -> UInt64? {
         guard now - lastQuestion >= Self.interval, sent &- sentAtQuestion >= UInt64(PingRecord.wireSize) * 1000 else {
             return nil
         }
         if let question, now - question.at < Self.patience { return nil }
-        let token = UInt64(bitPattern: now.nanoseconds)
+        let token = UInt64(bitPattern: now.nanoseconds) &+ offset
         lastQuestion = now
         sentAtQuestion = sent
         question = (token, now)

@@ -59,8 +59,8 @@ struct Session: ~Copyable {
     }
 
     /// What the peer is to be told now of a lane.
-    mutating func report(on suite: CipherSuite, at now: Instant) -> ReportRecord {
-        suite == .aes256gcm ? aes.report(at: now) : wireGuard.report(at: now)
+    mutating func report(on suite: CipherSuite, at now: Instant, offset: UInt64) -> ReportRecord {
+        suite == .aes256gcm ? aes.report(at: now, offset: offset) : wireGuard.report(at: now, offset: offset)
     }
 
     /// Whether messages may still be sent on it.

@@ -108,7 +108,7 @@ extension Tunnel {
 
     // MARK: What came of it
 
-    /// Takes the result of a job.
+    /// Takes the result of a job, with room in the outbox: all that waited for the session may go out.
     public mutating func handle(_ result: HandshakeResult, at now: Now) {
         switch result {
         case .done: break

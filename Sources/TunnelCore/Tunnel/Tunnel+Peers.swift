@@ -56,6 +56,8 @@ extension Tunnel {
         let slot = freeSlots.popLast() ?? Int32(peers.count)
         let id = PeerID(slot: slot, generation: nextGeneration)
         if Int(slot) < peers.count {
+            // They are known by the slot: what held of its last peer's flows holds no more.
+            chain.flows.removeAll()
             peers[Int(slot)] = Peer(id, key, configuration, carriesFrames: carriesFrames)
         } else {
             peers.append(Peer(id, key, configuration, carriesFrames: carriesFrames))

@@ -12,7 +12,7 @@ extension Tunnel {
 
     @inline(never)
     private mutating func report(_ slot: Int32, _ session: Int32, _ suite: CipherSuite, at now: Now) {
-        let report = sessions[session].report(on: suite, at: now.instant)
+        let report = sessions[session].report(on: suite, at: now.instant, offset: clockOffsets.report)
         sendRecord(Record.headerSize + ReportRecord.bodySize, slot, session, at: now) { report.write(to: &$0) }
     }
 
@@ -20,7 +20,8 @@ extension Tunnel {
     mutating func receive(_ report: ReportRecord, _ slot: Int32, _ session: Int32, at now: Now) {
         peers[Int(slot)].link.take(report, on: sessions[session].wireGuard.localIndex)
         guard sessions[session].hello.records.contains(.ping),
-            let token = peers[Int(slot)].link.ask(sent: peers[Int(slot)].sent, at: now.instant)
+            let token = peers[Int(slot)].link.ask(
+                sent: peers[Int(slot)].sent, at: now.instant, offset: clockOffsets.ping)
         else { return }
         let ping = PingRecord(isAnswer: false, token: token)
         sendRecord(Record.headerSize + PingRecord.bodySize, slot, session, at: now) { ping.write(to: &$0) }

@@ -4,9 +4,9 @@ import HeapModule
 // Time, whitepaper §6.
 
 extension Tunnel {
-    /// Does everything that is due.
+    /// Does what is due, as long as the outbox has room: whoever calls it sends and calls again until `nextTimeout` lies ahead.
     public mutating func handleTimeout(at now: Now) {
-        while let wake = schedule.min, wake.at <= now.instant {
+        while outbox.hasRoom, let wake = schedule.min, wake.at <= now.instant {
             schedule.removeMin()
             let slot = wake.slot
             guard peers[Int(slot)].isAlive, peers[Int(slot)].timers.scheduled == wake.at else { continue }

@@ -59,6 +59,7 @@ public struct Tunnel: ~Copyable {
     var schedule = Heap<Wake>()
     var randomness: Randomness
     var jitter: UInt64
+    var clockOffsets: ClockOffsets
 
     // Handshakes under way on the other thread, and until when we count as under load.
     var handshakesUnderWay = 0
@@ -85,6 +86,8 @@ public struct Tunnel: ~Copyable {
         chain = Chain(seed: number, carriesFrames: mode != .packets)
         addresses = MACTable(seed: number, isUsed: mode != .packets)
         self.randomness = randomness
+        // Of a copy: what a test's seed yields later is what it was.
+        clockOffsets = ClockOffsets(randomness)
         chachaImplementation = chacha
         self.hasAES = hasAES
     }
