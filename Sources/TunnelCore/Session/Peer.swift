@@ -144,7 +144,7 @@ public enum TunnelMode: Sendable, Equatable {
     case frames(isHub: Bool)
 }
 
-/// Bytes on both sides of the compress stage.
+/// Bytes on both sides of the compress stage. Each codec and each reason has its place (`CapacityTests`).
 public struct CompressionCounters: Sendable {
     /// Bytes of the packets inside, and of the datagrams that they became.
     public struct Bytes: Sendable, Equatable {
@@ -169,10 +169,7 @@ public struct CompressionCounters: Sendable {
     /// Packets that were not tried, by the raw value of the reason.
     public var skipped = InlineArray<5, UInt64>(repeating: 0)
 
-    init() {
-        assert(CompressionSkip.allCases.count == skipped.count)
-        assert(Codec.allCases.allSatisfy { Int($0.rawValue) < units.count })
-    }
+    init() {}
 
     @inline(__always)
     mutating func noteSent(_ packet: Int, _ datagram: Int) { sent.add(packet, datagram) }

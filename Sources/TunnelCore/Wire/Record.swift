@@ -7,7 +7,7 @@
 ///
 /// `length` is the size of the body, little-endian; the zeros are WireGuard's padding to 16.
 struct Record {
-    enum Kind: UInt8 {
+    enum Kind: UInt8, CaseIterable {
         case hello = 0x10
         case unit = 0x11
         case bundle = 0x12
