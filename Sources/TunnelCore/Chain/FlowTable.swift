@@ -56,15 +56,33 @@ struct FlowTable: ~Copyable {
     /// The entry for a packet's flow: the peer that it goes to, addresses, protocol and, where they can be seen, ports.
     @inline(__always)
     mutating func find(_ packet: RawSpan, _ header: InternetPacket, to peer: Int32 = 0) -> Flow {
+        find(name(packet, header, to: peer))
+    }
+
+    /// The entry for the flow of the packet in a frame. Anybody may write another's IP addresses, so it belongs to the flow
+    /// also between which Ethernet addresses it goes, in which VLAN, and from where the frame came: a peer, or the device.
+    mutating func find(
+        _ packet: RawSpan, _ header: InternetPacket, in frame: RawSpan, _ ethernet: EthernetFrame, to peer: Int32,
+        from ingress: Int32
+    ) -> Flow {
+        let stations = hash.fold(
+            frame.little64(at: 0), UInt64(frame.little32(at: 8)) | UInt64(ethernet.vlans(frame)) << 32, 0)
+        let outer = hash.fold(stations, UInt64(UInt32(bitPattern: ingress)), 1)
+        return find(hash.fold(name(packet, header, to: peer), outer, 2))
+    }
+
+    /// The hash of a packet's flow.
+    @inline(__always)
+    private func name(_ packet: RawSpan, _ header: InternetPacket, to peer: Int32) -> UInt64 {
         var rest = UInt64(header.transport) << 32 | UInt64(UInt32(bitPattern: peer)) << 40
         let hasPorts = header.transport == 6 || header.transport == 17
         if hasPorts, !header.hidesPorts, header.length >= header.headerLength + 4 {
             rest ^= UInt64(packet.little32(at: header.headerLength))
         }
-        if header.isV4 { return find(hash.fold(packet.little64(at: 12), rest, 0)) }
+        if header.isV4 { return hash.fold(packet.little64(at: 12), rest, 0) }
         let source = hash.fold(packet.little64(at: 8), packet.little64(at: 16), 0)
         let destination = hash.fold(packet.little64(at: 24), packet.little64(at: 32), 2)
-        return find(hash.fold(source ^ destination.byteSwapped, rest, 1))
+        return hash.fold(source ^ destination.byteSwapped, rest, 1)
     }
 
     /// The entry for a frame's addresses. What follows them may be a type or a length.

@@ -14,6 +14,9 @@ extension Tunnel {
     /// Whatever the MTU, a record's head and the frame are no more than a unit.
     private var largestFrame: Int { min(mtu + Self.mostAroundPayload, Limits.unit - Record.headerSize) }
 
+    /// Where a frame came from that has waited.
+    private static let unknownIngress = Int32.min
+
     /// Ethernet frames are carried, not packets.
     var carriesFrames: Bool { mode != .packets }
     private var isHub: Bool { mode == .frames(isHub: true) }
@@ -31,24 +34,26 @@ extension Tunnel {
         if isHub, !header.source.isGroup { _ = addresses.learn(header, at: MACTable.here, now: now.instant) }
         switch addresses.place(for: header, at: now.instant) {
         case MACTable.here?: break
-        case let slot?: send(frame, header, to: slot, at: now)
+        case let slot?: send(frame, header, to: slot, from: MACTable.here, at: now)
         case nil:
             guard flooding.admit(at: now.instant) else { return drops.count(.storm) }
             flood(frame, header, except: MACTable.here, at: now)
         }
     }
 
-    /// Sends a frame to all peers but one.
+    /// Sends a frame to all peers but the one that it came from.
     private mutating func flood(_ frame: RawSpan, _ header: EthernetFrame, except slot: Int32, at now: Now) {
         for other in 0..<peers.count where peers[other].isAlive && Int32(other) != slot {
-            send(frame, header, to: Int32(other), at: now)
+            send(frame, header, to: Int32(other), from: slot, at: now)
         }
     }
 
     // MARK: To a peer
 
     /// Sends a frame to a peer, or keeps it until there is a session and the peer has said what it takes.
-    private mutating func send(_ frame: RawSpan, _ header: EthernetFrame, to slot: Int32, at now: Now) {
+    private mutating func send(
+        _ frame: RawSpan, _ header: EthernetFrame, to slot: Int32, from ingress: Int32, at now: Now
+    ) {
         let session = peers[Int(slot)].current
         guard session >= 0, sessions[session].hello.hasArrived, sessions[session].canSend(at: now.instant) else {
             return sendEarly(frame, to: slot, at: now)
@@ -56,7 +61,7 @@ extension Tunnel {
         guard peers[Int(slot)].path != nil else { return peers[Int(slot)].drops.count(.noEndpoint) }
         guard takesFrames(slot, session) else { return refuse(slot, session) }
         guard peers[Int(slot)].compression.codes else { return sendAlone(frame, to: slot, session, at: now) }
-        gather(frame, header, for: slot, session, at: now)
+        gather(frame, header, for: slot, session, from: ingress, at: now)
     }
 
     /// Whether the peer has said on a session that it takes frames, sealed as the operator demands.
@@ -92,7 +97,7 @@ extension Tunnel {
     /// Sends a frame that has waited.
     mutating func sendKept(_ frame: RawSpan, to slot: Int32, at now: Now) {
         guard let header = EthernetFrame(frame) else { return }
-        send(frame, header, to: slot, at: now)
+        send(frame, header, to: slot, from: Self.unknownIngress, at: now)
     }
 
     /// The IP packet in a frame.
@@ -101,7 +106,7 @@ extension Tunnel {
     }
 
     private mutating func gather(
-        _ frame: RawSpan, _ header: EthernetFrame, for slot: Int32, _ session: Int32, at now: Now
+        _ frame: RawSpan, _ header: EthernetFrame, for slot: Int32, _ session: Int32, from ingress: Int32, at now: Now
     ) {
         let shape = MemberShape(layout: .none, segment: 0)
         let hello = sessions[session].hello
@@ -118,7 +123,7 @@ extension Tunnel {
         }
         let inner = frame.extracting(header.payload..<frame.byteCount)
         let trafficClass = packet.congestion.rawValue
-        let flow = chain.flows.find(inner, packet, to: slot)
+        let flow = chain.flows.find(inner, packet, in: frame, header, to: slot, from: ingress)
         let isShared = peers[Int(slot)].compression.scope == .peer
         if !isShared, isGathered(frame, shape, trafficClass, flow.hash, among: flow.hash, for: slot, at: now) { return }
         let layout = MemberShape(layout: PacketLayout(inner, packet), segment: 0)
@@ -233,7 +238,7 @@ extension Tunnel {
             switch addresses.place(for: header, at: now.instant) {
             case MACTable.here?: break
             case slot?: return
-            case let other?: return send(frame, header, to: other, at: now)
+            case let other?: return send(frame, header, to: other, from: slot, at: now)
             case nil:
                 guard peers[Int(slot)].flooding.admit(at: now.instant) else {
                     return peers[Int(slot)].drops.count(.storm)

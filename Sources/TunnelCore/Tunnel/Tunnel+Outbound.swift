@@ -167,6 +167,8 @@ extension Tunnel {
             guard let header = InternetPacket(bytes) else { continue }
             send(bytes, header, to: slot, at: now)
         }
+        // Frames have batches of their own, which those that come now must not overtake.
+        if carriesFrames { sendBatches(of: slot, at: now) }
     }
 
     /// Sends a message with nothing inside, if there is a session.

@@ -32,4 +32,12 @@ struct EthernetFrame {
         payload = offset + 2
         isIP = type == 0x0800 || type == 0x86dd
     }
+
+    /// The numbers of all VLAN tags of the frame, and how many there are, in one. Their priorities don't count.
+    func vlans(_ frame: RawSpan) -> UInt32 {
+        let tags = (payload - Self.headerSize) / Self.tagSize
+        guard tags > 0 else { return 0 }
+        let inner = tags > 1 ? UInt32(frame.big16(at: 18) & 0xfff) : 0
+        return UInt32(tags) << 24 | UInt32(vlan) << 12 | inner
+    }
 }
