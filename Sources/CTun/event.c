@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -112,6 +113,11 @@ struct ctun_time ctun_wall_clock(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     return (struct ctun_time){now.tv_sec, (int32_t)now.tv_nsec};
+}
+
+int ctun_process_open(int process) {
+    long fd = syscall(SYS_pidfd_open, process, 0); // close-on-exec by itself
+    return fd < 0 ? -errno : (int)fd;
 }
 
 int ctun_name_thread(const uint8_t *name, size_t n) {

@@ -104,15 +104,15 @@ int ctun_tun_is_here(int fd) {
     return failed ? -error : its.st_dev == ours.st_dev && its.st_ino == ours.st_ino;
 }
 
-struct errand {
+struct visit {
     int namespace;
     uint32_t groups;
     int result;
 };
 
 static void *open_there(void *context) {
-    struct errand *errand = context;
-    errand->result = setns(errand->namespace, CLONE_NEWNET) < 0 ? -errno : ctun_netlink_open(errand->groups);
+    struct visit *visit = context;
+    visit->result = setns(visit->namespace, CLONE_NEWNET) < 0 ? -errno : ctun_netlink_open(visit->groups);
     return NULL;
 }
 
@@ -120,10 +120,10 @@ int ctun_tun_netlink_open(int fd, uint32_t groups) {
     int namespace = ioctl(fd, TUNGETDEVNETNS);
     if (namespace < 0) return -errno;
     // A thread that never comes back, so that no failure can leave the caller in a namespace that is not its own.
-    struct errand errand = {namespace, groups, -EAGAIN};
+    struct visit visit = {namespace, groups, -EAGAIN};
     pthread_t thread;
-    int error = pthread_create(&thread, NULL, open_there, &errand);
+    int error = pthread_create(&thread, NULL, open_there, &visit);
     if (error == 0) pthread_join(thread, NULL);
     close(namespace);
-    return error == 0 ? errand.result : -error;
+    return error == 0 ? visit.result : -error;
 }

@@ -31,11 +31,13 @@ extension Daemon {
         whenReady()
 
         var events = EventLog(self, chores)
-        switch loop.run(self, chores, &events) {
+        var course = Course(try Hooks(configuration.interface, log), log, isDropIn: true)
+        try Failure.from(.unavailable) { () throws(SystemError) in try loop.run(&course, chores, &events) }
+        switch course.ending {
         case .signal: log.info("down")
         case .deviceGone: log.info("the interface was deleted: down")
         case .socketGone: log.info("the socket's file was removed: down")
-        case .errandDone: break
+        case .failed, nil: break
         }
         // Before the interface goes: whoever waits for its end may make both anew at once.
         uapi.close()

@@ -20,8 +20,9 @@ extension Daemon {
         }
         Self.prepareProcess()
 
-        let hooks = Hooks(interface.name, log)
-        try hooks.run(interface.preUp, "PreUp")
+        let hooks = try Hooks(interface, log)
+        // Nothing is there yet that would have to go.
+        if try hooks.run(.preUp) { return log.info("down") }
         let plan = RoutingPlan(configuration)
         let device = try Self.makeDevice(interface.name, interface.mode == .tap ? .tap : .tun)
         let sockets = try Self.openSockets(configuration, mark: plan.mark)
@@ -45,17 +46,9 @@ extension Daemon {
         chores.resolveAll(configuration.peers)
 
         var events = EventLog(self, chores)
-        let early = try run(
-            DNS.setting(interface) + interface.postUp, "PostUp", hooks, beside: &loop, chores, &events)
-        let ending = early ?? loop.run(self, chores, &events)
-        if case .deviceGone = ending { log.warning("the interface was deleted") }
-        for command in interface.preDown {
-            do throws(Failure) {
-                _ = try run([command], "PreDown", hooks, beside: &loop, chores, &events)
-            } catch {
-                log.warning(error.message)
-            }
-        }
+        var course = Course(hooks, log, isDropIn: false)
+        try Failure.from(.unavailable) { () throws(SystemError) in try loop.run(&course, chores, &events) }
+        if case .failed(let failure) = course.ending { throw failure }
         uapi.close()
         server.close()
         // After the last change that a client asked for.
@@ -65,10 +58,10 @@ extension Daemon {
         chores.finish()
         unmakeNetwork()
         loop.close()
-        hooks.runAnyway(DNS.unsetting(interface) + interface.postDown, "PostDown")
+        _ = try hooks.run(.postDown)
         log.info("down")
         // Somebody else ended it: a service that is to run is started again.
-        if case .deviceGone = ending {
+        if case .deviceGone = course.ending {
             throw Failure(.unavailable, "the interface \(interface.name) was deleted while it ran")
         }
     }
@@ -197,7 +190,7 @@ extension Daemon {
 }
 
 /// The name servers of the file, handed to resolvconf(8) as wg-quick does it.
-private enum DNS {
+enum DNS {
     static func setting(_ interface: Configuration.Interface) -> [String] {
         guard !interface.dnsServers.isEmpty || !interface.dnsSearch.isEmpty else { return [] }
         var lines = interface.dnsServers.map { "nameserver \($0)" }

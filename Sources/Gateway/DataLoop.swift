@@ -14,18 +14,8 @@ typealias LoopCommand = @Sendable (inout DataLoop, Now) -> Void
 /// one costs more than sealing a handful of packets. Everything that is sent in one turn leaves in one flush, and what
 /// the inbox borrows from the receive buffer is written before that buffer is received into again.
 struct DataLoop: ~Copyable {
-    /// Why the loop ended.
-    enum Ending {
-        case signal
-        case deviceGone
-        /// Somebody removed the file of the UAPI socket.
-        case socketGone
-        /// What was to be done beside the loop is done, or failed.
-        case errandDone(Failure?)
-    }
-
     enum Source: UInt64 {
-        case device, v4, v6, timer, signals, commands, results, link, socketFile
+        case device, v4, v6, timer, signals, commands, results, link, socketFile, hooks
     }
 
     /// Frames and turns of the sockets that one wake-up handles before it looks at the others.
@@ -54,8 +44,6 @@ struct DataLoop: ~Copyable {
     var link: LinkWatch?
     var linkDueAt = Instant.distantPast
     var socketFile: FileWatch?
-    /// Set by a command that wants the loop to end.
-    var ending: Ending?
     private var refused = RefusedCounters()
 
     private init(
@@ -109,11 +97,14 @@ struct DataLoop: ~Copyable {
     /// Closes the device, and with it the interface, and the sockets.
     consuming func close() {}
 
-    /// Runs until a signal or the end of the device.
-    mutating func run(_ daemon: Daemon, _ chores: Chores, _ events: inout EventLog) -> Ending {
+    /// Runs until the course is over, which a signal or the end of the device brings about.
+    mutating func run(
+        _ course: inout Course, _ chores: Chores, _ events: inout EventLog
+    ) throws(SystemError) {
+        try epoll.add(course.hooksDescriptor, token: Source.hooks.rawValue)
         watchLink(at: Self.now())
         finishTurn(at: Self.now(), &events)
-        while true {
+        while !course.isOver {
             let before = bootTime()
             let count = epoll.wait(milliseconds: -1)
             let now = Self.now()
@@ -124,7 +115,8 @@ struct DataLoop: ~Copyable {
                     guard readDevice(at: now) else {
                         // It would wake us for ever.
                         try? epoll.remove(device.descriptor)
-                        return .deviceGone
+                        course.end(.deviceGone)
+                        break
                     }
                 case .v4: receive(Self.receive(&sockets.v4, &received, &messages), at: now)
                 case .v6: receive(Self.receive(&sockets.v6, &received, &messages), at: now)
@@ -133,22 +125,19 @@ struct DataLoop: ~Copyable {
                     switch signals.read() {
                     case SIGHUP: chores.reload()
                     case nil: break
-                    default: return .signal
+                    default: course.end(.signal)
                     }
                 case .commands: for command in commands.takeAll() { command(&self, now) }
                 case .results: handleResults(at: now)
                 case .link: readLink(at: now)
-                case .socketFile: if socketFile?.isGone() == true { return .socketGone }
+                case .socketFile: if socketFile?.isGone() == true { course.end(.socketGone) }
+                case .hooks: course.noteHooks()
                 case nil: break
                 }
             }
             if link == nil { watchLink(at: now) }
             handleTimeouts(at: now)
             finishTurn(at: now, &events)
-            if let ending {
-                self.ending = nil
-                return ending
-            }
         }
     }
 

@@ -1,57 +1,142 @@
 import Control
 import Glibc
+import LinuxIO
+import Synchronization
 
-/// The operator's own commands around the life of the interface: `PreUp`, `PostUp`, `PreDown`, `PostDown`.
-struct Hooks {
-    private let name: String
+/// The operator's own commands around the life of the interface: `PreUp`, `PostUp`, `PreDown`, `PostDown`, and what stands in
+/// the file in other words, `DNS`.
+///
+/// They run on a thread of their own, a list at a time, and its end is an event: `descriptor` becomes readable.
+final class Hooks: Sendable {
+    enum Moment: String { case preUp = "PreUp", postUp = "PostUp", preDown = "PreDown", postDown = "PostDown" }
+
+    private let runner: Runner
+    /// There is none where there is nothing to run.
+    private let thread: WorkThread<Moment>?
+
+    init(_ interface: Configuration.Interface, _ log: Log) throws(Failure) {
+        do throws(SystemError) {
+            let runner = try Runner(interface, log)
+            self.runner = runner
+            thread =
+                runner.isIdle ? nil : try WorkThread(name: "hooks", capacity: 1) { { moment in runner.run(moment) } }
+        } catch {
+            throw Failure(.unavailable, error)
+        }
+    }
+
+    /// Begins with the commands of that moment, one after the other. Of `PreUp` and `PostUp` the first that fails ends them;
+    /// of the others each gets its turn and so much time.
+    func start(_ moment: Moment) {
+        runner.interruption.take()
+        if thread?.post(moment) != true { runner.ends.post(nil) }
+    }
+
+    /// Ends the command that runs.
+    func interrupt() { runner.interruption.signal() }
+
+    /// Readable when commands that were started are done.
+    var descriptor: Int32 { runner.ends.descriptor }
+
+    /// What became of them; `nil` if they are not done.
+    func takeEnd() -> End? { runner.ends.takeAll().first.map { End(failure: $0) } }
+
+    struct End {
+        let failure: Failure?
+    }
+
+    /// Runs the commands of that moment while there is no loop yet, or no longer. A signal interrupts the one that runs;
+    /// true if one came.
+    func run(_ moment: Moment) throws(Failure) -> Bool {
+        var wasInterrupted = false
+        var failure: Failure?
+        do throws(SystemError) {
+            // SIGHUP waits for the loop.
+            let signals = try SignalFD([SIGTERM, SIGINT])
+            var epoll = try Epoll()
+            try epoll.add(signals.descriptor, token: 0)
+            try epoll.add(descriptor, token: 1)
+            start(moment)
+            while true {
+                if let end = takeEnd() {
+                    failure = end.failure
+                    break
+                }
+                _ = epoll.wait(milliseconds: -1)
+                if signals.read() != nil {
+                    wasInterrupted = true
+                    interrupt()
+                }
+            }
+        } catch {
+            throw Failure(.unavailable, error)
+        }
+        if let failure, !wasInterrupted { throw failure }
+        return wasInterrupted
+    }
+}
+
+/// What the thread does.
+private final class Runner: Sendable {
+    /// How long a command on the way down may take, in nanoseconds: two of them end before systemd loses its patience.
+    private static let limit: Int64 = 30_000_000_000
+
+    let ends: Mailbox<Failure?>
+    let interruption: EventFD
+    private let commands: [Hooks.Moment: [String]]
     private let log: Log
 
-    init(_ interface: InterfaceName, _ log: Log) {
-        name = interface.description
+    init(_ interface: Configuration.Interface, _ log: Log) throws(SystemError) {
+        ends = try Mailbox(capacity: 1)
+        interruption = try EventFD()
         self.log = log
+        let all: [Hooks.Moment: [String]] = [
+            .preUp: interface.preUp,
+            .postUp: DNS.setting(interface) + interface.postUp,
+            .preDown: interface.preDown,
+            .postDown: DNS.unsetting(interface) + interface.postDown,
+        ]
+        let name = interface.name.description
+        commands = all.mapValues { $0.map { Self.replace("%i", with: name, in: $0) } }
     }
 
-    /// Runs each command with `/bin/sh`, `%i` replaced by the interface's name; the first that fails ends it.
-    func run(_ commands: [String], _ key: String) throws(Failure) {
-        for command in commands {
-            let text = Self.replace("%i", with: name, in: command)
-            log.info("\(key): \(text)")
-            let status = Self.shell(text)
-            guard status == 0 else {
-                throw Failure(.unavailable, "\(key) failed with status \(status): \(text)")
-            }
-        }
-    }
+    var isIdle: Bool { commands.values.allSatisfy(\.isEmpty) }
 
-    /// As `run`, but a failure is only logged.
-    func runAnyway(_ commands: [String], _ key: String) {
-        for command in commands {
+    func run(_ moment: Hooks.Moment) {
+        var failure: Failure?
+        for command in commands[moment, default: []] {
             do throws(Failure) {
-                try run([command], key)
+                try run(command, moment)
             } catch {
-                log.warning(error.message)
+                switch moment {
+                case .preUp, .postUp: failure = error
+                case .preDown, .postDown: log.warning(error.message)
+                }
             }
+            if failure != nil { break }
         }
+        ends.post(failure)
     }
 
-    /// The exit status of a shell command, or 128 and the signal that ended it.
-    private static func shell(_ text: String) -> Int32 {
-        var attributes = posix_spawnattr_t()
-        unsafe posix_spawnattr_init(&attributes)
-        defer { unsafe posix_spawnattr_destroy(&attributes) }
-        // The daemon blocks its signals; a command must not inherit that.
-        var none = sigset_t()
-        unsafe sigemptyset(&none)
-        unsafe posix_spawnattr_setsigmask(&attributes, &none)
-        unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
-        let words: [String] = ["sh", "-c", text]
-        var arguments: [UnsafeMutablePointer<CChar>?] = unsafe words.map { unsafe strdup($0) } + [nil]
-        defer { for index in unsafe arguments.indices { unsafe free(arguments[index]) } }
-        var process = pid_t()
-        guard unsafe posix_spawn(&process, "/bin/sh", nil, &attributes, &arguments, environ) == 0 else { return 127 }
-        var status: Int32 = 0
-        while unsafe waitpid(process, &status, 0) < 0 && errno == EINTR {}
-        return status & 0x7f == 0 ? status >> 8 & 0xff : 128 + status & 0x7f
+    private func run(_ text: String, _ moment: Hooks.Moment) throws(Failure) {
+        let key = moment.rawValue
+        log.info("\(key): \(text)")
+        var ending = ShellCommand.Ending(status: 127)
+        do throws(SystemError) {
+            let command = try ShellCommand(text)
+            let mayTakeLong = moment == .preUp || moment == .postUp
+            ending = command.wait(limit: mayTakeLong ? nil : Self.limit, interruption: interruption)
+        } catch {
+            log.warning("\(error)")
+        }
+        switch ending.cause {
+        case .interrupted: throw Failure(.unavailable, "\(key) was interrupted: \(text)")
+        case .late: throw Failure(.unavailable, "\(key) took longer than 30 s and was ended: \(text)")
+        case nil: break
+        }
+        guard ending.status == 0 else {
+            throw Failure(.unavailable, "\(key) failed with status \(ending.status): \(text)")
+        }
     }
 
     private static func replace(_ pattern: String, with text: String, in command: String) -> String {

@@ -177,6 +177,9 @@ int ctun_signalfd_open(const int32_t *__counted_by(n) signals __noescape, size_t
 /// The number of a signal, 0 if none waits.
 int ctun_signalfd_read(int fd);
 
+/// A descriptor that is readable when the process, a child of ours, has ended. -ENOSYS from a kernel before 5.3.
+int ctun_process_open(int process);
+
 /// Names the calling thread, as `top -H` shows it: at most 15 bytes, without terminator.
 int ctun_name_thread(const uint8_t *__counted_by(n) name __noescape, size_t n);
 

@@ -1,0 +1,73 @@
+import Control
+import LinuxIO
+
+/// What an interface goes through while its loop runs: its `PostUp`, its service, its `PreDown`. The loop tells what happens, and
+/// goes on until that is the end.
+struct Course: ~Copyable {
+    /// Why it ends.
+    enum Ending {
+        case signal
+        case deviceGone
+        /// Somebody removed the file of the UAPI socket.
+        case socketGone
+        /// A command of `PostUp` failed.
+        case failed(Failure)
+    }
+
+    private enum Phase { case comingUp, serving, goingDown, over }
+
+    /// Known from the moment on when the end begins.
+    private(set) var ending: Ending?
+    private let hooks: Hooks
+    private let log: Log
+    /// Somebody else's end of the interface is what ends a drop-in, and a fault of one that is to run.
+    private let isDropIn: Bool
+    private var phase = Phase.comingUp
+
+    /// Begins with `PostUp`.
+    init(_ hooks: Hooks, _ log: Log, isDropIn: Bool) {
+        self.hooks = hooks
+        self.log = log
+        self.isDropIn = isDropIn
+        hooks.start(.postUp)
+    }
+
+    var isOver: Bool { phase == .over }
+
+    /// Readable when `noteHooks` is to be called.
+    var hooksDescriptor: Int32 { hooks.descriptor }
+
+    /// Something ends it. A signal also ends the command that runs.
+    mutating func end(_ cause: Ending) {
+        if case .signal = cause, phase != .serving { hooks.interrupt() }
+        ending = ending ?? cause
+        if phase == .serving { goDown() }
+    }
+
+    /// Commands are done.
+    mutating func noteHooks() {
+        guard let end = hooks.takeEnd() else { return }
+        switch phase {
+        case .comingUp:
+            guard let failure = end.failure else {
+                phase = .serving
+                if ending != nil { goDown() }
+                return
+            }
+            guard ending == nil else {
+                log.warning(failure.message)
+                return goDown()
+            }
+            ending = .failed(failure)
+            phase = .over
+        case .goingDown: phase = .over
+        case .serving, .over: break
+        }
+    }
+
+    private mutating func goDown() {
+        if case .deviceGone = ending, !isDropIn { log.warning("the interface was deleted") }
+        phase = .goingDown
+        hooks.start(.preDown)
+    }
+}
