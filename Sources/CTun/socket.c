@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/netlink.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -17,6 +18,19 @@ int ctun_peer_credentials(int fd, struct ctun_credentials *out, size_t n) {
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0) return -errno;
     *out = (struct ctun_credentials){who.pid, who.uid, who.gid};
     return 0;
+}
+
+int ctun_icmp_send(uint32_t source, uint32_t destination, const uint8_t *message, size_t n) {
+    int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_ICMP);
+    if (fd < 0) return -errno;
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(source)};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(destination)};
+    int result = 0;
+    if (bind(fd, (struct sockaddr *)&from, sizeof from) < 0 ||
+        sendto(fd, message, n, 0, (struct sockaddr *)&to, sizeof to) < 0)
+        result = -errno;
+    close(fd);
+    return result;
 }
 
 int ctun_netlink_open(uint32_t groups) {

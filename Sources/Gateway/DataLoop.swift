@@ -160,6 +160,7 @@ struct DataLoop: ~Copyable {
     /// Sends, writes and passes on what the turn brought, and sets the timer.
     private mutating func finishTurn(at now: Now, _ events: inout EventLog) {
         sendGathered(at: now)
+        answerRefusals()
         flush()
         while let job = tunnel.pollHandshake() {
             if !handshakes.post(job) { refused.handshakes += 1 }

@@ -50,6 +50,8 @@ public enum Limits {
     public static let handshakeLoad = handshakeQueue / 8
     /// The load is taken to last this long.
     public static let loadLatency = Interval.seconds(1)
+    /// Packets that went nowhere and whose senders are still to be told.
+    public static let refusals = 64
     /// Peers of one interface.
     public static let peers = 1 << 16
     /// The largest UDP payload.

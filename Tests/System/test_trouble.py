@@ -95,6 +95,22 @@ def test_a_packet_for_nobody_or_for_a_peer_without_endpoint_is_answered_at_once(
         assert answer.count(" 100% packet loss") == 1 and answer.count("+2 errors") == 1, answer
 
 
+def test_what_answers_for_a_packet_that_goes_nowhere_is_the_tunnels_own_address_or_another_of_the_gateways(wired):
+    name = wired.ends[0].name
+    for prefix in ("10.67.0.0/16", "fd67::/16"):
+        wired.one.run("ip", "route", "add", prefix, "dev", name)
+
+    def answers(address):
+        return wired.one.run("ping", "-n", "-c", "1", "-W", "5", address, check=False).stdout
+
+    assert "From 10.9.0.1 " in answers("10.67.0.1") and "From fd09::1 " in answers("fd67::1")
+    wired.one.run("ip", "address", "flush", "dev", name)
+    for address, prefix in (("10.77.0.1/32", "10.67.0.0/16"), ("fd77::1/128", "fd67::/16")):
+        wired.one.run("ip", "address", "add", address, "dev", "lo")
+        wired.one.run("ip", "route", "replace", prefix, "dev", name)
+    assert "From 10.77.0.1 " in answers("10.67.0.1") and "From fd77::1 " in answers("fd67::1")
+
+
 def test_a_default_route_through_the_tunnel_spares_the_tunnels_own_datagrams(joined):
     end, name = joined.ends[0], joined.ends[0].name
     end.wg("set", "fwmark", 51820, "peer", joined.keys[1].public, "allowed-ips", "0.0.0.0/0,::/0")

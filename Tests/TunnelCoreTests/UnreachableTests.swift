@@ -34,6 +34,27 @@ struct UnreachableTests {
         #expect(sum(pseudo + answer[40...]) == 0xffff)
     }
 
+    @Test("is answered from an address of ours where that is known, and else from the one that it was for")
+    func source() throws {
+        let pair = Pair()
+        let nowhere = (IPAddress.v4(0x0a63_0001), try #require(IPAddress("fd99::1")))
+        for own in [(IPAddress.v4(0x0a01_0001), try #require(IPAddress("fd01::1"))), nil] {
+            pair.forget()
+            pair.alice.own = (own?.0, own?.1)
+            for (from, to) in [(site(1).v4, nowhere.0), (site(1).v6, nowhere.1)] {
+                pair.link.send(packet(from, to, transport: 17, ports: (4000, 53), text(100)), from: pair.alice)
+            }
+            let sources = pair.alice.received.map { unsafe InternetPacket($0.span.bytes)?.source }
+            #expect(sources == [own?.0 ?? nowhere.0, own?.1 ?? nowhere.1])
+            #expect(pair.alice.received.allSatisfy { hasRightChecksum($0) })
+        }
+    }
+
+    private func hasRightChecksum(_ answer: [UInt8]) -> Bool {
+        if answer[0] >> 4 == 4 { return sum(answer[0..<20]) == 0xffff && sum(answer[20...]) == 0xffff }
+        return sum(answer[8..<40] + [0, 0, 0, UInt8(answer.count - 40), 0, 0, 0, 58] + answer[40...]) == 0xffff
+    }
+
     @Test("is not answered if it is itself an error, a fragment, or for many")
     func unanswered() {
         let pair = Pair()

@@ -204,6 +204,10 @@ struct ctun_credentials {
 
 int ctun_peer_credentials(int fd, struct ctun_credentials *__counted_by(n) out __noescape, size_t n);
 
+/// Sends an ICMP message (RFC 792), of which the checksum is right, from an address of ours. Both addresses in host order.
+/// -EPERM without CAP_NET_RAW, -EADDRNOTAVAIL if `source` is not ours.
+int ctun_icmp_send(uint32_t source, uint32_t destination, const uint8_t *__counted_by(n) message __noescape, size_t n);
+
 /// A non-blocking socket of NETLINK_ROUTE that listens to `groups` (bit n-1 for group n; 0 for requests only).
 int ctun_netlink_open(uint32_t groups);
 /// Sends a request to the kernel.

@@ -29,12 +29,17 @@ enum Unreachable {
         }
     }
 
-    /// Writes the answer to `packet` into `space`; its size. It comes from the address that the packet was for.
-    static func write(answering packet: RawSpan, _ header: InternetPacket, to space: inout MutableRawSpan) -> Int {
-        header.isV4 ? writeV4(packet, header, &space) : writeV6(packet, header, &space)
+    /// Writes the answer to `packet` into `space`; its size. It comes from `source`, or from the address that the packet was
+    /// for.
+    static func write(
+        answering packet: RawSpan, _ header: InternetPacket, from source: IPAddress?, to space: inout MutableRawSpan
+    ) -> Int {
+        header.isV4 ? writeV4(packet, header, source, &space) : writeV6(packet, header, source, &space)
     }
 
-    private static func writeV4(_ packet: RawSpan, _ header: InternetPacket, _ space: inout MutableRawSpan) -> Int {
+    private static func writeV4(
+        _ packet: RawSpan, _ header: InternetPacket, _ source: IPAddress?, _ space: inout MutableRawSpan
+    ) -> Int {
         let quoted = min(header.length, longestV4 - 28)
         let length = 28 + quoted
         space.zero(0..<28)
@@ -43,6 +48,7 @@ enum Unreachable {
         space.store(hopLimit, at: 8)
         space.store(icmp, at: 9)
         space.copy(packet.extracting(16..<20), to: 12)
+        if case .v4(let bits) = source { space.store(big: bits, at: 12) }
         space.copy(packet.extracting(12..<16), to: 16)
         space.storeHeaderChecksum(length: 20)
         space.store(3 as UInt8, at: 20)
@@ -54,7 +60,9 @@ enum Unreachable {
         return length
     }
 
-    private static func writeV6(_ packet: RawSpan, _ header: InternetPacket, _ space: inout MutableRawSpan) -> Int {
+    private static func writeV6(
+        _ packet: RawSpan, _ header: InternetPacket, _ source: IPAddress?, _ space: inout MutableRawSpan
+    ) -> Int {
         let quoted = min(header.length, longestV6 - 48)
         let length = 48 + quoted
         space.zero(0..<48)
@@ -63,6 +71,11 @@ enum Unreachable {
         space.store(icmpV6, at: 6)
         space.store(hopLimit, at: 7)
         space.copy(packet.extracting(24..<40), to: 8)
+        if case .v6(let bits) = source {
+            for index in 0..<16 {
+                space.store(UInt8(truncatingIfNeeded: bits >> UInt128(8 * (15 - index))), at: 8 + index)
+            }
+        }
         space.copy(packet.extracting(8..<24), to: 24)
         space.store(1 as UInt8, at: 40)
         space.store(3 as UInt8, at: 41)

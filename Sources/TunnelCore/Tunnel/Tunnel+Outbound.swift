@@ -61,7 +61,7 @@ extension Tunnel {
     @inline(never)
     private mutating func refuse(_ packet: RawSpan, _ header: InternetPacket, at now: Now) {
         drops.count(.noPeer)
-        answerUnreachable(packet, header, at: now)
+        noteRefused(packet, header, at: now)
     }
 
     /// The packet's peer has not said yet where it is. Linux answers so; wireguard-go keeps the packet and says nothing.
@@ -69,21 +69,7 @@ extension Tunnel {
     private mutating func refuse(_ packet: RawSpan, _ header: InternetPacket, withoutEndpoint slot: Int32, at now: Now)
     {
         peers[Int(slot)].drops.count(.noEndpoint)
-        answerUnreachable(packet, header, at: now)
-    }
-
-    /// Tells the sender that the packet goes nowhere, but not more often than it can matter.
-    private mutating func answerUnreachable(_ packet: RawSpan, _ header: InternetPacket, at now: Now) {
-        guard Unreachable.mayAnswer(packet, header), refusals.admit(at: now.instant), inbox.hasRoom else { return }
-        let place = inbox.decode(Unreachable.maximumSize) { space in
-            Unreachable.write(answering: packet, header, to: &space)
-        }
-        guard let place else { return }
-        guard let found = Members.Found(place, of: inbox), let answer = InternetPacket(inbox.bytes(decoded: place))
-        else {
-            return
-        }
-        _ = inbox.append(decoded: found.place, answer, found.shape)
+        noteRefused(packet, header, at: now)
     }
 
     /// Sends a packet to a peer, or keeps it until there is a session.

@@ -68,6 +68,8 @@ public struct Tunnel: ~Copyable {
     var rateLimiter = RateLimiter(admitsWhenFull: false)
     /// Cookie replies, to addresses that may be forged: a flood is not reflected, and costs no more than its arrival.
     var cookieLimiter = RateLimiter(admitsWhenFull: true)
+    /// Packets that went nowhere, whose senders are to be told.
+    var refused: [Refusal] = []
     /// ICMP errors to hosts behind us.
     var refusals = TokenBucket(every: .milliseconds(10), atOnce: 50)
 

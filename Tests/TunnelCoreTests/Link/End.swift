@@ -18,6 +18,8 @@ final class End {
     /// Packets or frames for the device.
     var received: [[UInt8]] = []
     var events: [TunnelEvent] = []
+    /// The addresses that its ICMP errors come from; `nil`: those of what could not be reached.
+    var own: (v4: IPAddress?, v6: IPAddress?)
 
     var publicKey: PublicKey { key.publicKey }
 
@@ -43,6 +45,7 @@ final class End {
     }
 
     func work(at now: Now) {
+        while let refusal = tunnel.pollRefusal() { tunnel.answer(refusal, from: refusal.sender.isV4 ? own.v4 : own.v6) }
         takePackets()
         while isWorking, let job = tunnel.pollHandshake() {
             let result = engine.perform(job)
