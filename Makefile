@@ -92,12 +92,15 @@ bench-micro: setup
 	@$(BUILD) --product MicroBenchmarks | scripts/progress
 	@.build/release/MicroBenchmarks
 
-install: build install-built
+install: build
+	@$(MAKE) --no-print-directory install-built
 
+# The Swift runtime may be in somebody's home, where the unit would not find it.
 install-built:
 	$(SUDO) install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BUILT)/gateway $(BUILT)/gatewayctl
 	$(SUDO) install -d $(DESTDIR)$(UNITS) $(addprefix $(DESTDIR)$(PREFIX)/share/,$(dir $(COMPLETIONS)))
-	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' dist/gateway@.service \
+	home=$$(ldd $(BUILT)/gateway | grep -qE '=> /(root|home)/' && echo read-only || echo yes); \
+	sed "s|/usr/local/bin/|$(PREFIX)/bin/|; s|^ProtectHome=yes|ProtectHome=$$home|" dist/gateway@.service \
 		| $(SUDO) install -m 644 /dev/stdin $(DESTDIR)$(UNITS)/gateway@.service
 	for file in $(COMPLETIONS); do \
 		program=$$(basename "$$file" .fish) shell=$${file%%[-/]*}; \

@@ -76,6 +76,26 @@ import Testing
                 """)
     }
 
+    @Test("the sample on the first page has the rows that stats prints")
+    func page() throws {
+        let root = #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" }
+        let page = try TextFile.read("\(root)/README.md")
+        let begin = try #require(page.firstRange(of: "hq# gatewayctl stats\n")).upperBound
+        let end = try #require(page[begin...].firstRange(of: "```")).lowerBound
+        let rendered = StatisticsText.render([Sample.statistics], now: 1_764_000_063)
+        #expect(labels(page[begin..<end]) == labels(rendered[...]))
+    }
+
+    /// The rows' names, without those that are not always there.
+    private func labels(_ text: Substring) -> [String] {
+        let optional = ["path", "deflate", "zstd", "bundles", "error", "last problem", "addresses"]
+        return text.split(separator: "\n").compactMap { line in
+            guard line.hasPrefix("  ") else { return nil }
+            let label = line.dropFirst(2).prefix(13).split { $0.isWhitespace }.joined(separator: " ")
+            return label.isEmpty || optional.contains(label) ? nil : label
+        }
+    }
+
     @Test("of an Ethernet tunnel the addresses that were learned are said")
     func addresses() {
         var statistics = Sample.idle

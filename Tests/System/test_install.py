@@ -37,6 +37,17 @@ def test_programs_unit_and_completions_are_installed_under_the_prefix_and_the_un
         assert (installed / "share" / file).read_text() == done.stdout
 
 
+def test_a_swift_runtime_in_somebodys_home_can_be_read_by_the_service(tmp_path):
+    (tmp_path / "bin").mkdir()
+    ldd = tmp_path / "bin/ldd"
+    ldd.write_text("#!/bin/sh\necho 'libswiftCore.so => /root/swift/libswiftCore.so (0x1)'\n")
+    ldd.chmod(0o755)
+    for path, word in ((f"{tmp_path}/bin:{os.environ['PATH']}", "read-only"), (os.environ["PATH"], "yes")):
+        installed = make_install(tmp_path / word, PREFIX="/usr", PATH=path)
+        assert commands(installed / "lib/systemd/system/gateway@.service", "ProtectHome") == [word]
+
+
+@pytest.mark.fast
 def test_a_reload_of_a_bad_file_fails_and_the_daemon_is_not_told(lab):
     with gateway(lab, lab.a) as a:
         good = a.config.read_text()

@@ -29,6 +29,7 @@ def hub(folder, branch, network, *more, check=True, hq="10.1.0.0/24"):
                       "--net-a", hq, "--net-b", network, *more, check=check)
 
 
+@pytest.mark.fast
 def test_a_hub_gets_its_second_branch_without_losing_a_line(folder):
     before = (folder / "hq.conf").read_text()
     done = hub(folder, "two", "10.3.0.0/24", "--endpoint-b", "two.example.org:51820")
