@@ -335,7 +335,8 @@ def test_hooks_may_ask_wg_about_the_interface(lab, tmp_path):
     hooks = ("PostUp = wg set %i fwmark 7 && wg show %i > " + str(tmp_path / "up"),
              "PreDown = wg show %i dump > " + str(tmp_path / "down"))
     with gateway(lab, lab.a, interface=hooks) as a:
-        wait_until(lambda: "fwmark: 0x7" in (tmp_path / "up").read_text(), "PostUp saw the interface")
+        up = tmp_path / "up"
+        wait_until(lambda: up.exists() and "fwmark: 0x7" in up.read_text(), "PostUp saw the interface")
         assert a.stats()["fwmark"] == 7
         assert a.stop() == 0
     assert lab.b.keys.public in (tmp_path / "down").read_text()
