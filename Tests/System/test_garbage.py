@@ -1,11 +1,11 @@
 """Whatever is thrown at its port: a gateway drops it, counts it by reason, and stays as it was."""
 
 import socket
-import time
 
 import pytest
 
 from lab import Lab, all_drops, garbage, link, payload, wait_until
+from lab.pace import Pace
 from lab.site import PORT
 from lab.traffic import send_tcp
 
@@ -102,10 +102,10 @@ def throw(lab, datagrams):
     with lab.b.gateway.socket(socket.AF_INET, socket.SOCK_DGRAM) as thrower:
         thrower.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         thrower.bind(("0.0.0.0", 0))
-        start = time.monotonic()
-        for number, datagram in enumerate(datagrams):
+        pace = Pace(A_SECOND)
+        for datagram in datagrams:
             thrower.sendto(datagram, (lab.a.outer, PORT))
-            time.sleep(max(0, start + number / A_SECOND - time.monotonic()))
+            pace.wait()
         return thrower.getsockname()[1]
 
 

@@ -6,6 +6,8 @@ import socket
 import struct
 import time
 
+from .pace import Pace
+
 EXPERIMENT = 0x88B5
 """The EtherType for local experiments (IEEE 802)."""
 _HOSTS_OWN = (b"\x08\x00", b"\x08\x06", b"\x86\xdd")
@@ -58,8 +60,8 @@ class Port:
         self.socket.close()
 
     def send(self, frames, a_second=None):
-        start = time.monotonic()
-        for number, frame in enumerate(frames):
+        pace = a_second and Pace(a_second)
+        for frame in frames:
             while True:
                 try:
                     self.socket.send(frame)
@@ -68,8 +70,8 @@ class Port:
                     if error.errno != 105:  # no room in the queue
                         raise
                     time.sleep(0.001)
-            if a_second:
-                time.sleep(max(0, start + number / a_second - time.monotonic()))
+            if pace:
+                pace.wait()
 
     def receive(self, source, count=None, seconds=3.0):
         """The frames from an address, but for IP and ARP: `count` of them, or until none has come for `seconds`."""

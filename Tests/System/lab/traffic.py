@@ -10,8 +10,12 @@ import time
 import zlib
 from typing import NamedTuple
 
+from .pace import Pace
+
 _TCP_CONGESTION = 13
 _CHUNK = 256 << 10
+AHEAD = 64
+"""Datagrams of a stream that may be on their way: some 90 KB, which every socket has room for."""
 
 
 class Transfer(NamedTuple):
@@ -133,27 +137,37 @@ class Stream(NamedTuple):
 
 
 def stream_udp(sender, receiver, address, payload, count=2000, a_second=2000, port=7003):
-    """Sends numbered and checksummed datagrams of many sizes at a steady pace."""
+    """Sends numbered and checksummed datagrams of many sizes at a steady pace, or as they arrive if that is slower: no more
+    than `AHEAD` are on their way, so that none is lost for want of a processor."""
     sizes = random.Random(1)
     with receiver.socket(_family(address), socket.SOCK_DGRAM) as into, \
             sender.socket(_family(address), socket.SOCK_DGRAM) as out:
         into.bind((address, port))
         into.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)
         into.settimeout(1)
-        start = time.monotonic()
+        received, damaged, pace, patient = [], 0, Pace(a_second), True
+
+        def receive():
+            nonlocal damaged
+            data = into.recv(65_535)
+            if struct.unpack(">I", data[-4:])[0] == zlib.crc32(data[:-4]):
+                received.append(struct.unpack(">I", data[:4])[0])
+            else:
+                damaged += 1
+
         for number in range(count):
+            try:
+                while patient and number - (received[-1] if received else -1) > AHEAD:
+                    receive()
+            except TimeoutError:
+                patient = False
             size, at = sizes.randint(0, 1380), sizes.randrange(len(payload) - 1380)
             body = struct.pack(">I", number) + payload[at:at + size]
             out.sendto(body + struct.pack(">I", zlib.crc32(body)), (address, port))
-            time.sleep(max(0, start + number / a_second - time.monotonic()))
-        received, damaged = [], 0
+            pace.wait()
         with contextlib.suppress(TimeoutError):
             while len(received) + damaged < count:
-                data = into.recv(65_535)
-                if struct.unpack(">I", data[-4:])[0] == zlib.crc32(data[:-4]):
-                    received.append(struct.unpack(">I", data[:4])[0])
-                else:
-                    damaged += 1
+                receive()
     return Stream(count, received, damaged)
 
 
