@@ -29,7 +29,7 @@ extension DataLoop {
     /// Takes what the watch has to tell.
     mutating func readLink(at now: Now) {
         switch link?.read() {
-        case .link(let state): note(state, at: now)
+        case .link(let state, _): note(state, at: now)
         case .gone:
             // If it was deleted, the device says so too.
             link = nil

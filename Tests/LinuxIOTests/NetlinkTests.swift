@@ -120,6 +120,51 @@ extension LinuxIOTests {
             }
         }
 
+        @Test func ofEqualRulesTheOneThatWasMadeIsRemoved() {
+            inOwnNamespace { found in
+                var netlink = try Netlink()
+                for family in RoutingRule.Family.allCases {
+                    let before = try netlink.rules(of: family)
+                    found.expect(before, is: [], "rules of a tunnel before there is one")
+                    let companion = RoutingRule(family, .lookUpWithoutDefault(table: Route.mainTable))
+                    var made: [RoutingRule] = []
+                    for mark: UInt32 in [51820, 51821] {
+                        made.append(
+                            try netlink.addRule(RoutingRule(family, .lookUpUnlessMarked(mark: mark, table: mark))))
+                        made.append(try netlink.addRule(companion))
+                    }
+                    found.expect(try netlink.rules(of: family), is: made.reversed(), "rules")
+                    found.expect(Set(made.map(\.priority)).count, is: 4, "different priorities")
+                    try netlink.removeRule(made[1])
+                    found.expect(try netlink.rules(of: family), is: [made[3], made[2], made[0]], "rules")
+                    found.expectError(ENOENT, nil) { try netlink.removeRule(made[1]) }
+                    for index in [0, 2, 3] { try netlink.removeRule(made[index]) }
+                }
+            }
+        }
+
+        @Test func aTableIsInUseWhileThereIsARouteOfEitherFamilyInIt() {
+            inOwnNamespace { found in
+                var netlink = try Netlink()
+                let tun = try TunDevice(name: "nltables", kind: .tun)
+                let other = try TunDevice(name: "nlother", kind: .tun)
+                try netlink.setUp(tun.index)
+                try netlink.setUp(other.index)
+                for (text, table) in [("0.0.0.0/0", UInt32(51820)), ("::/0", 70_000)] {
+                    guard let prefix = Prefix(text) else { continue }
+                    found.expect(try !netlink.tablesInUse().contains(table), "table \(table) is in use at first")
+                    let route = Route(prefix, interface: tun.index, table: table)
+                    try netlink.addRoute(route)
+                    found.expect(try netlink.tablesInUse().contains(table), "table \(table) is free")
+                    let ours = try netlink.routes(through: tun.index).filter { $0.table == table }
+                    found.expect(ours.map(\.destination), is: [prefix], "routes through the interface")
+                    found.expect(try netlink.routes(through: other.index), is: [], "routes through the other one")
+                    try netlink.removeRoute(route)
+                    found.expect(try !netlink.tablesInUse().contains(table), "table \(table) is in use at the end")
+                }
+            }
+        }
+
         @Test func aMonitorTellsWhatChanges() {
             inOwnNamespace { found in
                 var netlink = try Netlink()

@@ -16,11 +16,34 @@ import Testing
             findings.expect(watch.read() == nil, "another link is no news")
             try netlink.setMTU(1300, of: device.index)
             try netlink.setUp(device.index)
-            guard case .link(let state)? = watch.read() else { return findings.expect(false, "no news") }
+            guard case .link(let state, let hasBeenDown)? = watch.read() else {
+                return findings.expect(false, "no news")
+            }
+            findings.expect(hasBeenDown, "it was down when its MTU changed")
             findings.expect(state, is: LinkState(index: device.index, mtu: 1300, isUp: true), "the link")
             findings.expect(try device.link(), is: state, "the link when asked for")
             try netlink.deleteLink(device.index)
             guard case .gone? = watch.read() else { return findings.expect(false, "not gone") }
+        }
+    }
+
+    @Test("a link that was down for a moment is up, and was down")
+    func moment() {
+        inOwnNamespace { findings in
+            let device = try TunDevice(name: "moment", kind: .tun)
+            var netlink = try Netlink()
+            try netlink.setUp(device.index)
+            var watch = try LinkWatch(device)
+            for isMoment in [true, false] {
+                if isMoment { try netlink.setDown(device.index) }
+                try netlink.setUp(device.index)
+                try netlink.setMTU(isMoment ? 1400 : 1410, of: device.index)
+                guard case .link(let state, let hasBeenDown)? = watch.read() else {
+                    return findings.expect(false, "no news")
+                }
+                findings.expect(state.isUp, "it is down")
+                findings.expect(hasBeenDown, is: isMoment, "was it down?")
+            }
         }
     }
 

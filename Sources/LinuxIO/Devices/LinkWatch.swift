@@ -7,8 +7,8 @@ import Glibc
 /// after its end, and the interface with it.
 public struct LinkWatch: ~Copyable {
     public enum News: Sendable {
-        /// What the interface is now.
-        case link(LinkState)
+        /// What the interface is now, and whether it was down since the last read, if only for a moment.
+        case link(LinkState, hasBeenDown: Bool)
         /// It was deleted or moved to another namespace: this watch is of no more use, the device knows which.
         case gone
     }
@@ -37,9 +37,12 @@ public struct LinkWatch: ~Copyable {
     /// The last that happened to the interface since the last read; `nil` if nothing did.
     public mutating func read() -> News? {
         var news: News?
+        var hasBeenDown = false
         for change in monitor.read() {
             switch change {
-            case .link(let now) where now.index == state.index: news = .link(now)
+            case .link(let now) where now.index == state.index:
+                hasBeenDown = hasBeenDown || !now.isUp
+                news = .link(now, hasBeenDown: hasBeenDown)
             case .linkGone(let index) where index == state.index: return .gone
             case .lost: return .gone
             default: break

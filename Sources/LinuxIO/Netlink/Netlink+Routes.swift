@@ -1,4 +1,5 @@
 public import Addresses
+import Glibc
 
 /// A route through an interface, without a gateway: what a tunnel needs.
 public struct Route: Hashable, Sendable {
@@ -45,14 +46,34 @@ extension Netlink {
     /// The unicast routes of a table through an interface, both families. The kernel's own (local, broadcast) are not
     /// among them.
     public mutating func routes(in table: UInt32 = Route.mainTable) throws(SystemError) -> [Route] {
-        var routes: [Route] = []
+        try listRoutes { message, any in Route(message, any: any).flatMap { $0.table == table ? $0 : nil } }
+    }
+
+    /// The unicast routes of all tables through one interface, both families.
+    public mutating func routes(through interface: UInt32) throws(SystemError) -> [Route] {
+        try listRoutes { message, any in Route(message, any: any).flatMap { $0.interface == interface ? $0 : nil } }
+    }
+
+    /// The tables in which there is any route, of whichever kind and family.
+    public mutating func tablesInUse() throws(SystemError) -> Set<UInt32> {
+        Set(try listRoutes { message, _ in message.routeTable })
+    }
+
+    private mutating func listRoutes<Value>(
+        _ value: (NetlinkMessage, IPAddress) -> Value?
+    ) throws(SystemError) -> [Value] {
+        var values: [Value] = []
         for any in [IPAddress.v4(0), .v6(0)] {
             var request = request(RTNetlink.getRoute, flags: RTNetlink.dump)
             request.appendRoute(family: any.linuxFamily)
-            let answers = try ask(request, "list the routes of table \(table)")
-            routes += answers.lazy.compactMap { Route($0, any: any) }.filter { $0.table == table }
+            do throws(SystemError) {
+                values += try ask(request, "list the routes").compactMap { value($0, any) }
+            } catch {
+                // A kernel without IPv6 has no such routes.
+                guard !any.isV4, error.number == EOPNOTSUPP || error.number == EAFNOSUPPORT else { throw error }
+            }
         }
-        return routes
+        return values
     }
 
     /// How a packet with `mark` would reach `address`; `ENETUNREACH` if it would not.
@@ -98,21 +119,29 @@ extension NetlinkRequest {
     }
 }
 
+extension NetlinkMessage {
+    /// The table that a route message is about.
+    fileprivate var routeTable: UInt32? {
+        guard type == RTNetlink.newRoute, let short = body.native(UInt8.self, at: 4) else { return nil }
+        let attributes = attributes(after: RTNetlink.routeSize)
+        return attributes[RTNetlink.Route.table]?.native(UInt32.self, at: 0) ?? UInt32(short)
+    }
+}
+
 extension Route {
     fileprivate init?(_ message: NetlinkMessage, any: IPAddress) {
         let attributes = message.attributes(after: RTNetlink.routeSize)
         guard message.type == RTNetlink.newRoute,
             let length = message.body.native(UInt8.self, at: 1),
-            let shortTable = message.body.native(UInt8.self, at: 4),
+            let table = message.routeTable,
             message.body.native(UInt8.self, at: 7) == RTNetlink.Route.unicast,
             let flags = message.body.native(UInt32.self, at: 8), flags & RTNetlink.Route.cloned == 0,
             let interface = attributes[RTNetlink.Route.interface]?.native(UInt32.self, at: 0),
             let destination = Prefix(
                 attributes[RTNetlink.Route.destination]?.networkAddress ?? any, length: Int(length))
         else { return nil }
-        let table = attributes[RTNetlink.Route.table]?.native(UInt32.self, at: 0)
         self.init(
-            destination, interface: interface, table: table ?? UInt32(shortTable),
+            destination, interface: interface, table: table,
             metric: attributes[RTNetlink.Route.metric]?.native(UInt32.self, at: 0))
     }
 }

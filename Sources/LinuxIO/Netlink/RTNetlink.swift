@@ -5,6 +5,7 @@ enum RTNetlink {
     // Flags of a message.
     static let request: UInt16 = 0x001
     static let acknowledge: UInt16 = 0x004
+    static let echo: UInt16 = 0x008
     static let dump: UInt16 = 0x300
     static let exclusive: UInt16 = 0x200
     static let create: UInt16 = 0x400
@@ -24,11 +25,13 @@ enum RTNetlink {
     static let getRoute: UInt16 = 26
     static let newRule: UInt16 = 32
     static let deleteRule: UInt16 = 33
+    static let getRule: UInt16 = 34
 
     // The sizes of the fixed parts.
     static let linkSize = 16
     static let addressSize = 8
     static let routeSize = 12
+    static let ruleSize = 12
 
     enum Link {
         static let address: UInt16 = 1
@@ -72,9 +75,12 @@ enum RTNetlink {
     }
 
     enum Rule {
+        static let incoming: UInt16 = 3
+        static let priority: UInt16 = 6
         static let mark: UInt16 = 10
         static let suppressPrefixLength: UInt16 = 14
         static let table: UInt16 = 15
+        static let outgoing: UInt16 = 17
         static let lookUp: UInt8 = 1
         static let invert: UInt32 = 2
     }
