@@ -6,7 +6,7 @@ import LinuxIO
 import Synchronization
 import TunnelCore
 
-/// What may block: reading and writing files, and asking for the addresses of names. Each on a thread of its own, so that
+/// What may block: reading and writing files, mending the network, and asking for the addresses of names. Each on a thread of its own, so that
 /// a name server which does not answer, or a disk that is slow, holds up nothing else.
 final class Chores: Sendable {
     /// Milliseconds that the end waits for files.
@@ -14,6 +14,7 @@ final class Chores: Sendable {
 
     private let daemon: Daemon
     private let files: WorkThread<@Sendable () -> Void>
+    private let mending: WorkThread<Void>
     private let names: WorkThread<Question>
     /// Peers whose addresses are being asked for: each once.
     private let asked = Mutex<Set<PublicKey>>([])
@@ -21,6 +22,7 @@ final class Chores: Sendable {
     init(_ daemon: Daemon) throws(SystemError) {
         self.daemon = daemon
         files = try WorkThread(name: "files", capacity: 64) { { chore in chore() } }
+        mending = try WorkThread(name: "network", capacity: 16) { { _ in daemon.mend() } }
         names = try WorkThread(name: "names", capacity: 65_536) { { question in question.chores.answer(question) } }
     }
 
@@ -28,6 +30,9 @@ final class Chores: Sendable {
     func post(_ chore: @escaping @Sendable () -> Void) -> Bool { files.post(chore) }
 
     func reload() { _ = post { [self] in daemon.reload(self) } }
+
+    /// Has what the interface lost brought back.
+    func mend() { mending.post(()) }
 
     /// Waits until the files are as they were asked to be, but not for ever: a disk may hang.
     func finish() {

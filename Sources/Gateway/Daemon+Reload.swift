@@ -24,16 +24,14 @@ extension Daemon {
         var applied = old
         applied.interface.privateKey = new.interface.privateKey
         applied.peers = new.peers
-        do throws(SystemError) {
-            let plan = RoutingPlan(applied)
-            if plan.families != RoutingPlan(old).families {
+        let target = applied
+        if let (mended, keepsDefault) = network.withLock({ network in network?.change(to: target) }) {
+            if !keepsDefault {
                 log.warning("reload: a default route that comes or goes (AllowedIPs = 0.0.0.0/0, ::/0) takes a restart")
             }
-            try network.withLock { network throws(SystemError) in try network?.change(to: plan) }
-        } catch {
-            log.warning("reload: \(error)")
+            report(mended.failures)
         }
-        change(to: applied)
+        change(to: target)
 
         let known = Dictionary(uniqueKeysWithValues: old.peers.map { ($0.publicKey, $0) })
         let kept = Set(new.peers.map(\.publicKey))

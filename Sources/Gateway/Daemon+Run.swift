@@ -23,9 +23,9 @@ extension Daemon {
         let hooks = try Hooks(interface, log)
         // Nothing is there yet that would have to go.
         if try hooks.run(.preUp) { return log.info("down") }
-        let plan = RoutingPlan(configuration)
+        let isAfterCrash = TextFile.exists(RunDirectory.current.socket(of: interface.name))
         let device = try Self.makeDevice(interface.name, interface.mode == .tap ? .tap : .tun)
-        let sockets = try Self.openSockets(configuration, mark: plan.mark)
+        let sockets = try Self.openSockets(configuration, mark: interface.fwmark)
         let uapiSocket = try UAPIServer.open(interface.name)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         defer { try? group.syncShutdownGracefully() }
@@ -34,10 +34,11 @@ extension Daemon {
         let chores = try Failure.from(.unavailable) { () throws(SystemError) in try Chores(self) }
         let server = try ControlServer(self, chores, on: group)
         defer { server.close() }
-        let sizes = try makeNetwork(configuration, plan, key.publicKey, device.index)
+        if isAfterCrash { Firewall(interface, log).sweep() }
+        let (sizes, mark) = try makeNetwork(configuration, key.publicKey, device.index)
         defer { unmakeNetwork() }
         var loop = try makeLoop(device, sockets, signals)
-        loop.mark = plan.mark
+        try Failure.from(.unavailable) { () throws(SystemError) in try loop.setMark(mark) }
         loop.setOffloads(interface.offloads)
         note(loop)
         Self.configure(&loop.tunnel, configuration, key, sizes)
@@ -66,30 +67,34 @@ extension Daemon {
         }
     }
 
-    /// Gives the interface what the file says; the sizes that hold then.
+    /// Gives the interface what the file says; the sizes that hold then, and the mark that the sockets need.
     private func makeNetwork(
-        _ configuration: Configuration, _ plan: RoutingPlan, _ key: PublicKey, _ index: UInt32
-    ) throws(Failure) -> Sizes {
+        _ configuration: Configuration, _ key: PublicKey, _ index: UInt32
+    ) throws(Failure) -> (Sizes, mark: UInt32) {
         let endpoints = configuration.peers.compactMap { $0.endpoint?.numeric }
         let isEthernet = configuration.interface.mode == .tap
         var bridge: Bridge?
         if let name = configuration.interface.bridge { bridge = try Bridge(name, file: configuration.file) }
         do throws(SystemError) {
-            var network = try Network(index: index, plan)
+            var network = try Network(index: index, configuration, log)
             let derived = network.derivedMTU(for: endpoints)
             let sizes = Sizes(
                 mtu: configuration.interface.mtu ?? (isEthernet ? 1500 : derived), framePayload: min(derived, 1420))
             do throws(SystemError) {
-                try network.make(configuration.interface, key, mtu: sizes.mtu, bridge)
+                try network.make(configuration, key, mtu: sizes.mtu, bridge)
             } catch {
                 network.undo()
                 throw error
             }
             if isEthernet { report(sizes, bridge) }
+            let mark = network.plan.mark
             store(network)
-            return sizes
+            return (sizes, mark)
         } catch {
-            throw Failure(.unavailable, error, cure: "see Address, AllowedIPs and Table in \(configuration.file)")
+            // What is taken stays so, however often it is tried.
+            throw Failure(
+                error.number == EEXIST ? .cantCreate : .unavailable, error,
+                cure: "see Address, AllowedIPs and Table in \(configuration.file)")
         }
     }
 

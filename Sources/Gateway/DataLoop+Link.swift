@@ -14,12 +14,14 @@ extension DataLoop {
         do throws(SystemError) {
             let watch = try LinkWatch(device)
             try epoll.add(watch.descriptor, token: Source.link.rawValue)
-            note(watch.state, at: now)
+            // Nobody saw what happened before; at the start, nothing is missing.
+            note(watch.state, hasBeenDown: hasBeenWatched, at: now)
+            hasBeenWatched = true
             link = consume watch
         } catch {
             linkDueAt = now.instant + Self.pollInterval
             if let state = try? device.link() {
-                note(state, at: now)
+                note(state, hasBeenDown: false, at: now)
             } else {
                 tunnel.setUp(device.state == .up, at: now)
             }
@@ -29,7 +31,7 @@ extension DataLoop {
     /// Takes what the watch has to tell.
     mutating func readLink(at now: Now) {
         switch link?.read() {
-        case .link(let state, _): note(state, at: now)
+        case .link(let state, let hasBeenDown): note(state, hasBeenDown: hasBeenDown, at: now)
         case .gone:
             // If it was deleted, the device says so too.
             link = nil
@@ -38,12 +40,21 @@ extension DataLoop {
         }
     }
 
+    /// Has what was lost brought back, once the interface is up again.
+    mutating func mend(_ chores: Chores) {
+        guard needsMending, tunnel.isUp else { return }
+        needsMending = false
+        chores.mend()
+    }
+
     /// Looks whether the interface is up after all.
     mutating func noteUp(at now: Now) {
         if device.state == .up { tunnel.setUp(true, at: now) }
     }
 
-    private mutating func note(_ state: LinkState, at now: Now) {
+    /// Takes over how the interface is. What was down is to be looked at: it has lost routes.
+    private mutating func note(_ state: LinkState, hasBeenDown: Bool, at now: Now) {
+        if !state.isUp || hasBeenDown { needsMending = true }
         tunnel.mtu = state.mtu
         tunnel.setUp(state.isUp, at: now)
     }

@@ -43,6 +43,9 @@ struct DataLoop: ~Copyable {
     /// What becomes of the interface; `nil` while that can't be known, and then when to look again.
     var link: LinkWatch?
     var linkDueAt = Instant.distantPast
+    var hasBeenWatched = false
+    /// The interface was down, and what it lost then is not back yet.
+    var needsMending = false
     var socketFile: FileWatch?
     private var refused = RefusedCounters()
 
@@ -136,6 +139,7 @@ struct DataLoop: ~Copyable {
                 }
             }
             if link == nil { watchLink(at: now) }
+            mend(chores)
             handleTimeouts(at: now)
             finishTurn(at: now, &events)
         }

@@ -4,23 +4,35 @@ import Glibc
 import Keys
 import LinuxIO
 
-/// What an interface has in the network besides itself: addresses, MTU, routes, rules. The interface takes all but the
-/// rules with it when it goes.
+/// What an interface has in the network besides itself: addresses, MTU, routes, rules, and tables of the packet filter.
+/// The interface takes the first three with it when it goes.
 struct Network: ~Copyable {
-    private var netlink: Netlink
-    private let index: UInt32
-    private var plan: RoutingPlan
-    private var madeRules: [RoutingRule] = []
+    var netlink: Netlink
+    let index: UInt32
+    let interface: Configuration.Interface
+    /// What is wanted; what of it is there is the kernel's to say.
+    var plan: RoutingPlan
+    /// Those that were made, as the kernel placed them.
+    var rules: [RoutingRule] = []
+    var firewall: Firewall
+    private let log: Log
 
-    init(index: UInt32, _ plan: RoutingPlan) throws(SystemError) {
-        netlink = try Netlink()
+    /// Plans for the interface `index`; a default route gets the next table in which nothing is.
+    init(index: UInt32, _ configuration: Configuration, _ log: Log) throws(SystemError) {
+        var netlink = try Netlink()
+        let plan = RoutingPlan(configuration)
+        let table = plan.choosesTable ? try Self.freeTable(&netlink) : RoutingPlan.firstTable
+        self.plan = RoutingPlan(configuration, defaultTable: table)
+        self.netlink = netlink
         self.index = index
-        self.plan = plan
+        interface = configuration.interface
+        firewall = Firewall(interface, log)
+        self.log = log
     }
 
     /// Makes everything. On a failure, what was made is undone by `undo` and by the end of the interface.
     mutating func make(
-        _ interface: Configuration.Interface, _ key: PublicKey, mtu: Int, _ bridge: Bridge?
+        _ configuration: Configuration, _ key: PublicKey, mtu: Int, _ bridge: Bridge?
     ) throws(SystemError) {
         // A link-local address would make the kernel send into the tunnel on its own. In an Ethernet it has its use,
         // but not on a port of a bridge.
@@ -30,35 +42,21 @@ struct Network: ~Copyable {
         if let bridge { try netlink.setBridge(bridge.index, of: index) }
         for address in interface.addresses { try netlink.addAddress(address, to: index) }
         try netlink.setUp(index)
-        for route in plan.routes {
-            try netlink.addRoute(Route(route.destination, interface: index, table: route.table))
+        for route in plan.routes where !plan.isDefault(route) { try addRoute(route) }
+        try addDefaultRoutes(configuration)
+        for family in plan.families {
+            try removeStaleRules(family)
+            try addRules(family)
         }
-        for rule in plan.rules {
-            // One that a killed daemon left behind would stay for ever.
-            while (try? netlink.removeRule(rule)) != nil {}
-            try netlink.addRule(rule)
-            madeRules.append(rule)
-        }
-        if plan.families.contains(.v4) { Self.acceptMarkedReplies() }
-    }
-
-    /// Goes over to the routes of another plan: those that only one of the two has are removed or added. Default routes
-    /// stay as they are, since the sockets' mark and the rules go with them.
-    mutating func change(to new: RoutingPlan) throws(SystemError) {
-        let old = plan
-        plan = new
-        for route in old.routes where route.destination.length > 0 && !new.routes.contains(where: { $0 == route }) {
-            try? netlink.removeRoute(Route(route.destination, interface: index, table: route.table))
-        }
-        for route in new.routes where route.destination.length > 0 && !old.routes.contains(where: { $0 == route }) {
-            try netlink.addRoute(Route(route.destination, interface: index, table: route.table))
-        }
+        firewall.make(plan.families, mark: plan.mark)
+        if plan.families.contains(.v4) { acceptMarkedReplies() }
     }
 
     /// Removes what the end of the interface leaves behind.
     mutating func undo() {
-        for rule in madeRules { try? netlink.removeRule(rule) }
-        madeRules = []
+        for rule in rules { try? netlink.removeRule(rule) }
+        rules = []
+        firewall.remove()
     }
 
     /// The MTU for a tunnel to these endpoints: the smallest of their links less what IPv6, UDP and WireGuard add.
@@ -66,22 +64,83 @@ struct Network: ~Copyable {
         let overhead = 40 + 8 + 32
         let links = endpoints.compactMap { endpoint -> Int? in
             guard let path = try? netlink.path(to: endpoint.address, mark: plan.mark) else { return nil }
-            return path.mtu ?? linkMTU(path.interface)
+            return path.mtu ?? Self.name(of: path.interface).flatMap { try? netlink.link(named: $0)?.mtu }
         }
         return min(max((links.min() ?? 1500) - overhead, 1280), 65_535 - overhead)
     }
 
-    private mutating func linkMTU(_ index: UInt32) -> Int? {
-        var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
-        guard let text = unsafe if_indextoname(index, &name) else { return nil }
-        return try? netlink.link(named: unsafe String(cString: text))?.mtu
+    /// Adds a route; an error says as well what is in the way.
+    mutating func addRoute(_ route: (destination: Prefix, table: UInt32)) throws(SystemError) {
+        do throws(SystemError) {
+            try netlink.addRoute(Route(route.destination, interface: index, table: route.table))
+        } catch {
+            guard error.number == EEXIST, let other = try? netlink.routes(in: route.table),
+                let found = other.first(where: { $0.destination == route.destination }),
+                let name = Self.name(of: found.interface)
+            else { throw error }
+            throw SystemError("\(error.attempt), where one goes through \(name)", number: error.number)
+        }
+    }
+
+    /// Adds the two rules of a family before all others.
+    mutating func addRules(_ family: RoutingRule.Family) throws(SystemError) {
+        for rule in plan.rules(of: family) { rules.append(try netlink.addRule(rule)) }
+    }
+
+    /// Goes on to the next free table when somebody was faster.
+    private mutating func addDefaultRoutes(_ configuration: Configuration) throws(SystemError) {
+        while true {
+            let routes = plan.routes.filter { plan.isDefault($0) }
+            do throws(SystemError) {
+                for route in routes { try addRoute(route) }
+                return
+            } catch {
+                guard error.number == EEXIST, plan.choosesTable else { throw error }
+                for route in routes {
+                    try? netlink.removeRoute(Route(route.destination, interface: index, table: route.table))
+                }
+                plan = RoutingPlan(configuration, defaultTable: try Self.freeTable(&netlink))
+            }
+        }
+    }
+
+    /// As wg-quick finds it: the first from 51820 on without routes.
+    private static func freeTable(_ netlink: inout Netlink) throws(SystemError) -> UInt32 {
+        let used = try netlink.tablesInUse()
+        return (RoutingPlan.firstTable..<UInt32.max).first { !used.contains($0) } ?? RoutingPlan.firstTable
+    }
+
+    /// Removes rules into our table that a killed daemon left behind, where they would stay for ever, each with its
+    /// companion before it. Another tunnel has its companion elsewhere.
+    private mutating func removeStaleRules(_ family: RoutingRule.Family) throws(SystemError) {
+        let stale = RoutingRule.Action.lookUpUnlessMarked(mark: plan.mark, table: plan.mark)
+        for rule in try netlink.rules(of: family) where rule.action == stale {
+            try? netlink.removeRule(rule)
+            guard let priority = rule.priority, priority > 0 else { continue }
+            try? netlink.removeRule(
+                RoutingRule(family, .lookUpWithoutDefault(table: Route.mainTable), priority: priority - 1))
+        }
     }
 
     /// Lets answers to marked datagrams pass the reverse path filter.
-    private static func acceptMarkedReplies() {
-        let file = unsafe open("/proc/sys/net/ipv4/conf/all/src_valid_mark", O_WRONLY | O_CLOEXEC)
-        guard file >= 0 else { return }
-        _ = unsafe write(file, "1", 1)
-        close(file)
+    private func acceptMarkedReplies() {
+        let path = "/proc/sys/net/ipv4/conf/all/src_valid_mark"
+        var value: UInt8 = 0
+        let reader = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        if reader >= 0 { _ = unsafe read(reader, &value, 1) }
+        close(reader)
+        guard value != UInt8(ascii: "1") else { return }
+        let writer = unsafe open(path, O_WRONLY | O_CLOEXEC)
+        defer { close(writer) }
+        guard unsafe writer < 0 || write(writer, "1", 1) != 1 else { return }
+        log.warning(
+            "can't set net.ipv4.conf.all.src_valid_mark to 1 (\(SystemError.text(of: errno))): "
+                + "where rp_filter is strict peers are not heard")
+    }
+
+    static func name(of index: UInt32) -> String? {
+        var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
+        guard let text = unsafe if_indextoname(index, &name) else { return nil }
+        return unsafe String(cString: text)
     }
 }
