@@ -83,6 +83,7 @@ struct ControlRequest: Sendable {
             } catch {
                 return .refusal(ControlReply(.internalServerError, "\(error); nothing was changed"))
             }
+            daemon.keyInFile.withLock { $0 = key.publicKey }
             if case .inline = configuration.interface.privateKey {
                 configuration.interface.privateKey = .inline(key)
                 daemon.change(to: configuration)

@@ -6,8 +6,9 @@ import Synchronization
 import TunnelCore
 
 extension Daemon {
-    /// Reads the file again and applies the difference: peers that are new, gone or changed, and the private key.
-    /// Sessions of peers that did not change go on. A file with an error changes nothing. On the chores thread.
+    /// Reads the file again and applies the difference: peers that are new, gone or changed, and the private key. Sessions
+    /// of peers that did not change go on. What came another way than by the file stays: a key that `wg` gave, an endpoint
+    /// that a peer moved to. A file with an error changes nothing. On the chores' thread for files.
     func reload(_ chores: Chores) {
         let old = configuration
         guard let (new, key) = readAgain(old.file) else {
@@ -37,12 +38,24 @@ extension Daemon {
         let kept = Set(new.peers.map(\.publicKey))
         let removed = old.peers.map(\.publicKey).filter { !kept.contains($0) }
         let changed = new.peers.filter { known[$0.publicKey]?.isSame(as: $0) != true }
-        commands.post { loop, now in
-            if loop.tunnel.publicKey != key.publicKey { loop.tunnel.setPrivateKey(key, at: now) }
-            for peer in removed { loop.tunnel.removePeer(peer) }
-            for peer in changed { loop.tunnel.setPeer(peer.publicKey, peer.tunnelConfiguration, at: now) }
+        let placed = Set(changed.filter { known[$0.publicKey]?.endpoint == $0.endpoint }.map(\.publicKey))
+        let isNewKey = keyInFile.withLock { last in
+            defer { last = key.publicKey }
+            return last != key.publicKey
         }
-        chores.resolveAll(changed)
+        commands.post { loop, now in
+            if isNewKey, loop.tunnel.publicKey != key.publicKey { loop.tunnel.setPrivateKey(key, at: now) }
+            for peer in removed { loop.tunnel.removePeer(peer) }
+            for peer in changed {
+                var told = peer.tunnelConfiguration
+                if placed.contains(peer.publicKey), loop.tunnel.hasPeer(peer.publicKey) {
+                    told.endpoint = nil
+                } else {
+                    chores.resolveAll([peer])
+                }
+                loop.tunnel.setPeer(peer.publicKey, told, at: now)
+            }
+        }
         log.info("reloaded: \(changed.count) peers new or changed, \(removed.count) removed")
     }
 

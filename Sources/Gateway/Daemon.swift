@@ -17,6 +17,9 @@ final class Daemon: Sendable {
     let log: Log
     /// What other threads want done to the tunnel, on the data thread.
     let commands: Mailbox<LoopCommand>
+    /// The public key of the private one that the file held when it was last read or written; on the chores' thread for
+    /// files, once the interface runs.
+    let keyInFile = Mutex<PublicKey?>(nil)
     /// Addresses, routes and rules, while they are there.
     let network = Mutex<Network?>(nil)
     /// The port that the sockets have, once they are open.
