@@ -26,6 +26,7 @@ extension Daemon {
         var loop = try makeLoop(device, sockets, signals)
         loop.setOffloads(configuration.interface.offloads)
         try loop.watchFile(UAPIServer.path(of: configuration.interface.name))
+        if let server { loop.watch(server) }
         note(loop)
         log.info("ready: UDP port \(loop.sockets.port)")
         whenReady()

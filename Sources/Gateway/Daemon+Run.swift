@@ -40,6 +40,7 @@ extension Daemon {
         var loop = try makeLoop(device, sockets, signals)
         try Failure.from(.unavailable) { () throws(SystemError) in try loop.setMark(mark) }
         loop.setOffloads(interface.offloads)
+        loop.watch(server)
         keyInFile.withLock { $0 = key.publicKey }
         note(loop)
         Self.configure(&loop.tunnel, configuration, key, sizes)

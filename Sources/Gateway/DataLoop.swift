@@ -15,7 +15,7 @@ typealias LoopCommand = @Sendable (inout DataLoop, Now) -> Void
 /// the inbox borrows from the receive buffer is written before that buffer is received into again.
 struct DataLoop: ~Copyable {
     enum Source: UInt64 {
-        case device, v4, v6, timer, signals, commands, results, link, socketFile, hooks
+        case device, v4, v6, timer, signals, commands, results, link, socketFile, controlFile, hooks
     }
 
     /// Frames and turns of the sockets that one wake-up handles before it looks at the others.
@@ -47,6 +47,10 @@ struct DataLoop: ~Copyable {
     /// The interface was down, and what it lost then is not back yet.
     var needsMending = false
     var socketFile: FileWatch?
+    var control: ControlServer?
+    var controlFile: FileWatch?
+    /// It is being made again.
+    var isControlDue = false
     private var refused = RefusedCounters()
 
     private init(
@@ -126,13 +130,16 @@ struct DataLoop: ~Copyable {
                 case .timer: timer.take()
                 case .signals:
                     switch signals.read() {
-                    case SIGHUP: chores.reload()
+                    case SIGHUP:
+                        chores.reload()
+                        lookAfterControl(daemon, chores)
                     case nil: break
                     default: course.end(.signal)
                     }
                 case .commands: for command in commands.takeAll() { command(&self, now) }
                 case .results: handleResults(at: now)
                 case .link: readLink(at: now)
+                case .controlFile: lookAfterControl(daemon, chores)
                 case .socketFile: if socketFile?.isGone() == true { course.end(.socketGone) }
                 case .hooks: course.noteHooks()
                 case nil: break

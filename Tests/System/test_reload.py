@@ -1,5 +1,6 @@
 """SIGHUP: what changed in the file is applied, and what came another way is left alone."""
 
+import shutil
 import signal
 
 import pytest
@@ -67,3 +68,25 @@ def test_a_peer_that_moved_stays_where_it_is_until_the_files_endpoint_changes(la
         rewrite(a, "AllowedIPs = ", "AllowedIPs = 10.78.0.0/16, ")
         reload(a)
         assert a.peer()["endpoint"] == filed.replace("51820", "40001")
+
+
+@pytest.mark.parametrize("what", ["the folder", "the socket", "the folder, which is another one then"])
+def test_a_control_socket_that_was_removed_is_made_again(lab, what):
+    with link(lab) as (a, b):
+        if what == "the socket":
+            a.control.unlink()
+        elif what == "the folder":
+            shutil.rmtree(a.run_directory)
+        else:
+            # The socket is still there, but elsewhere: nobody is told.
+            a.run_directory.rename(a.run_directory.with_name("elsewhere"))
+            a.process.send_signal(signal.SIGHUP)
+        wait_until(a.control.exists, "the socket is back")
+        wait_until_up(lab, a, b)
+        assert a.control.stat().st_mode & 0o777 == 0o660
+        assert a.name in a.ctl("stats").stdout
+        # Once more.
+        a.control.unlink()
+        wait_until(a.control.exists, "the socket is back")
+        assert a.stop() == 0
+        assert not a.control.exists()

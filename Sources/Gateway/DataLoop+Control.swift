@@ -1,0 +1,25 @@
+import LinuxIO
+
+// The control socket's file, which somebody may remove.
+
+extension DataLoop {
+    /// Begins to watch the file.
+    mutating func watch(_ server: ControlServer) {
+        control = server
+        isControlDue = false
+        guard let watch = try? FileWatch(path: server.path) else { return }
+        guard (try? epoll.add(watch.descriptor, token: Source.controlFile.rawValue)) != nil else { return }
+        controlFile = consume watch
+    }
+
+    /// Has the socket made again if its file is gone. On a request it is looked at also where nobody tells, since the
+    /// folder was moved away or the file can't be watched.
+    mutating func lookAfterControl(_ daemon: Daemon, _ chores: Chores) {
+        guard let server = control, !isControlDue, controlFile?.isGone() != false else { return }
+        controlFile = nil
+        isControlDue = chores.post {
+            server.reopen()
+            daemon.commands.post { loop, _ in loop.watch(server) }
+        }
+    }
+}
