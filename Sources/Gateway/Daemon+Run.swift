@@ -51,7 +51,10 @@ extension Daemon {
         var events = EventLog(self, chores)
         var course = Course(hooks, log, isDropIn: false)
         try Failure.from(.unavailable) { () throws(SystemError) in try loop.run(&course, chores, &events) }
-        if case .failed(let failure) = course.ending { throw failure }
+        if case .failed(let failure) = course.ending {
+            _ = try hooks.run(.failure)
+            throw failure
+        }
         uapi.close()
         server.close()
         // After the last change that a client asked for.

@@ -14,12 +14,12 @@ extension DataLoop {
 
     /// Has the socket made again if its file is gone. On a request it is looked at also where nobody tells, since the
     /// folder was moved away or the file can't be watched.
-    mutating func lookAfterControl(_ daemon: Daemon, _ chores: Chores) {
+    mutating func lookAfterControl(_ chores: Chores) {
         guard let server = control, !isControlDue, controlFile?.isGone() != false else { return }
         controlFile = nil
-        isControlDue = chores.post {
+        isControlDue = chores.post { [commands] in
             server.reopen()
-            daemon.commands.post { loop, _ in loop.watch(server) }
+            commands.post { loop, _ in loop.watch(server) }
         }
     }
 }

@@ -31,7 +31,7 @@ struct DataLoop: ~Copyable {
     var epoll: Epoll
     private let timer: TimerFD
     private let signals: SignalFD
-    private let commands: Mailbox<LoopCommand>
+    let commands: Mailbox<LoopCommand>
     private let results: Mailbox<HandshakeResult>
     private let handshakes: WorkThread<HandshakeJob>
 
@@ -132,14 +132,14 @@ struct DataLoop: ~Copyable {
                     switch signals.read() {
                     case SIGHUP:
                         chores.reload()
-                        lookAfterControl(daemon, chores)
+                        lookAfterControl(chores)
                     case nil: break
                     default: course.end(.signal)
                     }
                 case .commands: for command in commands.takeAll() { command(&self, now) }
                 case .results: handleResults(at: now)
                 case .link: readLink(at: now)
-                case .controlFile: lookAfterControl(daemon, chores)
+                case .controlFile: lookAfterControl(chores)
                 case .socketFile: if socketFile?.isGone() == true { course.end(.socketGone) }
                 case .hooks: course.noteHooks()
                 case nil: break

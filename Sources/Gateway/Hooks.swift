@@ -8,7 +8,11 @@ import Synchronization
 ///
 /// They run on a thread of their own, a list at a time, and its end is an event: `descriptor` becomes readable.
 final class Hooks: Sendable {
-    enum Moment: String { case preUp = "PreUp", postUp = "PostUp", preDown = "PreDown", postDown = "PostDown" }
+    enum Moment: String {
+        case preUp = "PreUp", postUp = "PostUp", preDown = "PreDown", postDown = "PostDown"
+        /// A command of `PostUp` failed: name servers are not to stay behind.
+        case failure = "Failure"
+    }
 
     private let runner: Runner
     /// There is none where there is nothing to run.
@@ -83,21 +87,38 @@ private final class Runner: Sendable {
 
     let ends: Mailbox<Failure?>
     let interruption: EventFD
-    private let commands: [Hooks.Moment: [String]]
+    /// A line of the shell's, and the key that asks for it.
+    private struct Command {
+        let key: String
+        let text: String
+        var cure = ""
+    }
+
+    private let commands: [Hooks.Moment: [Command]]
     private let log: Log
 
     init(_ interface: Configuration.Interface, _ log: Log) throws(SystemError) {
         ends = try Mailbox(capacity: 1)
         interruption = try EventFD()
         self.log = log
-        let all: [Hooks.Moment: [String]] = [
-            .preUp: interface.preUp,
-            .postUp: DNS.setting(interface) + interface.postUp,
-            .preDown: interface.preDown,
-            .postDown: DNS.unsetting(interface) + interface.postDown,
-        ]
         let name = interface.name.description
-        commands = all.mapValues { $0.map { Self.replace("%i", with: name, in: $0) } }
+        let own = { (moment: Hooks.Moment, lines: [String]) in
+            lines.map { Command(key: moment.rawValue, text: Self.replace("%i", with: name, in: $0)) }
+        }
+        let ofDNS = { (lines: [String]) in
+            lines.map {
+                Command(
+                    key: "DNS", text: Self.replace("%i", with: name, in: $0),
+                    cure: "; is resolvconf installed, and may it write /etc/resolv.conf?")
+            }
+        }
+        commands = [
+            .preUp: own(.preUp, interface.preUp),
+            .postUp: ofDNS(DNS.setting(interface)) + own(.postUp, interface.postUp),
+            .preDown: own(.preDown, interface.preDown),
+            .failure: interface.postUp.isEmpty ? [] : ofDNS(DNS.unsetting(interface)),
+            .postDown: ofDNS(DNS.unsetting(interface)) + own(.postDown, interface.postDown),
+        ]
     }
 
     var isIdle: Bool { commands.values.allSatisfy(\.isEmpty) }
@@ -110,7 +131,7 @@ private final class Runner: Sendable {
             } catch {
                 switch moment {
                 case .preUp, .postUp: failure = error
-                case .preDown, .postDown: log.warning(error.message)
+                case .preDown, .postDown, .failure: log.warning(error.message)
                 }
             }
             if failure != nil { break }
@@ -118,14 +139,14 @@ private final class Runner: Sendable {
         ends.post(failure)
     }
 
-    private func run(_ text: String, _ moment: Hooks.Moment) throws(Failure) {
-        let key = moment.rawValue
+    private func run(_ command: Command, _ moment: Hooks.Moment) throws(Failure) {
+        let (key, text) = (command.key, command.text)
         log.info("\(key): \(text)")
         var ending = ShellCommand.Ending(status: 127)
         do throws(SystemError) {
-            let command = try ShellCommand(text)
+            let process = try ShellCommand(text)
             let mayTakeLong = moment == .preUp || moment == .postUp
-            ending = command.wait(limit: mayTakeLong ? nil : Self.limit, interruption: interruption)
+            ending = process.wait(limit: mayTakeLong ? nil : Self.limit, interruption: interruption)
         } catch {
             log.warning("\(error)")
         }
@@ -135,7 +156,7 @@ private final class Runner: Sendable {
         case nil: break
         }
         guard ending.status == 0 else {
-            throw Failure(.unavailable, "\(key) failed with status \(ending.status): \(text)")
+            throw Failure(.unavailable, "\(key) failed with status \(ending.status): \(text)\(command.cure)")
         }
     }
 
