@@ -3,8 +3,6 @@ import Control
 import Glibc
 import Keys
 import LinuxIO
-import NIOCore
-import NIOPosix
 import Synchronization
 import TunnelCore
 
@@ -12,68 +10,32 @@ extension Daemon {
     /// Makes the interface and runs it until a signal, or the end of the interface. What was made is unmade in reverse,
     /// also when something on the way fails.
     func run(_ key: PrivateKey) throws(Failure) {
-        let configuration = configuration
-        let interface = configuration.interface
         // Before any thread starts, since threads inherit the mask.
         let signals = try Failure.from(.unavailable) { () throws(SystemError) in
             try SignalFD([SIGTERM, SIGINT, SIGHUP])
         }
         Self.prepareProcess()
-
-        let hooks = try Hooks(interface, log)
+        let hooks = try Hooks(configuration.interface, log)
         // Nothing is there yet that would have to go.
         if try hooks.run(.preUp) { return log.info("down") }
-        let isAfterCrash = TextFile.exists(RunDirectory.current.socket(of: interface.name))
-        let device = try Self.makeDevice(interface.name, interface.mode == .tap ? .tap : .tun)
-        let sockets = try Self.openSockets(configuration, mark: interface.fwmark)
-        let uapiSocket = try UAPIServer.open(interface.name)
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        defer { try? group.syncShutdownGracefully() }
-        let uapi = try UAPIServer(self, uapiSocket, on: group)
-        defer { uapi.close() }
-        let chores = try Failure.from(.unavailable) { () throws(SystemError) in try Chores(self) }
-        let server = try ControlServer(self, chores, on: group)
-        defer { server.close() }
-        if isAfterCrash { Firewall(interface, log).sweep() }
-        let (sizes, mark) = try makeNetwork(configuration, key.publicKey, device.index)
-        defer { unmakeNetwork() }
-        var loop = try makeLoop(device, sockets, signals)
-        try Failure.from(.unavailable) { () throws(SystemError) in try loop.setMark(mark) }
-        loop.setOffloads(interface.offloads)
-        loop.watch(server)
-        keyInFile.withLock { $0 = key.publicKey }
-        note(loop)
-        Self.configure(&loop.tunnel, configuration, key, sizes)
-        log.info(
-            "up: \(Self.summary(configuration)), UDP port \(loop.sockets.port), MTU \(sizes.mtu), key \(key.publicKey)")
-        chores.resolveAll(configuration.peers)
-
-        var events = EventLog(self, chores)
-        var course = Course(hooks, log, isDropIn: false)
-        try Failure.from(.unavailable) { () throws(SystemError) in try loop.run(&course, chores, &events) }
-        if case .failed(let failure) = course.ending {
+        var interface = try RunningInterface(self, hooks)
+        try interface.make(key, signals)
+        let ending = try interface.serve(isDropIn: false)
+        if case .failed(let failure) = ending {
             _ = try hooks.run(.failure)
             throw failure
         }
-        uapi.close()
-        server.close()
-        // After the last change that a client asked for.
-        if interface.savesConfiguration {
-            _ = chores.post { [self, last = loop.tunnel.statistics(at: DataLoop.now().instant)] in save(last) }
-        }
-        chores.finish()
-        unmakeNetwork()
-        loop.close()
+        interface.end()
         _ = try hooks.run(.postDown)
         log.info("down")
         // Somebody else ended it: a service that is to run is started again.
-        if case .deviceGone = course.ending {
-            throw Failure(.unavailable, "the interface \(interface.name) was deleted while it ran")
+        if case .deviceGone = ending {
+            throw Failure(.unavailable, "the interface \(configuration.interface.name) was deleted while it ran")
         }
     }
 
     /// Gives the interface what the file says; the sizes that hold then, and the mark that the sockets need.
-    private func makeNetwork(
+    func makeNetwork(
         _ configuration: Configuration, _ key: PublicKey, _ index: UInt32
     ) throws(Failure) -> (Sizes, mark: UInt32) {
         let endpoints = configuration.peers.compactMap { $0.endpoint?.numeric }
@@ -108,7 +70,7 @@ extension Daemon {
         network.withLock { $0 = made.take() }
     }
 
-    private func unmakeNetwork() {
+    func unmakeNetwork() {
         network.withLock { network in
             network?.undo()
             network = nil
@@ -155,7 +117,7 @@ extension Daemon {
         }
     }
 
-    private static func configure(
+    static func configure(
         _ tunnel: inout Tunnel, _ configuration: Configuration, _ key: PrivateKey, _ sizes: Sizes
     ) {
         let now = DataLoop.now()
@@ -165,14 +127,14 @@ extension Daemon {
         for peer in configuration.peers { tunnel.setPeer(peer.publicKey, peer.tunnelConfiguration, at: now) }
     }
 
-    private static func summary(_ configuration: Configuration) -> String {
+    static func summary(_ configuration: Configuration) -> String {
         let addresses = configuration.interface.addresses.map(\.description).joined(separator: ", ")
         let peers = configuration.peers.count == 1 ? "1 peer" : "\(configuration.peers.count) peers"
         return addresses.isEmpty ? peers : "\(addresses), \(peers)"
     }
 
     /// Writes the endpoints that peers have now into the file, as `SaveConfig` asks for.
-    private func save(_ statistics: TunnelStatistics) {
+    func save(_ statistics: TunnelStatistics) {
         var configuration = configuration
         for peer in statistics.peers {
             guard let index = configuration.peers.firstIndex(where: { $0.publicKey == peer.publicKey }),
@@ -196,20 +158,5 @@ extension Daemon {
         _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
         var all = rlimit(rlim_cur: rlim_t.max, rlim_max: rlim_t.max)
         _ = unsafe setrlimit(__rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue), &all)
-    }
-}
-
-/// The name servers of the file, handed to resolvconf(8) as wg-quick does it.
-enum DNS {
-    static func setting(_ interface: Configuration.Interface) -> [String] {
-        guard !interface.dnsServers.isEmpty || !interface.dnsSearch.isEmpty else { return [] }
-        var lines = interface.dnsServers.map { "nameserver \($0)" }
-        if !interface.dnsSearch.isEmpty { lines.append("search \(interface.dnsSearch.joined(separator: " "))") }
-        let text = lines.map { "'\($0)'" }.joined(separator: " ")
-        return ["printf '%s\\n' \(text) | resolvconf -a %i -m 0 -x"]
-    }
-
-    static func unsetting(_ interface: Configuration.Interface) -> [String] {
-        setting(interface).isEmpty ? [] : ["resolvconf -d %i -f"]
     }
 }

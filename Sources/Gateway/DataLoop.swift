@@ -101,9 +101,6 @@ struct DataLoop: ~Copyable {
         return refused
     }
 
-    /// Closes the device, and with it the interface, and the sockets.
-    consuming func close() {}
-
     /// Runs until the course is over, which a signal or the end of the device brings about.
     mutating func run(
         _ course: inout Course, _ chores: Chores, _ events: inout EventLog
