@@ -21,14 +21,8 @@ def namespace():
         namespace.run("ip", "address", "add", "192.0.2.1/24", "dev", "wire")
         namespace.run("ip", "link", "set", "wire", "up")
         namespace.run("ip", "route", "add", "default", "via", "192.0.2.2")
-        wait_until(lambda: has_its_addresses(namespace), "the kernel has given both ends their own addresses")
+        namespace.wait_for_link_local("wire", "far")
         yield namespace
-
-
-def has_its_addresses(namespace):
-    """Whether the kernel is done, which would otherwise change something while a test compares."""
-    shown = namespace.run("ip", "-6", "-oneline", "address", "show", "scope", "link").stdout
-    return len(shown.splitlines()) == 2 and "tentative" not in shown
 
 
 def write(directory, interface="", allowed="10.7.0.0/16, fd07::/16"):

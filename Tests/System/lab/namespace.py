@@ -7,6 +7,7 @@ import subprocess
 import threading
 
 from . import watchdog
+from .waiting import wait_until
 
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -70,6 +71,15 @@ class Namespace:
                 raise OSError(ctypes.get_errno(), f"cannot enter {self.name}")
         finally:
             os.close(descriptor)
+
+    def wait_for_link_local(self, *interfaces):
+        """Waits until the kernel has given these their own IPv6 addresses, which it does some time after they are up."""
+
+        def given():
+            lines = self.run("ip", "-6", "-oneline", "address", "show", "scope", "link").stdout.splitlines()
+            return {line.split()[1] for line in lines if "tentative" not in line} >= set(interfaces)
+
+        wait_until(given, f"{' and '.join(interfaces)} in {self.name} have addresses of their own")
 
     def state(self):
         """What a daemon could leave behind here: interfaces, addresses, routes, rules, UDP sockets."""
