@@ -169,6 +169,38 @@ import Testing
             ])
     }
 
+    @Test(
+        "an endpoint among its peer's own AllowedIPs is a warning, unless another route leads there",
+        arguments: [
+            ("auto", "10.1.2.0/24, 10.1.0.0/16", "10.1.2.3:1", 6), ("auto", "0.0.0.0/1", "10.1.2.3:1", 6),
+            ("auto", "fd00::/8", "[fd00::1]:1", 6), ("off", "10.1.0.0/16", "10.1.2.3:1", nil),
+            ("77", "10.1.0.0/16", "10.1.2.3:1", nil), ("auto", "0.0.0.0/0, ::/0", "10.1.2.3:1", nil),
+            ("auto", "10.1.0.0/16", "10.2.2.3:1", nil), ("auto", "10.0.0.0/8", "10.9.1.1:1", nil),
+            ("auto", "10.1.0.0/16", "hq.example:1", nil),
+        ] as [(String, String, String, Int?)])
+    func endpointInside(table: String, allowedIPs: String, endpoint: String, line: Int?) {
+        let (configuration, diagnostics) = parse(
+            """
+            [Interface]
+            PrivateKey = \(Sample.privateKey)
+            Table = \(table)
+            [Peer]
+            PublicKey = \(Sample.a)
+            Endpoint = \(endpoint)
+            AllowedIPs = \(allowedIPs)
+            [Peer]
+            PublicKey = \(Sample.b)
+            AllowedIPs = 10.9.0.0/16
+            """)
+        #expect(configuration != nil)
+        #expect(diagnostics.map(\.line) == (line.map { [$0] } ?? []))
+        for diagnostic in diagnostics {
+            #expect(
+                "\(diagnostic)".hasPrefix(
+                    "branch.conf:6: warning: Endpoint among the peer's own AllowedIPs \"\(endpoint)\": line 7 routes "))
+        }
+    }
+
     @Test("this end's own key as a peer is a warning, and the file can be used")
     func ownKey() {
         let (configuration, diagnostics) = parse(

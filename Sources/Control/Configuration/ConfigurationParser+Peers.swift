@@ -102,6 +102,7 @@ extension ConfigurationParser {
         }
         compareAllowedIPs(sections)
         compareMode(sections)
+        if let interface { compareEndpoints(interface, sections) }
     }
 
     private mutating func compareAllowedIPs(_ sections: [Section]) {
