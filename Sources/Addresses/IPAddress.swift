@@ -21,6 +21,14 @@ public enum IPAddress: Hashable, Sendable {
         case .v6(let bits): bits == 0
         }
     }
+
+    /// A group address: multicast, or IPv4's broadcast to everybody on the link.
+    @inlinable public var isGroup: Bool {
+        switch self {
+        case .v4(let bits): bits >> 28 == 14 || bits == .max
+        case .v6(let bits): bits >> 120 == 0xff
+        }
+    }
 }
 
 extension IPAddress: LosslessStringConvertible {

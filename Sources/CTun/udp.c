@@ -73,10 +73,12 @@ static int configure(int fd, int family, uint32_t mark) {
         (void)set(fd, IPPROTO_IP, IP_RECVTOS, 1);
         // As the kernel's WireGuard: routers may fragment, so that a path with a black hole still works.
         (void)set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+        (void)set(fd, IPPROTO_IP, IP_RECVERR, 1);
     } else {
         result = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
         if (result == 0) result = set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
         (void)set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+        (void)set(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
     }
     if (result == 0 && mark != 0) result = set(fd, SOL_SOCKET, SO_MARK, (int)mark);
     return result;

@@ -44,6 +44,10 @@ struct ctun_udp {
     struct message_origin origins[CTUN_BATCH];
 };
 
+/// Whether a call that failed with this errno may have been told of an ICMP error that has nothing to do with it: the
+/// kernel gives each to the next call, once, whichever it is (IP_RECVERR).
+int ctun_may_be_told(int error);
+
 socklen_t ctun_encode_address(const struct ctun_address *address, union socket_address *out);
 struct ctun_address ctun_decode_address(const union socket_address *address);
 struct ctun_address ctun_decode_v4(struct in_addr address);

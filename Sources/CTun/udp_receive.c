@@ -74,10 +74,10 @@ int ctun_udp_receive(struct ctun_udp *udp, void *arena, size_t n, size_t slot, s
             .msg_controllen = CONTROL_SIZE,
         };
     }
-    int received;
+    int received, told = 0;
     do {
         received = recvmmsg(udp->fd, udp->headers, (unsigned)count, MSG_DONTWAIT, NULL);
-    } while (received < 0 && errno == EINTR);
+    } while (received < 0 && (errno == EINTR || (ctun_may_be_told(errno) && ++told < CTUN_BATCH)));
     if (received < 0) return -errno;
 
     for (int i = 0; i < received; i++) {

@@ -16,6 +16,9 @@ enum { PATIENCE = 4000000 };
 /// Runs in a row that the kernel refuses to cut before we stop asking: then it is the kernel and not the path.
 enum { REFUSALS = 64 };
 
+/// How often a call is made again that may have been told of an ICMP error.
+enum { TOLD = 2 };
+
 /// The next datagram to send: byte `offset` of run `run`.
 struct cursor {
     size_t run;
@@ -119,9 +122,10 @@ static int is_source_error(int error) {
 
 static int send_one(struct ctun_udp *udp, size_t i) {
     ssize_t count;
+    int told = 0;
     do {
         count = sendmsg(udp->fd, &udp->headers[i].msg_hdr, MSG_DONTWAIT);
-    } while (count < 0 && errno == EINTR);
+    } while (count < 0 && (errno == EINTR || (ctun_may_be_told(errno) && ++told < TOLD)));
     return count < 0 ? errno : 0;
 }
 
@@ -193,6 +197,7 @@ struct ctun_sent ctun_udp_send(struct ctun_udp *udp, struct ctun_run *runs, size
     struct ctun_sent result = {0};
     struct cursor at = {0, 0};
     int64_t deadline = 0;
+    int told = 0;
     for (size_t i = 0; i < count; i++) {
         runs[i].source_refused = runs[i].offload_refused = 0;
         runs[i].dropped = 0;
@@ -208,11 +213,20 @@ struct ctun_sent ctun_udp_send(struct ctun_udp *udp, struct ctun_run *runs, size
             if (sent >= 0) {
                 for (int i = 0; i < sent; i++) note_sent(udp, done + (size_t)i, runs, &result);
                 done += (size_t)sent;
+                told = 0;
             } else if (error == EAGAIN) {
                 if (wait_for_room(udp, &deadline)) continue;
                 drop_rest(udp, done, runs, count, &result);
                 return result;
+            } else if (error == ENOBUFS) {
+                // The queue of the interface is full, which is told alongside ICMP errors; the rest may go elsewhere.
+                const struct message_origin *origin = &udp->origins[done++];
+                struct ctun_run *run = &runs[origin->run];
+                note_dropped(run, datagrams(run, origin->length), error, &result);
+            } else if (ctun_may_be_told(error) && ++told < TOLD) {
+                continue;
             } else if (error != EINTR) {
+                told = 0;
                 recover(udp, done, error, runs, &at, &result);
                 break;
             }

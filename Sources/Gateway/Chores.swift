@@ -87,8 +87,8 @@ final class Chores: Sendable {
                 }
                 return
             } catch {
-                if question.attempts == 0 {
-                    daemon.log.warning("\(daemon.name(of: question.peer)): no address for \(error), asking again")
+                daemon.commands.post { [peer = question.peer] loop, now in
+                    loop.tunnel.note(.noAddress("\(error)"), of: peer, at: now)
                 }
                 question.wait()
             }

@@ -10,6 +10,8 @@ extension Daemon {
     ) throws(Failure) {
         let signals = try Failure.from(.unavailable) { () throws(SystemError) in try SignalFD([SIGTERM, SIGINT]) }
         Self.prepareProcess()
+        try Failure.from(.unavailable) { () throws(SystemError) in try log.writeBehind() }
+        defer { log.finish() }
         var interface = try RunningInterface(self, Hooks(configuration.interface, log))
         try interface.adopt(device, socket, signals)
         whenReady()

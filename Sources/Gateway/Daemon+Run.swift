@@ -15,6 +15,8 @@ extension Daemon {
             try SignalFD([SIGTERM, SIGINT, SIGHUP])
         }
         Self.prepareProcess()
+        try Failure.from(.unavailable) { () throws(SystemError) in try log.writeBehind() }
+        defer { log.finish() }
         let hooks = try Hooks(configuration.interface, log)
         // Nothing is there yet that would have to go.
         if try hooks.run(.preUp) { return log.info("down") }

@@ -38,7 +38,8 @@ struct DataLoop: ~Copyable {
     private var frame = Arena(capacity: Self.slotSize + TunDevice.headerSize)
     private var received = Arena(capacity: UDPSocket.batch * Self.slotSize)
     private var messages = [ctun_received](repeating: ctun_received(), count: UDPSocket.batch)
-    private var departures = Departures()
+    var departures = Departures()
+    private let lossesAtStart = UDPLosses()
     private var timerSetTo: Instant?
     /// What becomes of the interface; `nil` while that can't be known, and then when to look again.
     var link: LinkWatch?
@@ -96,7 +97,9 @@ struct DataLoop: ~Copyable {
 
     /// What the system has refused so far. Asks the kernel about the device, which takes some 50 µs.
     mutating func refusals() -> RefusedCounters {
-        refused.received = UInt64(sockets.v4?.overflows ?? 0) + UInt64(sockets.v6?.overflows ?? 0)
+        let dropped = UInt64(sockets.v4?.overflows ?? 0) + UInt64(sockets.v6?.overflows ?? 0)
+        refused.checksums = dropped == 0 ? 0 : UDPLosses().checksums(of: dropped, since: lossesAtStart)
+        refused.received = dropped - refused.checksums
         if let drops = try? device.transmitDrops() { refused.unread = drops }
         return refused
     }
@@ -122,8 +125,12 @@ struct DataLoop: ~Copyable {
                         course.end(.deviceGone)
                         break
                     }
-                case .v4: receive(Self.receive(&sockets.v4, &received, &messages), at: now)
-                case .v6: receive(Self.receive(&sockets.v6, &received, &messages), at: now)
+                case .v4:
+                    if epoll.event(at: index).ready.contains(.error) { Self.takeErrors(&sockets.v4, &tunnel, at: now) }
+                    receive(Self.receive(&sockets.v4, &received, &messages), at: now)
+                case .v6:
+                    if epoll.event(at: index).ready.contains(.error) { Self.takeErrors(&sockets.v6, &tunnel, at: now) }
+                    receive(Self.receive(&sockets.v6, &received, &messages), at: now)
                 case .timer: timer.take()
                 case .signals:
                     switch signals.read() {
@@ -174,7 +181,9 @@ struct DataLoop: ~Copyable {
             if !handshakes.post(job) { refused.handshakes += 1 }
         }
         while let event = tunnel.pollEvent() { events.note(event, at: now.instant) }
-        let next = link == nil ? min(tunnel.nextTimeout ?? linkDueAt, linkDueAt) : tunnel.nextTimeout
+        events.tellLeftOut(tunnel.unnotedEvents, at: now.instant)
+        var next = link == nil ? min(tunnel.nextTimeout ?? linkDueAt, linkDueAt) : tunnel.nextTimeout
+        if let dueAt = events.dueAt { next = min(next ?? dueAt, dueAt) }
         guard next != timerSetTo else { return }
         timerSetTo = next
         if let next { timer.arm(at: next.nanoseconds) } else { timer.disarm() }
@@ -295,6 +304,7 @@ struct DataLoop: ~Copyable {
     private mutating func send() {
         guard tunnel.outbox.count > 0 else { return }
         refused.datagrams += departures.send(tunnel.outbox, on: &sockets)
+        if !departures.failures.isEmpty { noteFailures() }
         for index in departures.refusedSources.indices { tunnel.forgetSource(ofPeer: departures.refusedSources[index]) }
         tunnel.outbox.clear()
     }
@@ -315,6 +325,8 @@ struct RefusedCounters: Sendable {
     var datagrams: UInt64 = 0
     /// Datagrams that the kernel dropped because a socket's buffer was full.
     var received: UInt64 = 0
+    /// Those that it dropped because their checksum was wrong.
+    var checksums: UInt64 = 0
     /// Packets that the kernel dropped because the device's queue was full.
     var unread: UInt64 = 0
     /// Handshake messages for which the other thread had no time.

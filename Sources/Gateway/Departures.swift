@@ -1,5 +1,6 @@
 import Addresses
 import CTun
+import Glibc
 import LinuxIO
 import TunnelCore
 
@@ -13,6 +14,8 @@ struct Departures: ~Copyable {
     private var v6Peers: [Int32] = []
     /// The peers of the last flush whose path's local address the system no longer has.
     private(set) var refusedSources: [Int32] = []
+    /// The peers of the last flush to which something was not sent, and the errno; not that there was no room.
+    private(set) var failures: [(peer: Int32, errno: Int32)] = []
 
     init() {
         v4Peers.reserveCapacity(Outbox.mostRuns)
@@ -28,11 +31,12 @@ struct Departures: ~Copyable {
     /// (or runs, for a family that this host lacks).
     mutating func send(_ outbox: borrowing Outbox, on sockets: inout UDPSocketPair) -> UInt64 {
         if !refusedSources.isEmpty { refusedSources = [] }
+        if !failures.isEmpty { failures = [] }
         v4Peers.removeAll(keepingCapacity: true)
         v6Peers.removeAll(keepingCapacity: true)
         for index in 0..<outbox.count { unsafe sort(outbox[index], outbox.base) }
-        return unsafe Self.send(v4Runs, v4Peers, &sockets.v4, &refusedSources)
-            + Self.send(v6Runs, v6Peers, &sockets.v6, &refusedSources)
+        return unsafe Self.send(v4Runs, v4Peers, &sockets.v4, &refusedSources, &failures)
+            + Self.send(v6Runs, v6Peers, &sockets.v6, &refusedSources, &failures)
     }
 
     private mutating func sort(_ run: Outbox.Run, _ base: UnsafeRawPointer) {
@@ -51,17 +55,28 @@ struct Departures: ~Copyable {
 
     private static func send(
         _ runs: UnsafeMutableBufferPointer<ctun_run>, _ peers: [Int32], _ socket: inout UDPSocket?,
-        _ refusedSources: inout [Int32]
+        _ refusedSources: inout [Int32], _ failures: inout [(peer: Int32, errno: Int32)]
     ) -> UInt64 {
         guard !peers.isEmpty else { return 0 }
         let ready = unsafe UnsafeMutableBufferPointer(rebasing: runs[0..<peers.count])
         guard let result = unsafe socket?.send(ready) else {
             // This host lacks the family of the endpoints.
+            for peer in peers { note(EAFNOSUPPORT, peer, &failures) }
             return UInt64(peers.count)
         }
         for index in ready.indices where unsafe ready[index].source_refused != 0 {
             refusedSources.append(peers[index])
         }
+        if result.dropped > 0 {
+            for index in ready.indices { unsafe note(ready[index].error, peers[index], &failures) }
+        }
         return UInt64(result.dropped)
+    }
+
+    private static func note(_ error: Int32, _ peer: Int32, _ failures: inout [(peer: Int32, errno: Int32)]) {
+        guard error != 0, error != EAGAIN, error != ENOBUFS, peer >= 0 else { return }
+        // Runs to one peer follow each other.
+        if let last = failures.last, last.peer == peer, last.errno == error { return }
+        failures.append((peer, error))
     }
 }

@@ -5,80 +5,141 @@ import TunnelCore
 /// Turns what happens in the tunnel into lines for a person, and asks for a name's address again when a peer does not
 /// answer. On the data thread.
 struct EventLog: ~Copyable {
-    /// Lines about messages from strangers in any ten seconds; the rest is counted in `stats` alone.
-    private static let strangers = 5
-
     private let daemon: Daemon
     private let chores: Chores
-    private var strangerLines = 0
-    private var strangersSince = Instant.distantPast
+    private var limits = LineLimits()
+    private var unnoted: UInt64 = 0
 
     init(_ daemon: Daemon, _ chores: Chores) {
         self.daemon = daemon
         self.chores = chores
     }
 
+    /// When `tellLeftOut` has something to tell; `nil` if it has nothing.
+    var dueAt: Instant? { limits.dueAt }
+
     mutating func note(_ event: TunnelEvent, at time: Instant) {
-        let log = daemon.log
         switch event {
         case .handshakeDone(let key, let path, let initiator):
-            log.info(
-                "\(daemon.name(of: key)): handshake done with \(path.remote) (we \(initiator ? "asked" : "answered"))")
-        case .handshakeUnanswered(let key, let attempt):
-            // Each attempt is too much to read; the first says it, and every sixth that it goes on.
-            if attempt % 6 == 1 {
-                log.warning("\(daemon.name(of: key)): no answer to our handshake after \(attempt * 5) s, trying again")
+            say(.info, .handshakeDone, key, at: time) {
+                "\($0): handshake done with \(path.remote) (we \(initiator ? "asked" : "answered"))"
             }
+        case .handshakeUnanswered(let key, let attempt, let cause):
+            noteUnanswered(key, attempt, cause, at: time)
             chores.resolveAgain(key)
         case .handshakeGivenUp(let key, let dropped):
-            log.warning(
-                "\(daemon.name(of: key)): no answer for 90 s, giving up until there is traffic again; "
-                    + "\(dropped) waiting packets dropped. Is the endpoint right, the peer up, our key known to it?")
+            say(.warning, .givenUp, key, at: time) {
+                "\($0): no answer for 90 s, giving up until there is traffic again; "
+                    + "\(dropped) waiting packets dropped. Is the endpoint right, the peer up, our key known to it?"
+            }
         case .handshakeFailed(let failure, let key, let path):
             noteFailure(failure, key, path, at: time)
+        case .troubled(let key, let problem):
+            say(.warning, .problem, key, at: time) { "\($0): \(problem.text)" }
+        case .sourceRefused(let key, let source, let packets):
+            say(.warning, .source, key, at: time) {
+                "\($0): dropped \(packets == 1 ? "a packet" : "\(packets) packets"), the last one from \(source), "
+                    + "which is not among its AllowedIPs"
+            }
         case .peerAnnounced(let key, let codecs, let suite, let version):
             let names = Codec.allCases.filter { codecs.contains($0) }.map(\.name)
-            log.info(
-                "\(daemon.name(of: key)): a gateway, version \(version), decodes "
-                    + "\(names.isEmpty ? "nothing" : names.joined(separator: ", ")); cipher \(suite.name)")
+            say(.info, .announced, key, at: time) {
+                "\($0): a gateway, version \(version), decodes "
+                    + "\(names.isEmpty ? "nothing" : names.joined(separator: ", ")); cipher \(suite.name)"
+            }
         case .cipherRefused(let key):
-            log.error(
-                "\(daemon.name(of: key)): it does not do AES-256-GCM, which Cipher = aes256gcm demands; "
-                    + "nothing is sent to it")
+            say(.error, .mismatch, key, at: time) {
+                "\($0): it does not do AES-256-GCM, which Cipher = aes256gcm demands; nothing is sent to it"
+            }
+        case .cipherUnknown(let key):
+            say(.error, .mismatch, key, at: time) {
+                "\($0): it has not said that it does AES-256-GCM, which Cipher = aes256gcm demands; nothing is sent to "
+                    + "it. It is no gateway, or has neither Cipher nor Compression for us"
+            }
         case .ethernetRefused(let key):
-            log.error(
-                "\(daemon.name(of: key)): it does not do Ethernet, which Mode = tap demands; nothing is sent to it")
+            say(.error, .mismatch, key, at: time) {
+                "\($0): it does not do Ethernet, which Mode = tap demands; nothing is sent to it"
+            }
         case .packetsRefused(let key):
-            log.error("\(daemon.name(of: key)): it carries Ethernet; write Mode = tap here too, or Mode = tun there")
+            say(.error, .mismatch, key, at: time) {
+                "\($0): it carries Ethernet; write Mode = tap here too, or Mode = tun there"
+            }
         case .roamed(let key, let path):
-            log.info("\(daemon.name(of: key)): now at \(path.remote)")
+            say(.info, .roamed, key, at: time) { "\($0): now at \(path.remote)" }
         case .wiped(let key):
-            log.info("\(daemon.name(of: key)): silent for 9 minutes, keys wiped")
+            say(.info, .wiped, key, at: time) { "\($0): silent for 9 minutes, keys wiped" }
+        }
+    }
+
+    /// Tells how much was left out, once a minute; `unnoted` is what the tunnel had no room for.
+    mutating func tellLeftOut(_ unnoted: UInt64, at time: Instant) {
+        if unnoted != self.unnoted, limits.admit(.unnoted, nil, at: time) {
+            daemon.log.warning("too much at once: \(unnoted - self.unnoted) lines left out")
+            self.unnoted = unnoted
+        }
+        guard let dueAt, dueAt <= time else { return }
+        for one in limits.takeLeftOut(at: time) {
+            let place = one.peer.map { "\(daemon.name(of: $0)): " } ?? ""
+            daemon.log.warning("\(place)\(one.kind.rawValue): \(one.lines) more lines left out in the last minute")
+        }
+    }
+
+    /// Each attempt is too much to read; the first says it, and every sixth that it goes on, until that is old. What is known
+    /// to be the cause has been said already.
+    private mutating func noteUnanswered(_ key: PublicKey, _ attempt: Int, _ cause: PeerProblem?, at time: Instant) {
+        guard attempt % (attempt < 18 ? 6 : 60) == 1, attempt > 1 || cause == nil else { return }
+        say(.warning, .unanswered, key, at: time) {
+            let hint = attempt == 1 ? PeerProblem.unanswered.hint : ""
+            return "\($0): no answer to our handshake after \(attempt * 5) s, trying again"
+                + (cause.map { ": \($0.text)" } ?? hint)
         }
     }
 
     private mutating func noteFailure(
         _ failure: HandshakeFailure, _ key: PublicKey?, _ path: TunnelCore.Path?, at time: Instant
     ) {
-        if time - strangersSince > .seconds(10) {
-            strangersSince = time
-            strangerLines = 0
-        }
-        strangerLines += 1
-        guard strangerLines <= Self.strangers else { return }
-        let place = path.map { " from \($0.remote)" } ?? ""
-        let peer = key.map { "\(daemon.name(of: $0)): " } ?? ""
+        let kind: (LineLimits.Kind, PublicKey?) =
+            switch failure {
+            case .foreignKey: (.foreignKey, nil)
+            case .stranger(let stranger): (.stranger, stranger)
+            default: (.refused, key)
+            }
+        guard limits.admit(kind.0, kind.1, at: time) else { return }
+        let handshake = "handshake\(path.map { " from \($0.remote)" } ?? "") refused"
         let reason =
             switch failure {
             case .noIdentity: "no private key is set"
-            case .notAuthentic: "handshake\(place) refused: its sender is no peer of ours, or has another key for us"
-            case .replayed:
-                "handshake\(place) refused: not newer than the last (a replay, or the peer's clock went back)"
-            case .flood: "handshake\(place) refused: too soon after the last"
-            case .notPending: "handshake response\(place) refused: we did not ask"
-            case .response: "handshake response\(place) refused: is the preshared key the same on both ends?"
+            case .notAuthentic: "\(handshake): its sender is no peer of ours, or has another key for us"
+            case .foreignKey(let ours): "\(handshake): it is made for another public key than ours, \(ours)"
+            case .stranger(let stranger):
+                "\(handshake): its sender is no peer of ours; if it should be: PublicKey = \(stranger)"
+            case .replayed: "\(handshake): not newer than the last (a replay, or the peer's clock went back)"
+            case .flood: "\(handshake): too soon after the last"
+            case .notPending: "\(response(path)): we did not ask"
+            case .response: "\(response(path)): is the preshared key the same on both ends?"
             case .unusableKey: "its public key can't be used: it is our own, or a weak one"
             }
-        daemon.log.warning(peer + reason)
+        daemon.log.warning((key.map { "\(daemon.name(of: $0)): " } ?? "") + reason)
+    }
+
+    private func response(_ path: TunnelCore.Path?) -> String {
+        "handshake response\(path.map { " from \($0.remote)" } ?? "") refused"
+    }
+
+    private enum Priority {
+        case info, warning, error
+    }
+
+    /// Writes a line about a peer, unless there were too many; `line` gets its name.
+    private mutating func say(
+        _ priority: Priority, _ kind: LineLimits.Kind, _ key: PublicKey, at time: Instant, _ line: (String) -> String
+    ) {
+        guard limits.admit(kind, key, at: time) else { return }
+        let text = line(daemon.name(of: key))
+        switch priority {
+        case .info: daemon.log.info(text)
+        case .warning: daemon.log.warning(text)
+        case .error: daemon.log.error(text)
+        }
     }
 }

@@ -1,8 +1,10 @@
 import Glibc
+import LinuxIO
 
 /// Lines on standard error that a person can use: one an event, none a packet, never a secret.
 ///
-/// Under systemd each line begins with its priority (sd-daemon(3)), and the journal adds the time.
+/// Under systemd each line begins with its priority (sd-daemon(3)), and the journal adds the time. Once `writeBehind` was
+/// called, whoever says something waits for nobody.
 struct Log: Sendable {
     private enum Priority: Int {
         case error = 3
@@ -33,13 +35,22 @@ struct Log: Sendable {
     private let name: String
     private let level: Level
     private let isJournal: Bool
+    private let writer: LogWriter
 
     /// `level` is what holds unless `LOG_LEVEL` says otherwise.
     init(_ name: String, _ level: Level) {
         self.name = name
         self.level = Level.wanted ?? level
-        isJournal = unsafe getenv("JOURNAL_STREAM") != nil
+        let isJournal = unsafe getenv("JOURNAL_STREAM") != nil
+        self.isJournal = isJournal
+        writer = LogWriter { Self.line("\($0) lines are missing here: nobody read them", .warning, name, isJournal) }
     }
+
+    /// From now on a thread of its own writes. It inherits the caller's mask of signals.
+    func writeBehind() throws(SystemError) { try writer.start() }
+
+    /// Waits until all that was said is written, for a second at most.
+    func finish() { writer.finish() }
 
     /// Something went as it should.
     func info(_ message: String) { write(.info, message) }
@@ -50,13 +61,18 @@ struct Log: Sendable {
 
     private func write(_ priority: Priority, _ message: String) {
         guard priority.rawValue <= level.rawValue else { return }
-        let line = message.split { $0.isNewline }.joined(separator: " ")
-        Self.print(isJournal ? "<\(priority.rawValue)>\(name): \(line)" : "\(name): \(line)")
+        writer.write(Self.line(message, priority, name, isJournal))
     }
 
-    /// One line, in one write.
+    private static func line(_ message: String, _ priority: Priority, _ name: String, _ isJournal: Bool) -> String {
+        let line = message.split { $0.isNewline }.joined(separator: " ")
+        return isJournal ? "<\(priority.rawValue)>\(name): \(line)" : "\(name): \(line)"
+    }
+
+    /// One line, in one write; nothing if nobody has read for a second what was written before.
     static func print(_ line: String) {
-        var bytes = Array((line + "\n").utf8)
-        _ = unsafe Glibc.write(STDERR_FILENO, &bytes, bytes.count)
+        var ready = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
+        guard unsafe poll(&ready, 1, 1000) != 0 else { return }
+        LogWriter.put(line)
     }
 }

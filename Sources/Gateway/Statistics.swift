@@ -40,7 +40,10 @@ extension Daemon {
             lossPermille: UInt32((peer.loss * 1000).rounded()),
             compression: describe(peer.traffic, peer.compression.name, isActive: peer.compresses),
             drops: PeerDrops(peer.drops),
-            error: error(of: peer, isEthernet: isEthernet))
+            error: error(of: peer, isEthernet: isEthernet),
+            endpointName: configuration?.endpoint.flatMap { $0.numeric == nil ? $0.description : nil },
+            lastProblem: peer.problem?.0.text,
+            lastProblemTime: peer.problem?.1.seconds)
     }
 
     private static func error(of peer: TunnelCore.PeerStatistics, isEthernet: Bool) -> String? {
@@ -49,7 +52,10 @@ extension Daemon {
                 ? "the peer does not do Ethernet, which Mode = tap demands"
                 : "the peer carries Ethernet, which takes Mode = tap here too"
         }
-        return peer.refusesCipher ? "the peer does not do AES-256-GCM, which Cipher = aes256gcm demands" : nil
+        guard peer.refusesCipher else { return nil }
+        return peer.saysNothing
+            ? "the peer has not said that it does AES-256-GCM, which Cipher = aes256gcm demands; nothing is sent to it"
+            : "the peer does not do AES-256-GCM, which Cipher = aes256gcm demands"
     }
 
     private static func describe(
@@ -103,6 +109,7 @@ extension PeerDrops {
         learning = drops[.learning]
         storm = drops[.storm]
         noEthernet = drops[.noEthernet]
+        unannounced = drops[.unannounced]
     }
 }
 
@@ -124,5 +131,7 @@ extension InterfaceDrops {
         device = refused.frames
         frame = drops[.frame]
         storm = drops[.storm]
+        checksum = refused.checksums
+        multicast = drops[.multicast]
     }
 }

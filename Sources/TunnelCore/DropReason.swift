@@ -53,12 +53,18 @@ public enum DropReason: Int, CaseIterable, Sendable {
     case storm
     /// A frame for a peer that has said that it takes none.
     case noEthernet
+
+    // Nobody's fault.
+    /// A packet of the device for a group, that no peer's AllowedIPs hold.
+    case multicast
+    /// A record of a peer to which we announced none.
+    case unannounced
 }
 
 /// A count for each reason.
 public struct DropCounters: Sendable {
     /// A place for each reason (`CapacityTests`).
-    private(set) var counts = InlineArray<24, UInt64>(repeating: 0)
+    private(set) var counts = InlineArray<26, UInt64>(repeating: 0)
 
     public init() {}
 

@@ -63,6 +63,7 @@ import Testing
                 peer: hq (\(Sample.a))
                   endpoint     192.0.2.1:51820
                   handshake    1 minute, 3 seconds ago
+                  transfer     1.37 MiB received, 1.59 MiB sent
                   cipher       aes256gcm
                   path         round trip 12.3 ms, loss 0.3 %
                                       plain          wire     ratio
@@ -94,6 +95,23 @@ import Testing
             let label = line.dropFirst(2).prefix(13).split { $0.isWhitespace }.joined(separator: " ")
             return label.isEmpty || optional.contains(label) ? nil : label
         }
+    }
+
+    @Test("what keeps a peer from being reached stands in its block, with the name that has no address")
+    func problems() {
+        var statistics = Sample.statistics
+        statistics.peers[0].endpoint = nil
+        statistics.peers[0].endpointName = "hq.example:51820"
+        statistics.peers[0].lastProblem = "can't send to 192.0.2.1:51820: Network is unreachable"
+        statistics.peers[0].lastProblemTime = 1_764_000_060
+        statistics.drops.checksum = 2
+        statistics.drops.multicast = 9
+        let text = StatisticsText.render([statistics], now: 1_764_000_063)
+        #expect(text.contains("  endpoint     none yet, hq.example:51820 has no address\n"))
+        #expect(
+            text.contains(
+                "  last problem can't send to 192.0.2.1:51820: Network is unreachable (3 seconds ago)\n"))
+        #expect(text.contains("  drops        no peer 5, mac1 4, checksum 2\n"))
     }
 
     @Test("of an Ethernet tunnel the addresses that were learned are said")

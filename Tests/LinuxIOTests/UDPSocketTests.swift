@@ -124,6 +124,44 @@ extension LinuxIOTests {
             #expect(sender.sendOffload == isOffloaded)
         }
 
+        @Test(arguments: [UDPSocket.Family.v4, .v6])
+        func aDatagramThatComesBackIsToldAndCostsNoOther(family: UDPSocket.Family) throws {
+            let loopback = family == .v4 ? Self.v4 : Self.v6
+            var sender = try UDPSocket(family: family)
+            var receiver = try UDPSocket(family: family)
+            let dead = Endpoint(loopback, port: try UDPSocket(family: family).localPort)
+            let target = Endpoint(loopback, port: receiver.localPort)
+            for _ in 0..<5 {
+                #expect(sender.post([1], to: dead).result.dropped == 0)
+                #expect(sender.post([2], to: target).result.sent == 1)
+                #expect(receiveErrno(&sender) == -EAGAIN)
+            }
+            #expect(letters(5, from: &receiver).count == 5)
+            let taken = sender.takeError()
+            let error = try #require(taken)
+            #expect(error.remote.endpoint == dead && error.offender.address == loopback)
+            #expect(family == .v4 ? (error.type, error.code) == (3, 3) : (error.type, error.code) == (1, 4))
+            while sender.takeError() != nil { continue }
+            #expect(!isReadable(sender.descriptor, milliseconds: 0))
+        }
+
+        @Test func aWrongChecksumIsToldApartFromAFullBuffer() {
+            var start = UDPLosses()
+            start.overflows = 100
+            start.checksums = 50
+            for (overflows, checksums, dropped, expected) in [(0, 0, 0, 0), (9, 0, 9, 0), (0, 7, 7, 7), (9, 7, 16, 7)]
+                as [(UInt64, UInt64, UInt64, UInt64)]
+            {
+                var now = start
+                now.overflows += overflows
+                now.checksums += checksums
+                #expect(now.checksums(of: dropped, since: start) == expected)
+                // Other sockets of the host lose datagrams as well.
+                now.checksums += 1000
+                #expect(now.checksums(of: dropped, since: start) == expected)
+            }
+        }
+
         @Test func aSourceIsUsedAndOneThatIsGoneIsReportedAndDoneWithout() throws {
             var sender = try UDPSocket(family: .v4)
             var receiver = try UDPSocket(family: .v4)

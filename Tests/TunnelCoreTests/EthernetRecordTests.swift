@@ -162,13 +162,14 @@ private let tap = TunnelMode.frames(isHub: false)
         let pair = Pair(alice: Pair.Options(compression: auto), bob: Pair.Options(compression: compression))
         pair.connect()
         let frame = ethernet(host(1), host(2), ip: udp(1, 2, text(300)))
+        let reason = compression == .off ? DropReason.unannounced : .record
         for payload in [ethernetRecord(frame), framesBundle([frame]), framesUnit([frame])] {
-            #expect(pair.deliver(payload) == [.record])
+            #expect(pair.deliver(payload) == [reason])
         }
         let pieces = fragmentRecords(ethernetRecord(frame), number: 0, count: 2)
         // The first alone doesn't say what it is a piece of.
-        #expect(pair.deliver(pieces[0]) == (compression == .off ? [.record] : []))
-        #expect(pair.deliver(pieces[1]) == [.record])
+        #expect(pair.deliver(pieces[0]) == (compression == .off ? [reason] : []))
+        #expect(pair.deliver(pieces[1]) == [reason])
         #expect(pair.bob.received.isEmpty)
     }
 

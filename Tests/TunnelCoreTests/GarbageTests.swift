@@ -82,7 +82,7 @@ import Testing
             if length > 0 { bytes[0] = version << 4 | bytes[0] & 15 }
             pair.link.send(bytes, from: pair.alice)
         }
-        #expect(pair.alice.drops(.notIP) + pair.alice.drops(.noPeer) == 1501)
+        #expect(pair.alice.drops(.notIP) + pair.alice.drops(.noPeer) + pair.alice.drops(.multicast) == 1501)
         pair.expectAlive()
     }
 

@@ -137,7 +137,7 @@ import Testing
 
 extension Pair {
     /// Alice's initiation, which never arrives.
-    fileprivate func captureInitiation() -> [UInt8]? {
+    func captureInitiation() -> [UInt8]? {
         link.rule = { _ in .drop }
         link.send(udp(1, 2, payload: 32), from: alice)
         defer { forget() }
@@ -154,7 +154,7 @@ extension Pair {
 }
 
 extension [UInt8] {
-    fileprivate func flipped(at place: Int) -> [UInt8] {
+    func flipped(at place: Int) -> [UInt8] {
         var copy = self
         copy[place] ^= 1 << UInt8(place % 8)
         return copy

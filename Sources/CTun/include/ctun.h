@@ -102,6 +102,17 @@ struct ctun_run {
     int32_t error;
 };
 
+/// An ICMP error that came for a datagram.
+struct ctun_udp_error {
+    /// Where the datagram was sent to.
+    struct ctun_address remote;
+    /// Who sent the error; port 0.
+    struct ctun_address offender;
+    /// Of ICMP, or of ICMPv6 if `remote` is IPv6.
+    uint8_t type;
+    uint8_t code;
+};
+
 /// What became of one call's datagrams.
 struct ctun_sent {
     uint32_t sent;
@@ -133,13 +144,17 @@ int ctun_udp_set_send_offload(struct ctun_udp *udp, int on);
 /// Whether UDP_GRO is on afterwards. Off at the start.
 int ctun_udp_set_receive_offload(struct ctun_udp *udp, int on);
 
-/// Datagrams that the kernel dropped because the socket's buffer was full, as of the last receive; wraps.
+/// Datagrams that the kernel dropped before they were received, as of the last receive: the socket's buffer was full, or
+/// a checksum was wrong; wraps.
 uint32_t ctun_udp_overflows(const struct ctun_udp *udp);
 
 /// Up to `count` (at most CTUN_BATCH) messages that wait, the i-th at i * slot of the arena; returns their number.
 /// -EAGAIN if none waits.
 int ctun_udp_receive(struct ctun_udp *udp, void *__sized_by(n) arena __noescape, size_t n, size_t slot,
                      struct ctun_received *messages, size_t count);
+
+/// The next ICMP error that came for what was sent: 1 if there is one, 0 if there is none.
+int ctun_udp_take_error(struct ctun_udp *udp, struct ctun_udp_error *__counted_by(n) out __noescape, size_t n);
 
 /// Sends every run it can, in order, and says in each what became of it. Waits up to 4 ms in all for room in the
 /// socket's buffer; what finds none then is dropped.

@@ -15,7 +15,8 @@ public enum StatisticsText {
                 ("no peer", drops.noPeer), ("not IP", drops.notIP), ("malformed", drops.malformed),
                 ("unknown index", drops.unknownIndex), ("mac1", drops.mac1), ("handshake", drops.handshake),
                 ("rate limited", drops.rateLimited), ("overflow", drops.overflow), ("incomplete", drops.incomplete),
-                ("kernel receive", drops.kernelReceive), ("kernel transmit", drops.kernelTransmit),
+                ("kernel receive", drops.kernelReceive), ("checksum", drops.checksum ?? 0),
+                ("kernel transmit", drops.kernelTransmit),
                 ("send", drops.send), ("device", drops.device), ("frame", drops.frame), ("storm", drops.storm),
             ]))
         for peer in ShowText.newestFirst(interface.peers) { lines += [""] + render(peer, now: now, ink: ink) }
@@ -26,14 +27,21 @@ public enum StatisticsText {
         let name = ink.paint(peer.name ?? peer.publicKey, .yellow)
         let key = peer.name == nil ? "" : " (\(peer.publicKey))"
         var lines = ["\(ink.paint("peer", .yellow, bold: true)): \(name)\(key)"]
-        lines += row("endpoint", peer.endpoint ?? "none yet")
+        let unresolved = peer.endpointName.map { "none yet, \($0) has no address" }
+        lines += row("endpoint", peer.endpoint ?? unresolved ?? "none yet")
         if let addresses = peer.addresses { lines += row("addresses", some(addresses)) }
         let age =
             peer.latestHandshake == 0
             ? ink.paint("never", .red) : Quantities.ago(peer.latestHandshake, now: now, ink: ink)
         lines += row("handshake", age)
+        lines += row(
+            "transfer", "\(Quantities.bytes(peer.rxBytes)) received, \(Quantities.bytes(peer.txBytes)) sent")
         lines += row("cipher", peer.cipher)
         if let error = peer.error { lines += row("error", ink.paint(error, .red)) }
+        if let problem = peer.lastProblem {
+            let age = peer.lastProblemTime.map { " (\(Quantities.ago($0, now: now, ink: ink)))" } ?? ""
+            lines += row("last problem", problem + age)
+        }
         if peer.rttMicroseconds != 0 {
             let loss = "\(peer.lossPermille / 10).\(peer.lossPermille % 10) %"
             lines += row("path", "round trip \(Quantities.roundTrip(microseconds: peer.rttMicroseconds)), loss \(loss)")

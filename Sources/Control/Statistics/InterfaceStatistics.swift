@@ -58,6 +58,12 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
     public var drops: PeerDrops
     /// Why nothing is sent to the peer, if its configuration asks for what can't be; absent if all is well.
     public var error: String?
+    /// The name that is configured as its endpoint; absent if that is an address.
+    public var endpointName: String?
+    /// What kept the peer from being reached last; absent if nothing did.
+    public var lastProblem: String?
+    /// When that was seen last, in seconds since 1970.
+    public var lastProblemTime: Int64?
 
     public init(
         publicKey: String, name: String? = nil, endpoint: String? = nil, allowedIPs: [String] = [],
@@ -65,7 +71,8 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
         latestHandshake: Int64 = 0, rxBytes: UInt64 = 0,
         txBytes: UInt64 = 0, cipher: String = "chacha20poly1305", rttMicroseconds: UInt64 = 0,
         lossPermille: UInt32 = 0, compression: CompressionStatistics = CompressionStatistics(),
-        drops: PeerDrops = PeerDrops(), error: String? = nil
+        drops: PeerDrops = PeerDrops(), error: String? = nil, endpointName: String? = nil,
+        lastProblem: String? = nil, lastProblemTime: Int64? = nil
     ) {
         self.publicKey = publicKey
         self.name = name
@@ -83,6 +90,9 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
         self.compression = compression
         self.drops = drops
         self.error = error
+        self.endpointName = endpointName
+        self.lastProblem = lastProblem
+        self.lastProblemTime = lastProblemTime
     }
 }
 
@@ -118,6 +128,8 @@ public struct PeerDrops: Codable, Hashable, Sendable {
     public var storm: UInt64 = 0
     /// A frame for a peer that takes none.
     public var noEthernet: UInt64 = 0
+    /// A record, to which this end has not said that it takes any; `nil`: the daemon is older than the count.
+    public var unannounced: UInt64?
 
     public init() {}
 }
@@ -154,6 +166,10 @@ public struct InterfaceDrops: Codable, Hashable, Sendable {
     public var frame: UInt64 = 0
     /// A frame from inside for everybody beyond the rate for that.
     public var storm: UInt64 = 0
+    /// Datagrams that the kernel dropped because their checksum was wrong; `nil`: the daemon is older than the count.
+    public var checksum: UInt64?
+    /// A packet from inside for a group, that no AllowedIPs has; `nil` as above.
+    public var multicast: UInt64?
 
     public init() {}
 }

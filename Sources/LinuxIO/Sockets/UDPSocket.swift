@@ -66,9 +66,17 @@ public struct UDPSocket: ~Copyable, @unchecked Sendable {
         unsafe ctun_udp_set_send_offload(context, isOn ? 1 : 0) == 1
     }
 
-    /// Datagrams that the kernel dropped because the receive buffer was full, as of the last receive; wraps. It is
-    /// told with the datagrams that follow the loss.
+    /// Datagrams that the kernel dropped because the receive buffer was full or the checksum wrong, as of the last receive;
+    /// wraps. It is told with the datagrams that follow the loss.
     public var overflows: UInt32 { unsafe ctun_udp_overflows(context) }
+
+    /// The next ICMP error that came for what was sent; `nil` if none waits. Where it says anything about a descriptor, epoll
+    /// reports an error until all are taken.
+    public mutating func takeError() -> ctun_udp_error? {
+        var errors = InlineArray<1, ctun_udp_error>(repeating: ctun_udp_error())
+        var span = errors.mutableSpan
+        return unsafe ctun_udp_take_error(context, &span) == 1 ? errors[0] : nil
+    }
 
     /// Takes up to `messages.count` (at most `batch`) messages that wait. Message i lies in slot i of `arena`.
     ///

@@ -272,7 +272,9 @@ struct Chain: ~Copyable {
         _ payload: RawSpan, _ counter: UInt64, on lane: SessionIndex, from peer: Int32, _ announced: Announcement?,
         isMarked: Bool, into inbox: inout Inbox, at now: Instant
     ) -> Inbound {
-        guard let announced, let record = Record(payload) else { return .dropped(.record) }
+        guard let record = Record(payload) else { return .dropped(.record) }
+        // It asks whether we take records, and silence is the answer.
+        guard let announced else { return record.kind == .hello ? .askedInVain : .dropped(.unannounced) }
         let body = payload.extracting(record.body)
         switch record.kind {
         case .hello:
@@ -508,12 +510,14 @@ enum Inbound {
     case fragment
     case report(ReportRecord)
     case ping(PingRecord)
+    /// A HELLO to an end that takes nothing but WireGuard: to that it is data that is none.
+    case askedInVain
 
     /// Whether a message that is the peer's asks for an answer: all but a keepalive, and what is like one to every timer.
     @inline(__always) var isData: Bool {
         switch self {
         case .keepalive, .hello, .report, .ping: false
-        case .packet, .packets, .fragment, .dropped: true
+        case .packet, .packets, .fragment, .dropped, .askedInVain: true
         }
     }
 }

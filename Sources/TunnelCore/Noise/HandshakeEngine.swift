@@ -30,11 +30,15 @@ public enum HandshakeResult: Sendable {
 }
 
 /// Why a handshake went wrong, for the log.
-public enum HandshakeFailure: Sendable {
+public enum HandshakeFailure: Sendable, Equatable {
     /// We have no private key.
     case noIdentity
-    /// The message is not made with the keys that both ends should have, or its sender is no peer of ours.
+    /// The message is not made with the keys that both ends should have.
     case notAuthentic
+    /// The message is made for another public key than this one, which is ours.
+    case foreignKey(PublicKey)
+    /// The sender knows our public key, and says that this is its own: no peer of ours has it.
+    case stranger(PublicKey)
     /// The initiation is not newer than the last one of its sender: a replay, or its clock was set back.
     case replayed
     /// The initiation came too soon after the last one of its sender.
@@ -149,11 +153,13 @@ public struct HandshakeEngine: ~Copyable {
         to message: Initiation.Bytes, index: SessionIndex, from path: Path, at now: Now
     ) -> HandshakeResult {
         guard let identity else { return .failed(.noIdentity, nil, index: index, from: path) }
+        var stranger: PublicKey?
         let received = Handshake.receive(message, identity: identity.key, identity.publicKey) { key in
-            identifiers[key].flatMap { peers[$0]?.staticShared }
+            guard let id = identifiers[key] else { stranger = key; return nil }
+            return peers[id]?.staticShared
         }
         guard let received, let id = identifiers[received.initiator], let peer = peers[id] else {
-            return .failed(.notAuthentic, nil, index: index, from: path)
+            return .failed(stranger.map { .stranger($0) } ?? .notAuthentic, nil, index: index, from: path)
         }
         guard received.timestamp > peer.lastReceived else {
             return .failed(.replayed, id, index: index, from: path)

@@ -40,7 +40,7 @@ struct RateLimiter {
 }
 
 /// So many at once, and then one in every interval.
-struct TokenBucket {
+public struct TokenBucket: Sendable {
     private let cost: Interval
     private let most: Interval
     /// What is left, in time, and when that was.
@@ -48,14 +48,14 @@ struct TokenBucket {
     private var at = Instant.distantPast
 
     /// A full one.
-    init(every cost: Interval, atOnce count: Int64) {
+    public init(every cost: Interval, atOnce count: Int64) {
         self.cost = cost
         most = cost * count
         tokens = most
     }
 
     /// Whether there is one left now; takes it.
-    mutating func admit(at now: Instant) -> Bool {
+    public mutating func admit(at now: Instant) -> Bool {
         tokens = min(tokens + (now - at), most)
         at = now
         guard tokens >= cost else { return false }
@@ -64,5 +64,5 @@ struct TokenBucket {
     }
 
     /// Whether nothing has been taken for so long that it is as new.
-    func isFull(at now: Instant) -> Bool { now - at >= most }
+    public func isFull(at now: Instant) -> Bool { now - at >= most }
 }

@@ -48,6 +48,14 @@ struct Peer: ~Copyable {
     var staged = StagedPackets()
     var link = LinkQuality()
 
+    // What is said about it.
+    var trouble: Trouble?
+    /// Initiations in a row without an answer, whoever asked for them.
+    var unanswered = 0
+    /// Packets from sources that are not its own, since they were told.
+    var foreignSources = 0
+    var foreignSourceToldAt = Instant.distantPast
+
     // What is counted.
     var received: UInt64 = 0
     var sent: UInt64 = 0

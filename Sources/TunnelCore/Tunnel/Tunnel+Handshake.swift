@@ -15,6 +15,7 @@ extension Tunnel {
         guard isUp, publicKey != nil, peers[Int(slot)].path != nil,
             now.instant - peers[Int(slot)].lastInitiation >= Limits.rekeyTimeout
         else { return }
+        if peers[Int(slot)].handshakeIndex != 0 { noteUnanswered(slot, at: now) }
         initiate(slot, at: now)
     }
 
@@ -37,9 +38,11 @@ extension Tunnel {
             peers[Int(slot)].drops.count(.staged, waiting)
             if !peers[Int(slot)].timers.isArmed(.wipe) { arm(.wipe, slot, at: now.instant + Limits.wipeAfter) }
             forgetHandshake(slot)
+            if cause(slot) == nil { peers[Int(slot)].trouble = Trouble(.unanswered, at: now) }
+            peers[Int(slot)].unanswered = 0
             return note(.handshakeGivenUp(peers[Int(slot)].publicKey, dropped: waiting))
         }
-        note(.handshakeUnanswered(peers[Int(slot)].publicKey, attempt: attempts))
+        noteUnanswered(slot, at: now)
         peers[Int(slot)].path?.local = nil
         initiate(slot, at: now)
     }
@@ -73,6 +76,7 @@ extension Tunnel {
     ) -> Bool {
         guard cookieChecker?.verifyMAC1(message) == true else {
             drops.count(.mac1)
+            noteStranger(publicKey.map { .foreignKey($0) } ?? .noIdentity, path)
             return false
         }
         if handshakesUnderWay >= Limits.handshakeLoad { underLoadUntil = now.instant + Limits.loadLatency }
@@ -122,6 +126,12 @@ extension Tunnel {
             guard let slot = slot(of: id) else { return indices.remove(index) }
             roam(slot, to: path)
             peers[Int(slot)].timers.disarm(.newHandshake)
+            // It asks again and has not used what we answered before.
+            if peers[Int(slot)].next >= 0,
+                now.instant - sessions[peers[Int(slot)].next].createdAt >= Limits.rekeyTimeout
+            {
+                notice(.unconfirmed, slot, at: now)
+            }
             begin(keys, slot, index, remote, isInitiator: false, at: now)
             sendHandshake(message, slot, to: path, at: now)
         case .established(let id, let keys, let index, let remote, let path):
@@ -140,7 +150,16 @@ extension Tunnel {
                 drops.count(.handshake)
             }
             if indices[index] == .reserved { indices.remove(index) }
-            note(.handshakeFailed(failure, id.flatMap { slot(of: $0) }.map { peers[Int($0)].publicKey }, path))
+            guard let slot = id.flatMap({ slot(of: $0) }) else {
+                if let path { noteStranger(failure, path) } else { note(.handshakeFailed(failure, nil, nil)) }
+                return
+            }
+            switch failure {
+            case .response: peers[Int(slot)].trouble = Trouble(.response, at: now)
+            case .replayed: peers[Int(slot)].trouble = Trouble(.replayed, at: now)
+            default: break
+            }
+            note(.handshakeFailed(failure, peers[Int(slot)].publicKey, path))
         }
     }
 
@@ -221,6 +240,8 @@ extension Tunnel {
         peers[Int(slot)].handshakeAttempts = 0
         peers[Int(slot)].askedBeforeEnd = false
         peers[Int(slot)].lastHandshake = now.wall
+        peers[Int(slot)].trouble?.isOver = true
+        peers[Int(slot)].unanswered = 0
         if let path = peers[Int(slot)].path {
             note(.handshakeDone(peers[Int(slot)].publicKey, path, initiator: initiator))
         }

@@ -77,10 +77,12 @@ extension Tunnel {
         let session = peers[Int(slot)].current
         guard session >= 0, !sessions[session].hello.isConfirmed else { return }
         // Silence for so long is WireGuard's way to say that it doesn't know what a HELLO is.
-        if carriesFrames, sessions[session].hello.sent == Limits.helloRepeats.count,
-            !sessions[session].hello.hasArrived
-        {
-            note(.ethernetRefused(peers[Int(slot)].publicKey))
+        if sessions[session].hello.sent == Limits.helloRepeats.count, !sessions[session].hello.hasArrived {
+            if carriesFrames {
+                note(.ethernetRefused(peers[Int(slot)].publicKey))
+            } else if peers[Int(slot)].cipher == .aes256gcm, isLate(slot, session) {
+                note(.cipherUnknown(peers[Int(slot)].publicKey))
+            }
         }
         // The first repeats go out whatever happens; after them an idle link is left in peace.
         if sessions[session].hello.sent <= Limits.helloRepeats.count || sessions[session].hello.hasTraffic {
@@ -93,6 +95,28 @@ extension Tunnel {
     mutating func noteHeld(_ slot: Int32, _ session: Int32, at now: Now) {
         noteTraffic(slot, session, at: now)
         if sessions[session].hello.isUnanswered(arrived: sessions[session].arrived) { awaitAnswer(slot, at: now) }
+    }
+
+    /// Whether a peer has had the time to say on a session what it does, and did not. One that said it on the session before
+    /// is there no more, or comes back.
+    func isLate(_ slot: Int32, _ session: Int32) -> Bool {
+        let hello = sessions[session].hello
+        let previous = peers[Int(slot)].previous
+        return !hello.hasArrived && hello.sent >= Limits.helloRepeats.count
+            && (previous < 0 || !sessions[previous].hello.hasArrived)
+    }
+
+    /// Whether it will not say it: it has said something else, as WireGuard does after ten seconds, or was silent on many
+    /// sessions. What waits for it waits in vain.
+    func isSilent(_ slot: Int32, _ session: Int32) -> Bool {
+        let hello = sessions[session].hello
+        if peers[Int(slot)].silentSessions >= Limits.helloSilentSessions { return !hello.hasArrived }
+        return isLate(slot, session) && !hello.isUnanswered(arrived: sessions[session].arrived)
+    }
+
+    /// Drops what waits for a session or for the peer's word.
+    mutating func dropStaged(_ slot: Int32) {
+        peers[Int(slot)].drops.count(.staged, peers[Int(slot)].staged.removeAll().count)
     }
 
     /// Data was sent: a HELLO that fell silent with the link is repeated again.

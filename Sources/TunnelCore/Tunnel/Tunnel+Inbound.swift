@@ -54,13 +54,13 @@ extension Tunnel {
         case .packet where carriesFrames: peers[Int(slot)].drops.count(.content)
         case .packet:
             let end = size - Transport.tagSize
-            receivePlain(&datagram, Transport.headerSize..<end, size, slot, congestion)
+            receivePlain(&datagram, Transport.headerSize..<end, size, slot, congestion, at: now)
         case .packets(let packets):
             sessions[session].hello.receiveRecord()
             if carriesFrames {
                 receiveFrames(packets, slot, at: now)
             } else {
-                receive(packets, slot)
+                receive(packets, slot, at: now)
             }
         case .fragment:
             sessions[session].hello.receiveRecord()
@@ -74,7 +74,7 @@ extension Tunnel {
             receive(hello, slot, session, at: now)
         case .dropped(let reason):
             peers[Int(slot)].drops.count(reason)
-        case .keepalive:
+        case .keepalive, .askedInVain:
             break
         }
         reportIfDue(slot, session, suite, at: now)
@@ -84,24 +84,25 @@ extension Tunnel {
     /// A packet as it is, in the datagram that it came in.
     @inline(__always)
     private mutating func receivePlain(
-        _ datagram: inout MutableRawSpan, _ range: Range<Int>, _ size: Int, _ slot: Int32, _ congestion: CongestionBits
+        _ datagram: inout MutableRawSpan, _ range: Range<Int>, _ size: Int, _ slot: Int32, _ congestion: CongestionBits,
+        at now: Now
     ) {
         var packet = datagram.part(range)
         let header = InternetPacket(packet.bytes)
         let isMarked = congestion != .experienced || header != nil && CongestionBits.markExperienced(&packet)
-        guard let header = admit(header, isMarked: isMarked, slot) else { return }
+        guard let header = admit(header, isMarked: isMarked, slot, at: now) else { return }
         peers[Int(slot)].traffic.noteReceived(header.length, size)
         var content = packet.part(0..<header.length)
         if !inbox.append(&content, header) { drops.count(.overflow) }
     }
 
     /// Packets that were decoded into the inbox.
-    private mutating func receive(_ packets: Packets, _ slot: Int32) {
+    private mutating func receive(_ packets: Packets, _ slot: Int32, at now: Now) {
         var count = 0
         var plain = 0
         for index in 0..<chain.found.count {
             let member = chain.found[index]
-            guard let header = admit(member.place, isMarked: packets.isMarked, slot) else { continue }
+            guard let header = admit(member.place, isMarked: packets.isMarked, slot, at: now) else { continue }
             count += member.shape.packets(of: member.place.count)
             plain += member.shape.plainBytes(of: member.place.count)
             if !inbox.append(decoded: member.place, header, member.shape) { drops.count(.overflow) }
@@ -116,21 +117,26 @@ extension Tunnel {
         }
     }
 
-    private mutating func admit(_ place: Range<Int>, isMarked: Bool, _ slot: Int32) -> InternetPacket? {
+    private mutating func admit(
+        _ place: Range<Int>, isMarked: Bool, _ slot: Int32, at now: Now
+    ) -> InternetPacket? {
         var packet = inbox[decoded: place]
         let header = InternetPacket(packet.bytes)
         let isMarked = !isMarked || header != nil && CongestionBits.markExperienced(&packet)
-        return admit(header, isMarked: isMarked, slot)
+        return admit(header, isMarked: isMarked, slot, at: now)
     }
 
     /// Checks a packet that came out of the chain, after it was marked if it met congestion; `nil` if it is
     /// dropped.
     @inline(__always)
-    private mutating func admit(_ header: InternetPacket?, isMarked: Bool, _ slot: Int32) -> InternetPacket? {
+    private mutating func admit(
+        _ header: InternetPacket?, isMarked: Bool, _ slot: Int32, at now: Now
+    ) -> InternetPacket? {
         let reason: DropReason
         if let header {
             if allowedIPs.lookup(header.source) != slot {
                 reason = .allowedIPs
+                noteSource(header.source, slot, at: now)
             } else if !isMarked {
                 reason = .congestion
             } else {

@@ -23,7 +23,7 @@ extension Tunnel {
         }
         let slot = allowedIPs.lookup(header.destination)
         guard slot >= 0 else { return refuse(packet.bytes, header, at: now) }
-        guard !isOurs(packet.bytes, header, to: slot) else { return peers[Int(slot)].drops.count(.loop) }
+        guard !isOurs(packet.bytes, header, to: slot) else { return dropLoop(slot, at: now) }
         if gathers(for: slot) {
             guard !virtio.isPlain(header) else {
                 var content = packet.part(0..<header.length)
@@ -51,7 +51,7 @@ extension Tunnel {
         guard let header = InternetPacket(packet) else { return drops.count(.notIP) }
         let slot = allowedIPs.lookup(header.destination)
         guard slot >= 0 else { return refuse(packet, header, at: now) }
-        guard !isOurs(packet, header, to: slot) else { return peers[Int(slot)].drops.count(.loop) }
+        guard !isOurs(packet, header, to: slot) else { return dropLoop(slot, at: now) }
         let content = packet.extracting(0..<header.length)
         guard !gathers(for: slot) else { return gather(content, header, for: slot, at: now) }
         send(content, header, to: slot, at: now)
@@ -60,7 +60,8 @@ extension Tunnel {
     /// Nobody's AllowedIPs hold the packet's destination.
     @inline(never)
     private mutating func refuse(_ packet: RawSpan, _ header: InternetPacket, at now: Now) {
-        drops.count(.noPeer)
+        // The system itself says much to groups: that nobody has those is no fault.
+        drops.count(header.destination.isGroup ? .multicast : .noPeer)
         noteRefused(packet, header, at: now)
     }
 
@@ -103,7 +104,7 @@ extension Tunnel {
     }
 
     /// Sends a packet, before the peer has said on the newest session that it does AES-256-GCM, on the one before if it did
-    /// there, or keeps it; drops it if the peer has said that it doesn't.
+    /// there, or keeps it; drops it if the peer has said that it doesn't, or nothing for so long that it won't.
     @inline(never)
     private mutating func sendEarly(
         _ packet: RawSpan, _ header: InternetPacket, to slot: Int32, _ path: Path, at now: Now
@@ -115,7 +116,8 @@ extension Tunnel {
         {
             return send(packet, header, to: slot, path, on: previous, at: now)
         }
-        peers[Int(slot)].drops.count(.staged, peers[Int(slot)].staged.append(packet))
+        let dropped = isSilent(slot, session) ? 1 : peers[Int(slot)].staged.append(packet)
+        peers[Int(slot)].drops.count(.staged, dropped)
         noteHeld(slot, session, at: now)
     }
 
@@ -143,7 +145,10 @@ extension Tunnel {
         // What waits for the peer's HELLO need not be looked at before.
         let session = peers[Int(slot)].current
         let waitsForHello = carriesFrames || peers[Int(slot)].cipher == .aes256gcm
-        if waitsForHello, session >= 0, !sessions[session].hello.hasArrived { return }
+        if waitsForHello, session >= 0, !sessions[session].hello.hasArrived {
+            if !carriesFrames, isSilent(slot, session) { dropStaged(slot) }
+            return
+        }
         for packet in peers[Int(slot)].staged.removeAll() {
             let bytes = unsafe packet.span.bytes
             if carriesFrames {

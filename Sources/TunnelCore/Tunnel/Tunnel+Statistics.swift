@@ -25,8 +25,10 @@ public struct PeerStatistics: Sendable {
     public let compression: CompressionPolicy
     /// What data is sealed with now.
     public let cipher: CipherSuite
-    /// The configuration demands AES-256-GCM and the peer can't do it: nothing is sent.
+    /// The configuration demands AES-256-GCM and the peer can't do it, or has said nothing of it: nothing is sent.
     public let refusesCipher: Bool
+    /// It has said nothing yet on the session that a gateway says.
+    public let saysNothing: Bool
     /// The current session allows compressed units to the peer.
     public let compresses: Bool
     public let traffic: CompressionCounters
@@ -39,6 +41,8 @@ public struct PeerStatistics: Sendable {
     /// The part of the datagrams to the peer that got lost lately.
     public let loss: Double
     public let drops: DropCounters
+    /// The last problem, and when it was last seen.
+    public let problem: (PeerProblem, WallTime)?
 
     public var hasPresharedKey: Bool { presharedKey != nil }
 }
@@ -78,9 +82,19 @@ extension Tunnel {
     /// Whether the peer carries frames if we do not, or does not if we do. Silence means that it knows no HELLO.
     private func carriesOther(_ slot: Int32, _ session: Int32) -> Bool {
         let hello = sessions[session].hello
-        let isAnswered =
-            hello.hasArrived || hello.sent >= Limits.helloRepeats.count || peers[Int(slot)].silentSessions > 0
-        return isAnswered && hello.records.contains(.ethernet) != carriesFrames
+        return (hello.hasArrived || saysNothing(slot, session)) && hello.records.contains(.ethernet) != carriesFrames
+    }
+
+    /// Whether we have said HELLO for long enough without an answer, on this session or the one before.
+    private func saysNothing(_ slot: Int32, _ session: Int32) -> Bool {
+        let hello = sessions[session].hello
+        return !hello.hasArrived && (hello.sent >= Limits.helloRepeats.count || peers[Int(slot)].silentSessions > 0)
+    }
+
+    /// Whether AES-256-GCM is demanded and the peer has said that it does not do it, or nothing for too long.
+    private func refusesCipher(_ slot: Int32, _ session: Int32) -> Bool {
+        peers[Int(slot)].cipher == .aes256gcm && !sessions[session].aes.isOpen
+            && (sessions[session].hello.hasArrived || isLate(slot, session) || peers[Int(slot)].silentSessions > 0)
     }
 
     private func statistics(of slot: Int32) -> PeerStatistics {
@@ -98,13 +112,14 @@ extension Tunnel {
             sent: peers[Int(slot)].sent,
             compression: peers[Int(slot)].compression,
             cipher: session >= 0 ? sessions[session].forData.suite : .chacha20poly1305,
-            refusesCipher: session >= 0 && peers[Int(slot)].cipher == .aes256gcm
-                && sessions[session].hello.hasArrived && !sessions[session].aes.isOpen,
+            refusesCipher: session >= 0 && refusesCipher(slot, session),
+            saysNothing: session >= 0 && !sessions[session].hello.hasArrived,
             compresses: mode.codes(forPeer: codecs),
             traffic: peers[Int(slot)].traffic,
             roundTrip: peers[Int(slot)].link.roundTrip,
             carriesOther: session >= 0 && carriesOther(slot, session),
             loss: peers[Int(slot)].link.loss,
-            drops: peers[Int(slot)].drops)
+            drops: peers[Int(slot)].drops,
+            problem: peers[Int(slot)].trouble.map { ($0.problem, $0.wall) })
     }
 }

@@ -1,3 +1,4 @@
+public import Addresses
 import BasicContainers
 import HeapModule
 public import Keys
@@ -20,6 +21,9 @@ public struct Tunnel: ~Copyable {
     /// The next of them: there may be one for each of very many peers.
     var nextJob = 0
     var events: [TunnelEvent] = []
+    static let mostEvents = 256
+    /// How many there was no room for.
+    public internal(set) var unnotedEvents: UInt64 = 0
 
     // Who we are.
     public internal(set) var privateKey: PrivateKey?
@@ -72,6 +76,8 @@ public struct Tunnel: ~Copyable {
     var refused: [Refusal] = []
     /// ICMP errors to hosts behind us.
     var refusals = TokenBucket(every: .milliseconds(10), atOnce: 50)
+    /// ICMP errors from outside, to find out whom they are about.
+    var rejections = TokenBucket(every: .milliseconds(500), atOnce: 8)
 
     /// Datagrams and packets that belong to no peer, dropped.
     public internal(set) var drops = DropCounters()
@@ -125,7 +131,7 @@ public struct Tunnel: ~Copyable {
 
     /// Notes something for the log, unless nobody has read it for long.
     mutating func note(_ event: TunnelEvent) {
-        if events.count < 256 { events.append(event) }
+        if events.count < Self.mostEvents { events.append(event) } else { unnotedEvents &+= 1 }
     }
 }
 
@@ -141,8 +147,12 @@ struct Wake: Comparable {
 public enum TunnelEvent: Sendable, Equatable {
     /// A session was made.
     case handshakeDone(PublicKey, Path, initiator: Bool)
-    /// An initiation was not answered and is sent again: which attempt it was.
-    case handshakeUnanswered(PublicKey, attempt: Int)
+    /// An initiation was not answered and is sent again: how many in a row were not, and why, if that is known.
+    case handshakeUnanswered(PublicKey, attempt: Int, cause: PeerProblem? = nil)
+    /// Something keeps a peer from being reached, and was not known before.
+    case troubled(PublicKey, PeerProblem)
+    /// `packets` of a peer were dropped since this was said last, the last one from this source: none of its AllowedIPs.
+    case sourceRefused(PublicKey, IPAddress, packets: Int)
     /// No answer for 90 s; `dropped` packets had waited for it.
     case handshakeGivenUp(PublicKey, dropped: Int)
     /// A handshake message was wrong. The key is the sender's, if it proved it.
@@ -155,6 +165,8 @@ public enum TunnelEvent: Sendable, Equatable {
     case packetsRefused(PublicKey)
     /// A peer can't do AES-256-GCM, which its configuration here demands: nothing is sent to it.
     case cipherRefused(PublicKey)
+    /// A peer has said nothing of AES-256-GCM, which its configuration here demands: nothing is sent to it.
+    case cipherUnknown(PublicKey)
     /// A peer talks from somewhere else.
     case roamed(PublicKey, Path)
     /// All keys of a peer were wiped after a long silence.
