@@ -74,7 +74,7 @@ def test_sixty_who_ask_at_once_for_the_statistics_of_a_thousand_peers_share_the_
     crowded.process.send_signal(signal.SIGCONT)
     answers = [whole(connection) for connection in clients]
     assert all(answer.startswith(b"HTTP/1.1 200") and answer.count(b'"publicKey"') == 1002 for answer in answers)
-    assert busy(crowded) - before < 15 * one, "the data thread did each of them by itself"
+    assert busy(crowded) - before < 25 * one, "the data thread did each of them by itself"
 
 
 class Setting(threading.Thread):

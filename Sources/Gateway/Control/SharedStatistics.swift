@@ -3,15 +3,17 @@ import NIOCore
 import Synchronization
 import TunnelCore
 
-/// The statistics for all who ask. One reply is made at a time; who asks meanwhile gets the next one, with all others who
-/// did: a crowd costs the data thread as little as one client that asks again and again.
+/// The statistics for all who ask. One reply is made at a time, and then none for a moment; who asks meanwhile gets the
+/// next one, with all others who did: a crowd costs the data thread as little as one client that asks again and again.
 final class SharedStatistics: Sendable {
     /// Places for peers that one turn of the data thread looks at.
     private static let portion = 64
+    /// How long after a reply the next one begins.
+    private static let rest = TimeAmount.milliseconds(50)
 
     private struct Desk {
         var isBusy = false
-        /// The reply after the one that is being made, if anybody waits for it.
+        /// The reply after the one that is being made, or was just now, if anybody waits for it.
         var next: EventLoopPromise<ControlReply>?
     }
 
@@ -37,7 +39,9 @@ final class SharedStatistics: Sendable {
     }
 
     private func make(_ promise: EventLoopPromise<ControlReply>) {
-        promise.futureResult.whenComplete { _ in self.goOn() }
+        promise.futureResult.whenComplete { [loop = promise.futureResult.eventLoop] _ in
+            loop.scheduleTask(in: Self.rest) { self.goOn() }
+        }
         collect(StatisticsInParts(), promise)
     }
 
