@@ -165,7 +165,7 @@ def calm(lab, gateways):
 def dropped(one):
     """What a daemon has dropped, but for the kernel's own multicast, which is for no peer, and what congestion cost."""
     return {reason: count for reason, count in all_drops(one.stats()).items()
-            if reason not in ("noPeer", "kernelReceive", "kernelTransmit")}
+            if reason not in ("noPeer", "multicast", "kernelReceive", "kernelTransmit")}
 
 
 def checksum_errors(lab):

@@ -8,7 +8,7 @@ import Testing
         "the trie answers as a plain list does, through thousands of insertions, moves and removals", arguments: 1...3)
     func model(seed: UInt64) {
         var noise = Noise(seed: seed)
-        var trie = AllowedIPs()
+        var trie = Slots()
         var list = PlainList()
         for round in 0..<6000 {
             let prefix = randomPrefix(&noise)
@@ -45,7 +45,7 @@ import Testing
         let texts = ["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "10.1.2.3/32", "128.0.0.0/1"]
         let prefixes = try texts.map { try #require(Prefix($0)) }
         for order in [prefixes, prefixes.reversed()] {
-            var trie = AllowedIPs()
+            var trie = Slots()
             for prefix in order { trie.insert(prefix, Int32(prefix.length)) }
             for (text, expected) in [
                 ("10.1.2.3", 32), ("10.1.2.4", 24), ("10.1.3.1", 16), ("10.2.0.0", 8), ("9.0.0.0", 0), ("200.0.0.1", 1),
@@ -60,7 +60,7 @@ import Testing
     @Test("a prefix belongs to one peer: giving it to another takes it away, and only its owner can be deprived of it")
     func moves() throws {
         let prefix = try #require(Prefix("10.0.0.0/24"))
-        var trie = AllowedIPs()
+        var trie = Slots()
         trie.insert(prefix, 1)
         trie.insert(prefix, 2)
         #expect(trie.prefixes(of: 1).isEmpty && trie.prefixes(of: 2) == [prefix])
@@ -72,7 +72,7 @@ import Testing
 
     @Test("everything behind 0 and ::, and everything ahead of it, is found")
     func edges() throws {
-        var trie = AllowedIPs()
+        var trie = Slots()
         for (number, text) in ["0.0.0.0/0", "255.255.255.255/32", "::/0", "ffff::/128", "::/128"].enumerated() {
             trie.insert(try #require(Prefix(text)), Int32(number))
         }
@@ -93,7 +93,7 @@ import Testing
 
     @Test("taking a peer's prefixes in portions takes all of them and nobody else's")
     func portions() throws {
-        var trie = AllowedIPs()
+        var trie = Slots()
         for number in UInt32(0)..<1000 {
             trie.insert(try #require(Prefix(.v4(number << 8), length: 24)), Int32(number % 2))
             trie.insert(try #require(Prefix(.v6(UInt128(number) << 64), length: 64)), Int32(number % 2))
@@ -104,7 +104,7 @@ import Testing
         #expect(trie.prefixes(of: 1).isEmpty && trie.prefixes(of: 0).count == 1000)
     }
 
-    private func expectSame(_ trie: AllowedIPs, _ list: PlainList) {
+    private func expectSame(_ trie: Slots, _ list: PlainList) {
         for slot in Int32(0)..<20 {
             #expect(trie.prefixes(of: slot) == list.entries.filter { $0.slot == slot }.map(\.prefix))
         }
@@ -146,4 +146,18 @@ private struct PlainList {
     func lookup(_ address: IPAddress) -> Int32 {
         entries.filter { $0.prefix.contains(address) }.max { $0.prefix.length < $1.prefix.length }?.slot ?? -1
     }
+}
+
+/// AllowedIPs with numbers in the place of slots; -1 is nobody.
+private struct Slots {
+    private var table = AllowedIPs()
+
+    mutating func insert(_ prefix: Prefix, _ slot: Int32) { table.insert(prefix, PeerSlot(slot)) }
+    mutating func remove(_ prefix: Prefix, _ slot: Int32) { table.remove(prefix, PeerSlot(slot)) }
+    mutating func removeAll(_ slot: Int32) { table.removeAll(PeerSlot(slot)) }
+    mutating func removeSome(_ slot: Int32, atMost count: Int) -> Int {
+        table.removeSome(PeerSlot(slot), atMost: count)
+    }
+    func lookup(_ address: IPAddress) -> Int32 { table.lookup(address)?.number ?? -1 }
+    func prefixes(of slot: Int32) -> [Prefix] { table.prefixes(of: PeerSlot(slot)) }
 }

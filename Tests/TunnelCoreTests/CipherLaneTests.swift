@@ -106,7 +106,7 @@ struct CipherLaneTests {
         guard let session = pair.alice.sessions(with: pair.bob.publicKey).first else {
             return #expect(Bool(false), "there is no session")
         }
-        pair.alice.tunnel.sessions[session].aes.sendCounter = Limits.aesRekeyAfterMessages + 1
+        pair.alice.tunnel.services.sessions[session].aes.sendCounter = Limits.aesRekeyAfterMessages + 1
         pair.forget()
         for _ in 0..<5 {
             pair.link.send(udp(1, 2, payload: 40), from: pair.alice)
@@ -123,9 +123,9 @@ extension Pair {
     fileprivate func cipher(of end: End) -> CipherSuite? { end.tunnel.statistics().peers.first?.cipher }
 
     /// The index by which an end knows a lane of its current session.
-    fileprivate func lane(of end: End, _ suite: CipherSuite) -> SessionIndex? {
-        guard let peer = end.tunnel.slots.values.first else { return nil }
-        let session = end.tunnel.peers[Int(peer)].current
-        return session >= 0 ? end.tunnel.sessions[session][suite].localIndex : nil
+    fileprivate func lane(of end: End, _ suite: CipherSuite) -> UInt32? {
+        guard let peer = end.tunnel.peers.all.first else { return nil }
+        guard let session = end.tunnel.peers[peer].keypairs.current else { return nil }
+        return end.tunnel.services.sessions[session][suite].localIndex?.rawValue
     }
 }

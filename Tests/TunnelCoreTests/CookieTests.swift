@@ -109,8 +109,8 @@ import Testing
         let flood = Flood(pair.bob, pair.link)
         flood.load()
         for number in 0..<5000 { flood.send(number: 1000 + number) }
-        #expect(pair.bob.tunnel.jobs.count <= 128)
-        #expect(pair.bob.tunnel.indices.count <= 130)
+        #expect(pair.bob.tunnel.services.jobs.count <= 128)
+        #expect(pair.bob.tunnel.services.indices.count <= 130)
         let toStrangers = pair.link.sightings.sent(by: pair.bob)
         #expect(toStrangers.count == 5)
         #expect(toStrangers.allSatisfy { $0.isCookieReply })
@@ -174,7 +174,7 @@ import Testing
         var jar = flood.jar
         _ = jar.accept(InlineArray { reply.bytes[$0] }, at: pair.link.now(at: pair.bob))
         for number in 1...100 { flood.send(number: number, &jar) }
-        #expect(pair.bob.tunnel.jobs.count <= 128 + 5)
+        #expect(pair.bob.tunnel.services.jobs.count <= 128 + 5)
     }
 }
 

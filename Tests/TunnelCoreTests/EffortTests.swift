@@ -90,7 +90,7 @@ import Testing
             let pair = Pair(CompressionPolicy(mode), CompressionPolicy(mode))
             pair.connect()
             var turns = 0
-            while pair.alice.tunnel.chain.governor.allowsCoding, turns < 1000 {
+            while pair.alice.tunnel.services.egress.governor.allowsCoding, turns < 1000 {
                 busyTurn(pair)
                 turns += 1
             }
@@ -111,7 +111,7 @@ import Testing
         var codingTurns = 0
         for turn in 0..<900 {
             busyTurn(pair)
-            let isCoding = pair.alice.tunnel.chain.governor.allowsCoding
+            let isCoding = pair.alice.tunnel.services.egress.governor.allowsCoding
             if turn >= 400, isCoding { codingTurns += 1 }
             // Too short to look random, and each a flow of its own.
             for _ in 0..<(isCoding ? 4 : 6) {

@@ -25,7 +25,7 @@ import Testing
     @Test("a hub keeps frames apart by the site that they come from")
     func ingress() throws {
         #expect(try find(from: 1) != find(from: 2))
-        #expect(try find(from: MACTable.here) != find(from: 2))
+        #expect(try find(from: MACTable.Place.here.number) != find(from: 2))
         #expect(try find(from: 1) == find(from: 1))
         #expect(try find(from: 1, tagged(0)) != find(from: 1))
         // A priority is no other VLAN.
@@ -47,6 +47,6 @@ import Testing
         let inner = frame.extracting(ethernet.payload..<frame.byteCount)
         let found = InternetPacket(inner)
         let header = try #require(found)
-        return flows.find(inner, header, in: frame, ethernet, to: 0, from: ingress)
+        return flows.find(inner, header, between: flows.stations(frame, ethernet, from: ingress), to: 0)
     }
 }

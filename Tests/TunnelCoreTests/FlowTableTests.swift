@@ -11,7 +11,7 @@ import Testing
             var gap = 0
             while true {
                 let flow = flows.find(0xabcd_0000_0007)
-                if flows.mayTry(flow, size: 1400) {
+                if flows.takeTurn(flow, size: 1400) {
                     flows.noteFailure(on: flow, size: 1400)
                     break
                 }
@@ -26,19 +26,19 @@ import Testing
     func success() {
         var flows = FlowTable()
         let flow = flows.find(1 << 32)
-        for _ in 0..<5 where flows.mayTry(flow, size: 1400) { flows.noteFailure(on: flow, size: 1400) }
-        let other = flows.mayTry(flows.find(2 << 32 | 1), size: 1400)
+        for _ in 0..<5 where flows.takeTurn(flow, size: 1400) { flows.noteFailure(on: flow, size: 1400) }
+        let other = flows.takeTurn(flows.find(2 << 32 | 1), size: 1400)
         #expect(other)
         var tries = 0
         while tries < 100 {
             tries += 1
-            if flows.mayTry(flow, size: 1400) {
+            if flows.takeTurn(flow, size: 1400) {
                 flows.noteCoded(1000, to: 400, on: flow)
                 break
             }
         }
         #expect(tries < 10)
-        let again = flows.mayTry(flow, size: 1400)
+        let again = flows.takeTurn(flow, size: 1400)
         #expect(again)
     }
 }

@@ -75,7 +75,7 @@ private let auto = CompressionPolicy(.auto)
         let units = frames.map { fragmentRecords(record(0x16, 0, $0), number: 7, count: 2) }
         #expect(pair.deliver(units[0][0]) == [])
         let session = try #require(pair.alice.sessions(with: pair.bob.publicKey).first)
-        pair.alice.tunnel.sessions[session].wireGuard.sendCounter += 2 * 65_536
+        pair.alice.tunnel.services.sessions[session].wireGuard.sendCounter += 2 * 65_536
         #expect(pair.deliver(units[1][1]) == [])
         #expect(pair.bob.received.isEmpty)
         for piece in units[2] { #expect(pair.deliver(piece) == []) }
@@ -241,7 +241,7 @@ private let auto = CompressionPolicy(.auto)
             let pair = Pair(both: Pair.Options(compression: CompressionPolicy(.codec(.zstd)), cipher: cipher))
             pair.connect()
             let session = try #require(pair.alice.sessions(with: pair.bob.publicKey).first)
-            pair.alice.tunnel.sessions[session].nextUnit = 65_534
+            pair.alice.tunnel.services.sessions[session].nextUnit = 65_534
             var noise = Noise(seed: 2)
             for _ in 0..<30 {
                 let frame = Segment(
@@ -302,7 +302,7 @@ extension Pair {
     /// The counter of alice's next message on WireGuard's lane.
     fileprivate func nextCounter() throws -> UInt64 {
         let session = try #require(alice.sessions(with: bob.publicKey).first)
-        return alice.tunnel.sessions[session].wireGuard.sendCounter
+        return alice.tunnel.services.sessions[session].wireGuard.sendCounter
     }
 }
 

@@ -100,13 +100,12 @@ private func write(_ frames: [[UInt8]]) -> [UInt8] {
     return Array(out.prefix(end))
 }
 
-/// What `Frames.read` finds.
+/// What a record of frames is read as.
 private func read(_ list: [UInt8]) -> Result {
     var inbox = Inbox()
-    var found = RigidArray<Members.Found>(capacity: Limits.recordPackets)
-    let isWhole = Frames.read(unsafe list.span.bytes, into: &inbox, &found)
-    let frames = (0..<found.count).map { index in
-        unsafe inbox.bytes(decoded: found[index].place).withUnsafeBytes { unsafe Array($0) }
+    let isWhole = Cargo.frames.read(unsafe list.span.bytes, into: &inbox)
+    let frames = (0..<inbox.decodedCount).map { index in
+        unsafe inbox.bytes(decoded: inbox.decodedPacket(index).place).withUnsafeBytes { unsafe Array($0) }
     }
     return Result(frames: frames, isWhole: isWhole)
 }

@@ -29,7 +29,7 @@ import Testing
         }
         #expect(pair.link.sightings.summary == [])
         #expect(pair.bob.drops(.handshake) == 108)
-        #expect(pair.bob.tunnel.indices.count == 0)
+        #expect(pair.bob.tunnel.services.indices.count == 0)
         pair.link.deliver(initiation, to: pair.bob, from: pair.alice.endpoint)
         #expect(pair.link.sightings.summary == ["response"])
     }

@@ -30,7 +30,7 @@ import Testing
         #expect(initiations.count >= 11)
         #expect(Set(initiations.map { Array($0[4..<8]) }).count == initiations.count)
         #expect(Set(initiations.map { Array($0[8..<40]) }).count == initiations.count)
-        #expect(pair.alice.tunnel.indices.count == 1)
+        #expect(pair.alice.tunnel.services.indices.count == 1)
     }
 
     @Test("a response to an initiation that was given up is dropped")

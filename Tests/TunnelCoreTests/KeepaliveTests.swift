@@ -93,12 +93,12 @@ private let auto = CompressionPolicy(.auto)
                 endpoint: Endpoint(.v4(0x0a01_0000 + UInt32(number)), port: 1), persistentKeepalive: .seconds(25))
             let key = privateKey(10 + UInt64(number)).publicKey
             end.tunnel.setPeer(key, configuration, at: start)
-            let slot = end.tunnel.slots[key] ?? -1
-            let session = end.tunnel.sessions.insert(
+            let slot = end.tunnel.peers.slot(of: key) ?? 0
+            let session = end.tunnel.services.sessions.insert(
                 Session(peer: slot, local: 0, remote: 1, isInitiator: false, at: start.instant))
-            end.tunnel.sessions[session].begin(
+            end.tunnel.services.sessions[session].begin(
                 SessionKeys(state, isInitiator: false), .libsodium)
-            end.tunnel.peers[Int(slot)].current = session
+            _ = end.tunnel.peers[slot].keypairs.take(initiated: session)
         }
         let now = Now(instant: start.instant + .seconds(1), wall: start.wall)
         var sent = 0

@@ -15,7 +15,7 @@ import Testing
         pair.link.run(for: .seconds(300))
         #expect(pair.link.sightings.sent(by: pair.alice).summary == [])
         #expect(pair.alice.received == [])
-        let sessions = pair.alice.tunnel.sessions.count
+        let sessions = pair.alice.tunnel.services.sessions.count
         #expect(sessions == 0)
     }
 

@@ -175,12 +175,12 @@ import Testing
         for bits in 0...8 as ClosedRange<UInt64> {
             let bytes = ethernet(MACAddress(victim.bits ^ bits << 43), .everybody, [])
             let frame = try #require(EthernetFrame(unsafe bytes.span.bytes))
-            let isLearned = table.learn(frame, at: bits == 0 ? 3 : 4, now: now + .seconds(Int64(bits)))
+            let isLearned = table.learn(frame, at: .peer(bits == 0 ? 3 : 4), now: now + .seconds(Int64(bits)))
             #expect(isLearned)
         }
         let bytes = ethernet(host(1), victim, [])
         let place = table.place(for: try #require(EthernetFrame(unsafe bytes.span.bytes)), at: now + .seconds(9))
-        #expect(place == 3)
+        #expect(place == .peer(3))
     }
 
     @Test("an address is somewhere in each VLAN by itself, whatever the priority in the tag says")
@@ -199,8 +199,8 @@ import Testing
     @Test("4096 addresses are remembered of a hub's own site, and peers have theirs beside them")
     func ownSite() {
         let table = Table()
-        for number in 0..<8000 { table.see(number, at: MACTable.here) }
-        #expect((0..<8000).filter { table.place(of: $0) == MACTable.here }.count == 4096)
+        for number in 0..<8000 { table.see(number, at: Table.here) }
+        #expect((0..<8000).filter { table.place(of: $0) == Table.here }.count == 4096)
         #expect(table.see(9000, at: 3))
         #expect(table.place(of: 9000) == 3)
     }
@@ -224,21 +224,24 @@ private final class Table {
     private var now = Instant(nanoseconds: 1_000_000_000_000)
     private var numbers: [MACAddress: Int] = [:]
 
+    /// The number of our own device among those of peers.
+    static let here: Int32 = -1
+
     init(seed: UInt64 = 1) { table = MACTable(seed: seed, isUsed: true) }
 
     func pass(_ interval: Interval) { now = now + interval }
     @discardableResult
     func see(_ number: Int, at peer: Int32, vlan: UInt16? = nil) -> Bool {
         guard let frame = frame(from: address(number), to: .everybody, vlan) else { return false }
-        return table.learn(frame, at: peer, now: now)
+        return table.learn(frame, at: peer == Self.here ? .here : .peer(PeerSlot(peer)), now: now)
     }
     func place(of number: Int, vlan: UInt16? = nil) -> Int32? {
-        frame(from: host(1), to: address(number), vlan).flatMap { table.place(for: $0, at: now) }
+        frame(from: host(1), to: address(number), vlan).flatMap { table.place(for: $0, at: now) }?.number
     }
     func addresses(of peer: Int32) -> [Int] {
-        table.addresses(of: peer, at: now).map { numbers[$0] ?? -1 }.sorted()
+        table.addresses(of: PeerSlot(peer), at: now).map { numbers[$0] ?? -1 }.sorted()
     }
-    func forget(_ peer: Int32) { table.forget(peer) }
+    func forget(_ peer: Int32) { table.forget(PeerSlot(peer)) }
 
     private func frame(from source: MACAddress, to destination: MACAddress, _ tag: UInt16?) -> EthernetFrame? {
         var bytes = ethernet(source, destination, [], tags: tag == nil ? [] : [0x8100])

@@ -283,9 +283,9 @@ import Testing
                 let earlier = members[index - 1].packet
                 let before = unsafe earlier.span.bytes
                 end += Members.write(
-                    packet, shape, after: Members.Previous(packet: before, shape: last), to: &space, at: end, &header)
+                    Members.Packet(packet, shape), after: Members.Packet(before, last), to: &space, at: end, &header)
             } else {
-                end += Members.write(packet, shape, after: nil, to: &space, at: end, &header)
+                end += Members.write(Members.Packet(packet, shape), after: nil, to: &space, at: end, &header)
             }
         }
         return unsafe out.bytes(0..<end).withUnsafeBytes { unsafe Array($0) }

@@ -17,9 +17,9 @@ import Testing
         pair.link.settle(pair.bob)
         pair.link.run(for: .seconds(100))
         #expect(pair.link.sightings.sent(by: pair.bob).summary == [])
-        #expect(pair.bob.tunnel.indices.count == 0)
-        #expect(pair.bob.tunnel.handshakesUnderWay == 0)
-        let sessions = pair.bob.tunnel.sessions.count
+        #expect(pair.bob.tunnel.services.indices.count == 0)
+        #expect(pair.bob.tunnel.admission.underWay == 0)
+        let sessions = pair.bob.tunnel.services.sessions.count
         #expect(sessions == 0)
         pair.introduce(pair.alice, site(1), to: pair.bob, Pair.Options())
         pair.link.send(udp(2, 1, payload: 20), from: pair.bob)
@@ -36,16 +36,16 @@ import Testing
             let packet = unsafe bytes.span.bytes
             let found = InternetPacket(packet)
             let header = try #require(found)
-            let flow = pair.alice.tunnel.chain.flows.find(packet, header, to: 0)
-            if let new { pair.alice.tunnel.chain.flows[flow] = new }
-            return pair.alice.tunnel.chain.flows[flow]
+            let flow = pair.alice.tunnel.services.egress.flows.find(packet, header, to: 0)
+            if let new { pair.alice.tunnel.services.egress.flows[flow] = new }
+            return pair.alice.tunnel.services.egress.flows[flow]
         }
         #expect(try verdict(.encrypted) == .encrypted)
         pair.link.change(pair.alice) { tunnel, now in
             tunnel.removePeer(pair.bob.publicKey)
             tunnel.setPeer(privateKey(3).publicKey, Pair.configuration(site(3), Pair.Options()), at: now)
         }
-        #expect(pair.alice.tunnel.slots[privateKey(3).publicKey] == 0)
+        #expect(pair.alice.tunnel.peers.slot(of: privateKey(3).publicKey) == 0)
         #expect(try verdict() == .unknown)
     }
 

@@ -291,7 +291,7 @@ private final class Wire {
         #expect(bytes.little64(at: 12) == bits)
         #expect(bytes.little64(at: 20) == UInt64(known.count))
         #expect(bytes.little64(at: 28) == UInt64(known.values.reduce(0) { $0 + $1.size }))
-        let offset = pair.bob.tunnel.clockOffsets.report
+        let offset = pair.bob.tunnel.services.clockOffsets.report
         #expect(bytes.little64(at: 36) == UInt64(report.at.nanoseconds / 1000) + offset)
     }
 }

@@ -121,7 +121,9 @@ private final class Wire {
     }
 
     var suite: CipherSuite? {
-        pair.alice.sessions(with: pair.bob.publicKey).first.map { pair.alice.tunnel.sessions[$0].forData.suite }
+        pair.alice.sessions(with: pair.bob.publicKey).first.map {
+            pair.alice.tunnel.services.sessions[$0].forData.suite
+        }
     }
     var unitsReceived: UInt64 { pair.bob.statistics(of: pair.alice)?.traffic.units[Int(Codec.deflate.rawValue)] ?? 0 }
     var drops: UInt64 {

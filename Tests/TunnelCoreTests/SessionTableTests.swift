@@ -9,16 +9,16 @@ import Testing
         var randomness = Randomness(seed: 3)
         var noise = Noise(seed: 3)
         var table = IndexTable()
-        var model: [SessionIndex: IndexTable.Target] = [:]
-        var known: [SessionIndex] = []
+        var model: [ReceiverIndex: IndexTable.Target] = [:]
+        var known: [ReceiverIndex] = []
         for round in 0..<50_000 {
             // It grows, shrinks, and grows again.
             let isGrowing = round / 10_000 % 2 == 0
             if known.isEmpty || noise.next() % 10 < (isGrowing ? 6 : 4) {
                 let target: IndexTable.Target =
                     switch noise.next() % 3 {
-                    case 0: .session(Int32(round))
-                    case 1: .handshake(Int32(round))
+                    case 0: .lane(lane(round))
+                    case 1: .handshake(PeerSlot(round))
                     default: .reserved
                     }
                 let index = table.insert(target, &randomness)
@@ -37,8 +37,8 @@ import Testing
             if let index = known.randomElement(using: &noise) {
                 #expect(table[index] == model[index])
                 if round % 5 == 0 {
-                    table.update(index, to: .session(1))
-                    model[index] = .session(1)
+                    table.update(index, to: .lane(lane(1)))
+                    model[index] = .lane(lane(1))
                 }
             }
         }
@@ -55,12 +55,12 @@ import Testing
         for seed in 0..<200 as Range<UInt64> {
             var randomness = Randomness(seed: seed)
             var table = IndexTable()
-            var indices = (0..<31).map { table.insert(.session($0), &randomness) }
+            var indices = (0..<31).map { table.insert(.lane(lane($0)), &randomness) }
             for number in stride(from: 30, through: 0, by: -3) {
                 table.remove(indices[number])
                 indices[number] = 0
                 for (place, index) in indices.enumerated() where index != 0 {
-                    #expect(table[index] == .session(Int32(place)))
+                    #expect(table[index] == .lane(lane(place)))
                 }
             }
         }
@@ -70,8 +70,9 @@ import Testing
     func slab() {
         var noise = Noise(seed: 5)
         var slab = SessionSlab()
-        var model: [Int32: SessionIndex] = [:]
-        for round in 1..<5000 as Range<SessionIndex> {
+        var model: [SessionSlot: ReceiverIndex] = [:]
+        for number in 1..<5000 as Range<UInt32> {
+            let round = ReceiverIndex(rawValue: number)
             if model.isEmpty || noise.next() % 100 < 52 {
                 let slot = insert(round, into: &slab)
                 #expect(model[slot] == nil)
@@ -90,14 +91,20 @@ import Testing
         }
         for (slot, index) in model {
             let found = (slab[slot].wireGuard.localIndex, slab[slot].wireGuard.remoteIndex)
-            #expect(found == (index, ~index))
+            #expect(found == (index, ReceiverIndex(rawValue: ~index.rawValue)))
         }
     }
 
-    private func insert(_ number: SessionIndex, into slab: inout SessionSlab) -> Int32 {
+    private func lane(_ number: Int) -> LaneSlot {
+        LaneSlot(session: SessionSlot(Int32(number)), suite: number % 2 == 0 ? .chacha20poly1305 : .aes256gcm)
+    }
+
+    private func insert(_ number: ReceiverIndex, into slab: inout SessionSlab) -> SessionSlot {
         let state = SymmetricState(hash: Bytes32(repeating: 1), chainingKey: Bytes32(repeating: 2))
         let slot = slab.insert(
-            Session(peer: 0, local: number, remote: ~number, isInitiator: true, at: Instant(nanoseconds: 0)))
+            Session(
+                peer: 0, local: number, remote: ReceiverIndex(rawValue: ~number.rawValue), isInitiator: true,
+                at: Instant(nanoseconds: 0)))
         slab[slot].begin(SessionKeys(state, isInitiator: true), .libsodium)
         return slot
     }

@@ -111,9 +111,9 @@ import Testing
         pair.link.run(for: .seconds(2))
         for (end, other) in [(pair.alice, pair.bob), (pair.bob, pair.alice)] {
             #expect(end.sessions(with: other.publicKey).isEmpty)
-            let sessions = end.tunnel.sessions.count
+            let sessions = end.tunnel.services.sessions.count
             #expect(sessions == 0)
-            #expect(end.tunnel.indices.count == 0)
+            #expect(end.tunnel.services.indices.count == 0)
             #expect(end.events.contains(.wiped(other.publicKey)))
         }
         pair.link.send(udp(1, 2, payload: 10), from: pair.alice)
@@ -165,6 +165,6 @@ extension End {
     /// As if so many messages had been sent on the current session.
     fileprivate func setCounter(_ counter: UInt64, to other: End) {
         guard let session = sessions(with: other.publicKey).first else { return }
-        tunnel.sessions[session].wireGuard.sendCounter = counter
+        tunnel.services.sessions[session].wireGuard.sendCounter = counter
     }
 }

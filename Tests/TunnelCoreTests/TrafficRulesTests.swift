@@ -80,11 +80,15 @@ struct TrafficRulesTests {
         let flow = flows.find(packet, header)
         let layout = PacketLayout(packet, header)
         policy.judge(packet, layout, of: traffic, flow, &flows)
-        let attempt = CompressionAttempt(
-            policy.mode, packet, layout, of: flow, peer: .all, &flows, link: Effort.unknownLink, hasTime: hasTime)
-        switch attempt {
-        case .skipped(let reason): return reason
-        case .plain, .code: return nil
+        var hello = HelloExchange()
+        _ = hello.receive(Hello(seen: true, asks: false, codecs: .all, maximumUnit: Limits.unit))
+        let gatherPolicy = GatherPolicy(
+            mode: policy.mode, hello: hello, limits: RecordLimits(payload: 1420, fragments: true),
+            link: Effort.unknownLink, loss: 0)
+        let gathered = GatheredPacket(packet, MemberShape(layout: layout, segment: 0), trafficClass: 0, of: flow)
+        switch gatherPolicy.treat(gathered, &flows, hasTime: hasTime) {
+        case .leave(let reason): return reason
+        case .code: return nil
         }
     }
 }

@@ -57,7 +57,7 @@ private struct Transcript {
     init() throws {
         alice = End(Self.key(from: 0x10), site(1).endpoint, seed: 1)
         bob = End(Self.key(from: 0x30), site(2).endpoint, seed: 2)
-        for end in [alice, bob] { end.tunnel.clockOffsets = ClockOffsets() }
+        for end in [alice, bob] { end.tunnel.services.clockOffsets = ClockOffsets() }
         link.add(alice)
         link.add(bob)
         var preshared = Bytes32 { UInt8(0x50 + $0) }
@@ -90,8 +90,8 @@ private struct Transcript {
             ("timestamp", hex(timestamp.bytes)),
             ("initiation", hex(try #require(exchange.initiations.first).bytes)),
             ("response", hex(try #require(exchange.first { $0.isResponse }).bytes)),
-            ("key, initiator to responder", hex(alice.tunnel.sessions[session].wireGuard.sending.bytes)),
-            ("key, responder to initiator", hex(alice.tunnel.sessions[session].wireGuard.receiving.bytes)),
+            ("key, initiator to responder", hex(alice.tunnel.services.sessions[session].wireGuard.sending.bytes)),
+            ("key, responder to initiator", hex(alice.tunnel.services.sessions[session].wireGuard.receiving.bytes)),
             ("packet", hex(packet)),
         ]
         for (name, sighting) in zip(["first HELLO (asks)", "second HELLO (seen, asks)", "third HELLO (seen)"], hellos) {

@@ -7,7 +7,7 @@ import Testing
 @Suite struct ZstdTests {
     @Test("what is coded at any level is decoded, and stands alone", arguments: [-3, 1, 3, 6, 9] as [Int32])
     func roundTrip(level: Int32) {
-        let zstd = Zstd()
+        let zstd = Encoders()
         var noise = Noise(seed: UInt64(level + 10))
         var last: [UInt8] = []
         for count in [1, 2, 99, 1400, 1401, 20_000, 65_535] {
@@ -15,7 +15,7 @@ import Testing
                 let coded = encode(zstd, plain, level)
                 #expect(coded.count > 0 && decode(coded, plain.count) == plain)
                 // Every unit stands alone: the same bytes whatever came before.
-                #expect(encode(zstd, plain, level) == coded && encode(Zstd(), plain, level) == coded)
+                #expect(encode(zstd, plain, level) == coded && encode(Encoders(), plain, level) == coded)
                 #expect(!coded.starts(with: [0x28, 0xb5, 0x2f, 0xfd]))
                 #expect(last.isEmpty || decode(last + coded, 65_536 * 2) == nil)
                 last = coded
@@ -25,7 +25,7 @@ import Testing
 
     @Test("without room nothing is coded, and nothing decoded")
     func room() {
-        let zstd = Zstd()
+        let zstd = Encoders()
         let plain = text(2000)
         let coded = encode(zstd, plain, 1)
         for room in [0, 1, 10, coded.count - 1] { #expect(encode(zstd, plain, 1, room: room).isEmpty) }
@@ -35,7 +35,7 @@ import Testing
 
     @Test("every truncation, and anything behind the frame, is refused")
     func streams() {
-        let coded = encode(Zstd(), text(1000), 1)
+        let coded = encode(Encoders(), text(1000), 1)
         for length in 0..<coded.count { #expect(decode(Array(coded.prefix(length)), 1000) == nil, "\(length)") }
         let frame = rawFrame(text(20))
         #expect(decode(frame, 20) == text(20))
@@ -97,7 +97,7 @@ import Testing
         let pair = Pair(CompressionPolicy(.auto), CompressionPolicy(.auto))
         pair.connect()
         let packet = udp(1, 2, text(1000))
-        let coded = encode(Zstd(), packet, 1)
+        let coded = encode(Encoders(), packet, 1)
         for size in [0, 1, 1027, 1029, 65_535] {
             #expect(pair.deliver(record(0x11, 2, little(UInt16(size)) + coded)) == [.record])
         }
@@ -112,7 +112,7 @@ import Testing
     @Test("thousands of damaged frames do no harm")
     func damaged() {
         var noise = Noise(seed: 5)
-        let originals = [1, 3, 9].map { encode(Zstd(), text(3000), $0) }
+        let originals = [1, 3, 9].map { encode(Encoders(), text(3000), $0) }
         for round in 0..<20_000 {
             var coded = originals[round % 3]
             for _ in 0...noise.next() % 3 {
@@ -122,14 +122,14 @@ import Testing
         }
     }
 
-    private func encode(_ zstd: borrowing Zstd, _ plain: [UInt8], _ level: Int32, room: Int? = nil) -> [UInt8] {
+    private func encode(_ zstd: borrowing Encoders, _ plain: [UInt8], _ level: Int32, room: Int? = nil) -> [UInt8] {
         var out = [UInt8](repeating: 0, count: room ?? plain.count + 1000)
         let length: Int
         do {
             var span = out.mutableSpan
             var space = unsafe span.mutableBytes
             let bytes = unsafe plain.span.bytes
-            length = zstd.encode(bytes, level: level, into: &space)
+            length = zstd.encode(bytes, with: .zstd, level: level, into: &space)
         }
         return Array(out.prefix(length))
     }
@@ -141,7 +141,7 @@ import Testing
             var span = out.mutableSpan
             var space = unsafe span.mutableBytes
             let bytes = unsafe coded.span.bytes
-            length = Zstd().decode(bytes, into: &space)
+            length = Decoders().decode(bytes, with: .zstd, into: &space)
         }
         return length.map { Array(out.prefix($0)) }
     }

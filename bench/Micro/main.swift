@@ -63,15 +63,15 @@ func measureRouting() {
         noise = noise &* 1_664_525 &+ 1_013_904_223
         return noise
     }
-    for slot in 0..<10_000 as Range<Int32> {
-        if let prefix = Prefix(.v4(next()), length: 24) { table.insert(prefix, slot) }
+    for slot in 0..<10_000 {
+        if let prefix = Prefix(.v4(next()), length: 24) { table.insert(prefix, PeerSlot(slot)) }
     }
     let addresses = (0..<1024).map { _ in IPAddress.v4(next()) }
-    var found: Int32 = 0
+    var found = 0
     measure("route among 10,000 prefixes", count: 102_400) {
-        for _ in 0..<100 { for address in addresses { found &+= table.lookup(address) } }
+        for _ in 0..<100 { for address in addresses { if table.lookup(address) != nil { found &+= 1 } } }
     }
-    if found == .min { print("") }
+    if found < 0 { print("") }
 }
 
 func measureReplay() {

@@ -10,12 +10,12 @@ struct Departures: ~Copyable {
     private let v4Runs = UnsafeMutableBufferPointer<ctun_run>.allocate(capacity: Outbox.mostRuns)
     private let v6Runs = UnsafeMutableBufferPointer<ctun_run>.allocate(capacity: Outbox.mostRuns)
     /// The peer that each run of an array is for.
-    private var v4Peers: [Int32] = []
-    private var v6Peers: [Int32] = []
+    private var v4Peers: [PeerSlot?] = []
+    private var v6Peers: [PeerSlot?] = []
     /// The peers of the last flush whose path's local address the system no longer has.
-    private(set) var refusedSources: [Int32] = []
+    private(set) var refusedSources: [PeerSlot?] = []
     /// The peers of the last flush to which something was not sent, and the errno; not that there was no room.
-    private(set) var failures: [(peer: Int32, errno: Int32)] = []
+    private(set) var failures: [(peer: PeerSlot, errno: Int32)] = []
 
     init() {
         v4Peers.reserveCapacity(Outbox.mostRuns)
@@ -54,8 +54,8 @@ struct Departures: ~Copyable {
     }
 
     private static func send(
-        _ runs: UnsafeMutableBufferPointer<ctun_run>, _ peers: [Int32], _ socket: inout UDPSocket?,
-        _ refusedSources: inout [Int32], _ failures: inout [(peer: Int32, errno: Int32)]
+        _ runs: UnsafeMutableBufferPointer<ctun_run>, _ peers: [PeerSlot?], _ socket: inout UDPSocket?,
+        _ refusedSources: inout [PeerSlot?], _ failures: inout [(peer: PeerSlot, errno: Int32)]
     ) -> UInt64 {
         guard !peers.isEmpty else { return 0 }
         let ready = unsafe UnsafeMutableBufferPointer(rebasing: runs[0..<peers.count])
@@ -73,8 +73,8 @@ struct Departures: ~Copyable {
         return UInt64(result.dropped)
     }
 
-    private static func note(_ error: Int32, _ peer: Int32, _ failures: inout [(peer: Int32, errno: Int32)]) {
-        guard error != 0, error != EAGAIN, error != ENOBUFS, peer >= 0 else { return }
+    private static func note(_ error: Int32, _ peer: PeerSlot?, _ failures: inout [(peer: PeerSlot, errno: Int32)]) {
+        guard error != 0, error != EAGAIN, error != ENOBUFS, let peer else { return }
         // Runs to one peer follow each other.
         if let last = failures.last, last.peer == peer, last.errno == error { return }
         failures.append((peer, error))

@@ -13,7 +13,7 @@ enum Handshake {
 
     /// The secrets of a handshake that waits for its response.
     struct Pending {
-        let index: SessionIndex
+        let index: ReceiverIndex
         let ephemeral: PrivateKey
         let hash: Bytes32
         let chainingKey: Secret
@@ -23,7 +23,7 @@ enum Handshake {
     struct Received {
         let initiator: PublicKey
         let ephemeral: PublicKey
-        let sender: SessionIndex
+        let sender: ReceiverIndex
         let timestamp: TAI64N
         let hash: Bytes32
         let chainingKey: Secret
@@ -33,13 +33,13 @@ enum Handshake {
     /// responder's key is of low order.
     static func initiate(
         from identity: PrivateKey, _ publicKey: PublicKey, to responder: PublicKey, staticShared: Secret,
-        sender: SessionIndex, timestamp: TAI64N, ephemeral: PrivateKey
+        sender: ReceiverIndex, timestamp: TAI64N, ephemeral: PrivateKey
     ) -> Initiated? {
         var state = SymmetricState(responder: responder)
         defer { state.wipe() }
         var message = Initiation.Bytes(repeating: 0)
         message.store(little: Initiation.type, at: 0)
-        message.store(little: sender, at: Initiation.sender)
+        message.store(little: sender.rawValue, at: Initiation.sender)
 
         let ephemeralPublic = ephemeral.publicKey
         message.copy(ephemeralPublic.bytes, to: Initiation.ephemeral)
@@ -83,21 +83,22 @@ enum Handshake {
         guard let timestamp: InlineArray<12, UInt8> = state.open(sealedTimestamp, key: timestampKey) else { return nil }
 
         return Received(
-            initiator: initiator, ephemeral: ephemeral, sender: message.little32(at: Initiation.sender),
+            initiator: initiator, ephemeral: ephemeral,
+            sender: ReceiverIndex(rawValue: message.little32(at: Initiation.sender)),
             timestamp: TAI64N(bytes: timestamp), hash: state.hash,
             chainingKey: Secret(copying: state.chainingKey.span))
     }
 
     /// Answers an initiation: the response, and the keys of the session. `nil` if a point is of low order.
     static func respond(
-        to received: Received, presharedKey: PresharedKey?, sender: SessionIndex, ephemeral: PrivateKey
+        to received: Received, presharedKey: PresharedKey?, sender: ReceiverIndex, ephemeral: PrivateKey
     ) -> (message: Response.Bytes, keys: SessionKeys)? {
         var state = SymmetricState(hash: received.hash, chainingKey: Bytes32(copying: received.chainingKey.bytes))
         defer { state.wipe() }
         var message = Response.Bytes(repeating: 0)
         message.store(little: Response.type, at: 0)
-        message.store(little: sender, at: Response.sender)
-        message.store(little: received.sender, at: Response.receiver)
+        message.store(little: sender.rawValue, at: Response.sender)
+        message.store(little: received.sender.rawValue, at: Response.receiver)
 
         let ephemeralPublic = ephemeral.publicKey
         message.copy(ephemeralPublic.bytes, to: Response.ephemeral)

@@ -8,11 +8,11 @@ public enum HandshakeJob: Sendable {
     case peer(PeerID, PublicKey, PresharedKey?)
     case removePeer(PeerID)
     /// Make an initiation.
-    case initiate(PeerID, sender: SessionIndex, at: Now)
+    case initiate(PeerID, sender: ReceiverIndex, at: Now)
     /// An initiation came whose mac1 is ours; `index` is for the session that it may become.
-    case initiation(InlineArray<148, UInt8>, index: SessionIndex, from: Path, at: Now)
+    case initiation(InlineArray<148, UInt8>, index: ReceiverIndex, from: Path, at: Now)
     /// A response came to the initiation that we sent to this peer as `index`.
-    case response(PeerID, InlineArray<92, UInt8>, index: SessionIndex, from: Path)
+    case response(PeerID, InlineArray<92, UInt8>, index: ReceiverIndex, from: Path)
 }
 
 /// What came of it. `index` is always the one that the job brought, so that the asker can take it back.
@@ -20,13 +20,13 @@ public enum HandshakeResult: Sendable {
     /// Nothing to tell.
     case done
     /// An initiation to send, without its macs.
-    case initiation(PeerID, InlineArray<148, UInt8>, index: SessionIndex)
+    case initiation(PeerID, InlineArray<148, UInt8>, index: ReceiverIndex)
     /// A response to send, without its macs, and the session that it makes.
-    case response(PeerID, InlineArray<92, UInt8>, SessionKeys, index: SessionIndex, remote: SessionIndex, from: Path)
+    case response(PeerID, InlineArray<92, UInt8>, SessionKeys, index: ReceiverIndex, remote: ReceiverIndex, from: Path)
     /// Our initiation was answered: the session.
-    case established(PeerID, SessionKeys, index: SessionIndex, remote: SessionIndex, from: Path)
+    case established(PeerID, SessionKeys, index: ReceiverIndex, remote: ReceiverIndex, from: Path)
     /// The message proved nothing, or the peer is gone.
-    case failed(HandshakeFailure, PeerID?, index: SessionIndex, from: Path?)
+    case failed(HandshakeFailure, PeerID?, index: ReceiverIndex, from: Path?)
 }
 
 /// Why a handshake went wrong, for the log.
@@ -134,7 +134,7 @@ public struct HandshakeEngine: ~Copyable {
         return Secret(copying: shared.span)
     }
 
-    private mutating func initiate(_ id: PeerID, sender: SessionIndex, at now: Now) -> HandshakeResult {
+    private mutating func initiate(_ id: PeerID, sender: ReceiverIndex, at now: Now) -> HandshakeResult {
         guard let identity else { return .failed(.noIdentity, id, index: sender, from: nil) }
         guard let peer = peers[id], let shared = peer.staticShared else {
             return .failed(.unusableKey, id, index: sender, from: nil)
@@ -150,7 +150,7 @@ public struct HandshakeEngine: ~Copyable {
     }
 
     private mutating func respond(
-        to message: Initiation.Bytes, index: SessionIndex, from path: Path, at now: Now
+        to message: Initiation.Bytes, index: ReceiverIndex, from path: Path, at now: Now
     ) -> HandshakeResult {
         guard let identity else { return .failed(.noIdentity, nil, index: index, from: path) }
         var stranger: PublicKey?
@@ -176,7 +176,7 @@ public struct HandshakeEngine: ~Copyable {
     }
 
     private mutating func finish(
-        _ id: PeerID, _ message: Response.Bytes, index: SessionIndex, from path: Path
+        _ id: PeerID, _ message: Response.Bytes, index: ReceiverIndex, from path: Path
     ) -> HandshakeResult {
         guard let identity, let peer = peers[id], let pending = peer.pending, pending.index == index else {
             return .failed(.notPending, id, index: index, from: path)
@@ -185,7 +185,9 @@ public struct HandshakeEngine: ~Copyable {
             message, pending: pending, identity: identity.key, presharedKey: peer.presharedKey)
         guard let keys else { return .failed(.response, id, index: index, from: path) }
         peer.pending = nil
-        return .established(id, keys, index: index, remote: message.little32(at: Response.sender), from: path)
+        return .established(
+            id, keys, index: index,
+            remote: ReceiverIndex(rawValue: message.little32(at: Response.sender)), from: path)
     }
 
     private mutating func ephemeral() -> PrivateKey {

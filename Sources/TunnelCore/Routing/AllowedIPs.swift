@@ -11,44 +11,46 @@ public struct AllowedIPs: Sendable {
 
     public init() {}
 
-    /// The slot of the peer that `address` belongs to, or -1.
+    /// The peer that `address` belongs to.
     @inline(__always)
-    public func lookup(_ address: IPAddress) -> Int32 {
-        switch address {
-        case .v4(let bits): v4.lookup(bits)
-        case .v6(let bits): v6.lookup(bits)
-        }
+    public func lookup(_ address: IPAddress) -> PeerSlot? {
+        let number =
+            switch address {
+            case .v4(let bits): v4.lookup(bits)
+            case .v6(let bits): v6.lookup(bits)
+            }
+        return number < 0 ? nil : PeerSlot(number)
     }
 
     /// Gives `prefix` to the peer in `slot`, whosever it was before.
-    public mutating func insert(_ prefix: Prefix, _ slot: Int32) {
+    public mutating func insert(_ prefix: Prefix, _ slot: PeerSlot) {
         sequence &+= 1
         switch prefix.address {
-        case .v4(let bits): v4.insert(bits, length: prefix.length, slot, sequence: sequence)
-        case .v6(let bits): v6.insert(bits, length: prefix.length, slot, sequence: sequence)
+        case .v4(let bits): v4.insert(bits, length: prefix.length, slot.number, sequence: sequence)
+        case .v6(let bits): v6.insert(bits, length: prefix.length, slot.number, sequence: sequence)
         }
     }
 
     /// Takes `prefix` away from the peer in `slot`, if it has it.
-    public mutating func remove(_ prefix: Prefix, _ slot: Int32) {
+    public mutating func remove(_ prefix: Prefix, _ slot: PeerSlot) {
         switch prefix.address {
-        case .v4(let bits): v4.remove(bits, length: prefix.length, slot)
-        case .v6(let bits): v6.remove(bits, length: prefix.length, slot)
+        case .v4(let bits): v4.remove(bits, length: prefix.length, slot.number)
+        case .v6(let bits): v6.remove(bits, length: prefix.length, slot.number)
         }
     }
 
     /// Takes everything away from the peer in `slot`.
-    public mutating func removeAll(_ slot: Int32) { _ = removeSome(slot, atMost: .max) }
+    public mutating func removeAll(_ slot: PeerSlot) { _ = removeSome(slot, atMost: .max) }
 
     /// Takes up to `count` prefixes away from the peer in `slot`; how many those were.
-    public mutating func removeSome(_ slot: Int32, atMost count: Int) -> Int {
+    public mutating func removeSome(_ slot: PeerSlot, atMost count: Int) -> Int {
         var removed = 0
-        while removed < count, let (bits, length) = v4.first(of: slot) {
-            v4.remove(bits, length: length, slot)
+        while removed < count, let (bits, length) = v4.first(of: slot.number) {
+            v4.remove(bits, length: length, slot.number)
             removed += 1
         }
-        while removed < count, let (bits, length) = v6.first(of: slot) {
-            v6.remove(bits, length: length, slot)
+        while removed < count, let (bits, length) = v6.first(of: slot.number) {
+            v6.remove(bits, length: length, slot.number)
             removed += 1
         }
         return removed
@@ -58,14 +60,14 @@ public struct AllowedIPs: Sendable {
     public func prefixes(of peer: PeerID) -> [Prefix] { prefixes(of: peer.slot) }
 
     /// What the peer in `slot` has, in the order in which it was given.
-    public func prefixes(of slot: Int32) -> [Prefix] {
+    public func prefixes(of slot: PeerSlot) -> [Prefix] {
         var entries: [(prefix: Prefix, sequence: UInt64)] = []
         func note(_ address: IPAddress, _ length: Int, _ sequence: UInt64) {
             if let prefix = Prefix(address, length: length) { entries.append((prefix, sequence)) }
         }
-        v4.forEach(of: slot) { note(.v4($0), $1, $2) }
+        v4.forEach(of: slot.number) { note(.v4($0), $1, $2) }
         let v4Count = entries.count
-        v6.forEach(of: slot) { note(.v6($0), $1, $2) }
+        v6.forEach(of: slot.number) { note(.v6($0), $1, $2) }
         if v4Count > 0, v4Count < entries.count { entries.sort { $0.sequence < $1.sequence } }
         return entries.map(\.prefix)
     }

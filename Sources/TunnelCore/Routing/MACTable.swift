@@ -6,6 +6,22 @@ import Addresses
 /// A fixed table of sets of eight, by a hash; what was not seen for five minutes is as good as not there. A peer has a
 /// limited number of addresses, and an address that wanders between peers stays where it was.
 struct MACTable: ~Copyable {
+    /// Where an address is: on our own device, or at a peer.
+    enum Place: Equatable {
+        case here
+        case peer(PeerSlot)
+
+        fileprivate init(_ number: Int32) { self = number == MACTable.here ? .here : .peer(PeerSlot(number)) }
+
+        /// A number for each place.
+        var number: Int32 {
+            switch self {
+            case .here: MACTable.here
+            case .peer(let slot): slot.number
+            }
+        }
+    }
+
     private struct Entry {
         /// The VLAN, then the address.
         var station: UInt64 = 0
@@ -14,8 +30,8 @@ struct MACTable: ~Copyable {
         var movedAt = Instant.distantPast
     }
 
-    /// The place of addresses on our own device.
-    static let here: Int32 = -1
+    /// The number of our own device's place, below those of all peers.
+    private static let here: Int32 = -1
     private static let nowhere: Int32 = -2
 
     private static let sets = 2048
@@ -39,19 +55,20 @@ struct MACTable: ~Copyable {
         entries = ContiguousArray(repeating: Entry(), count: isUsed ? Self.sets * Self.ways : 0)
     }
 
-    /// The peer that a frame is for, or `here`; `nil` if that is everybody, or not known.
-    func place(for frame: EthernetFrame, at now: Instant) -> Int32? {
+    /// The place that a frame is for; `nil` if that is everybody, or not known.
+    func place(for frame: EthernetFrame, at now: Instant) -> Place? {
         guard !frame.destination.isGroup else { return nil }
         let station = Self.station(frame.destination, frame)
         for index in set(of: station) where entries[index].station == station && isAlive(index, at: now) {
-            return entries[index].place
+            return Place(entries[index].place)
         }
         return nil
     }
 
-    /// Notes that a frame's source was seen at a peer, or `here`; false if it can't be there: it was elsewhere a moment ago, or
+    /// Notes that a frame's source was seen at a place; false if it can't be there: it was elsewhere a moment ago, or
     /// as many as may be are there.
-    mutating func learn(_ frame: EthernetFrame, at place: Int32, now: Instant) -> Bool {
+    mutating func learn(_ frame: EthernetFrame, at place: Place, now: Instant) -> Bool {
+        let place = place.number
         let station = Self.station(frame.source, frame)
         var free: Int?
         // What makes room: something of the same place rather than another's.
@@ -76,23 +93,23 @@ struct MACTable: ~Copyable {
     }
 
     /// Forgets the addresses of a peer.
-    mutating func forget(_ peer: Int32) {
-        for index in entries.indices where entries[index].place == peer { release(index) }
+    mutating func forget(_ peer: PeerSlot) {
+        for index in entries.indices where entries[index].place == peer.number { release(index) }
     }
 
     /// The addresses at a peer, in order.
-    func addresses(of peer: Int32, at now: Instant) -> [MACAddress] {
+    func addresses(of peer: PeerSlot, at now: Instant) -> [MACAddress] {
         var found: Set<MACAddress> = []
-        for index in entries.indices where entries[index].place == peer && isAlive(index, at: now) {
+        for index in entries.indices where entries[index].place == peer.number && isAlive(index, at: now) {
             found.insert(MACAddress(entries[index].station))
         }
         return found.sorted { $0.bits < $1.bits }
     }
 
     /// All addresses at peers with their peers, in no order; one that was seen in several VLANs several times.
-    func stations(at now: Instant) -> [(peer: Int32, address: MACAddress)] {
+    func stations(at now: Instant) -> [(peer: PeerSlot, address: MACAddress)] {
         entries.indices.filter { entries[$0].place >= 0 && isAlive($0, at: now) }.map {
-            (entries[$0].place, MACAddress(entries[$0].station))
+            (PeerSlot(entries[$0].place), MACAddress(entries[$0].station))
         }
     }
 

@@ -5,6 +5,8 @@
 struct HelloExchange {
     /// What the peer decodes; empty until its HELLO arrives.
     private(set) var codecs: CodecSet = []
+    /// What `auto` codes with: the codec that leaves least.
+    private(set) var preferredCodec: Codec?
     /// The largest unit that the peer decodes.
     private(set) var maximumUnit = 0
     /// The kinds of record that the peer takes besides HELLO and UNIT.
@@ -24,7 +26,7 @@ struct HelloExchange {
     @inline(__always) var takesGathered: Bool { !codecs.isEmpty || records.contains(.bundle) }
 
     /// Our next HELLO.
-    func announcement(_ announced: Announcement, aesIndex: SessionIndex) -> Hello {
+    func announcement(_ announced: Announcement, aesIndex: ReceiverIndex?) -> Hello {
         Hello(
             seen: hasArrived, asks: !isConfirmed, codecs: announced.codecs, maximumUnit: Limits.unit,
             aesIndex: aesIndex,
@@ -54,6 +56,7 @@ struct HelloExchange {
     mutating func receive(_ hello: Hello) -> Bool {
         hasArrived = true
         codecs = hello.codecs
+        preferredCodec = codecs.preferred
         maximumUnit = min(hello.maximumUnit, Limits.unit)
         records = hello.records
         if hello.seen { isConfirmed = true }

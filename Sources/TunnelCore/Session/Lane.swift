@@ -11,11 +11,11 @@ struct Lane: ~Copyable {
     var sendCounter: UInt64 = 0
     var window = ReplayWindow()
     var arrivals = Arrivals()
-    /// What the peer puts into messages to us, and we into messages to it; 0: the lane is not there.
-    var localIndex: SessionIndex
-    var remoteIndex: SessionIndex
+    /// What the peer puts into messages to us, and we into messages to it; `nil`: that direction is not there.
+    var localIndex: ReceiverIndex?
+    var remoteIndex: ReceiverIndex?
 
-    init(_ suite: CipherSuite, local: SessionIndex, remote: SessionIndex) {
+    init(_ suite: CipherSuite, local: ReceiverIndex?, remote: ReceiverIndex?) {
         self.suite = suite
         localIndex = local
         remoteIndex = remote
@@ -32,7 +32,7 @@ struct Lane: ~Copyable {
     }
 
     /// The peer has said that it receives on this lane.
-    @inline(__always) var isOpen: Bool { remoteIndex != 0 }
+    @inline(__always) var isOpen: Bool { remoteIndex != nil }
 
     /// What has arrived; from now on the peer knows. `offset` is added to the clock.
     mutating func report(at now: Instant, offset: UInt64) -> ReportRecord {

@@ -9,7 +9,7 @@ struct Session: ~Copyable {
     var wireGuard: Lane
     var aes: Lane
 
-    let peer: Int32
+    let peer: PeerSlot
     let isInitiator: Bool
     let createdAt: Instant
 
@@ -17,9 +17,9 @@ struct Session: ~Copyable {
     /// The number of the next unit that goes in fragments.
     var nextUnit: UInt16 = 0
 
-    init(peer: Int32, local: SessionIndex, remote: SessionIndex, isInitiator: Bool, at now: Instant) {
+    init(peer: PeerSlot, local: ReceiverIndex, remote: ReceiverIndex, isInitiator: Bool, at now: Instant) {
         wireGuard = Lane(.chacha20poly1305, local: local, remote: remote)
-        aes = Lane(.aes256gcm, local: 0, remote: 0)
+        aes = Lane(.aes256gcm, local: nil, remote: nil)
         self.peer = peer
         self.isInitiator = isInitiator
         createdAt = now
@@ -93,33 +93,33 @@ struct SessionSlab: ~Copyable {
     /// How many sessions are alive.
     var count: Int { (unsafe chunks.count) * Self.chunkCount - free.count }
 
-    subscript(slot: Int32) -> Session {
+    subscript(slot: SessionSlot) -> Session {
         unsafeAddress { unsafe UnsafePointer(pointer(to: slot)) }
         unsafeMutableAddress { unsafe pointer(to: slot) }
     }
 
     /// Puts `session` into a free slot, which is its index from now on; its keys are begun there.
-    mutating func insert(_ session: consuming Session) -> Int32 {
+    mutating func insert(_ session: consuming Session) -> SessionSlot {
         if free.isEmpty { grow() }
-        let slot = free.removeLast()
+        let slot = SessionSlot(free.removeLast())
         unsafe pointer(to: slot).initialize(to: session)
         return slot
     }
 
     /// Wipes a session and frees its slot.
-    mutating func remove(_ slot: Int32) {
+    mutating func remove(_ slot: SessionSlot) {
         unsafe pointer(to: slot).pointee.end()
         let bytes = unsafe MutableSpan<UInt8>(
             _unsafeStart: UnsafeMutableRawPointer(pointer(to: slot)).assumingMemoryBound(to: UInt8.self),
             count: MemoryLayout<Session>.stride)
         var span = bytes
         wipe(&span)
-        free.append(slot)
+        free.append(slot.number)
     }
 
     @inline(__always)
-    private func pointer(to slot: Int32) -> UnsafeMutablePointer<Session> {
-        unsafe chunks[Int(slot) / Self.chunkCount] + Int(slot) % Self.chunkCount
+    private func pointer(to slot: SessionSlot) -> UnsafeMutablePointer<Session> {
+        unsafe chunks[slot.offset / Self.chunkCount] + slot.offset % Self.chunkCount
     }
 
     private mutating func grow() {

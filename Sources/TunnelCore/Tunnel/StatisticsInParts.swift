@@ -12,7 +12,7 @@ public struct StatisticsInParts: Sendable {
     private var gone: Set<PeerID> = []
     /// Whom each inner address belongs to, once all is there.
     public private(set) var allowedIPs = AllowedIPs()
-    private var stations: [(peer: Int32, address: MACAddress)] = []
+    private var stations: [(peer: PeerSlot, address: MACAddress)] = []
     private var publicKey: PublicKey?
     private var drops = DropCounters()
 

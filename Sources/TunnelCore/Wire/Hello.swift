@@ -13,8 +13,8 @@ struct Hello: Equatable {
     var codecs: CodecSet
     /// The largest unit that it decodes, in decoded bytes.
     var maximumUnit: Int
-    /// The index by which the sender knows its lane for AES-256-GCM; 0 if it has none.
-    var aesIndex: SessionIndex = 0
+    /// The index by which the sender knows its lane for AES-256-GCM; `nil` if it has none.
+    var aesIndex: ReceiverIndex?
     /// The kinds of record that it takes besides HELLO and UNIT.
     var records: RecordSet = []
 
@@ -50,10 +50,10 @@ struct Hello: Equatable {
         append(4, &payload)
         payload.store(little: UInt32(maximumUnit), at: end)
         end += 4
-        if aesIndex != 0 {
+        if let aesIndex {
             append(Option.aes256gcm.rawValue, &payload)
             append(4, &payload)
-            payload.store(little: aesIndex, at: end)
+            payload.store(little: aesIndex.rawValue, at: end)
             end += 4
         }
         if !records.isEmpty {
@@ -74,6 +74,7 @@ extension Hello {
         guard version >= 1, body.byteCount >= 1 else { return nil }
         self.version = version
         let flags = body.byte(at: 0)
+        aesIndex = nil
         seen = flags & Flag.seen != 0
         asks = flags & Flag.asks != 0
         codecs = []
@@ -94,7 +95,8 @@ extension Hello {
                 maximumUnit = Int(body.little32(at: offset + 2))
             case .aes256gcm:
                 guard end - offset == 2 + 4 else { return nil }
-                aesIndex = body.little32(at: offset + 2)
+                let index = body.little32(at: offset + 2)
+                aesIndex = index == 0 ? nil : ReceiverIndex(rawValue: index)
             case .records:
                 for index in offset + 2..<end {
                     if let kind = Record.Kind(rawValue: body.byte(at: index)) { records.insert(RecordSet(kind)) }

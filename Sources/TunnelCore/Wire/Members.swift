@@ -17,14 +17,14 @@ enum Members {
         static let segmented: UInt8 = 2
     }
 
-    /// The packet before.
-    struct Previous: ~Escapable {
-        let packet: RawSpan
+    /// A packet that is to be written.
+    struct Packet: ~Escapable {
+        let bytes: RawSpan
         let shape: MemberShape
 
-        @_lifetime(copy packet)
-        init(packet: RawSpan, shape: MemberShape) {
-            self.packet = packet
+        @_lifetime(copy bytes)
+        init(_ bytes: RawSpan, _ shape: MemberShape) {
+            self.bytes = bytes
             self.shape = shape
         }
     }
@@ -34,9 +34,10 @@ enum Members {
     /// Writes `packet` as the next member to `place` of `out`, where there must be room for it and `overhead` bytes; how many
     /// bytes that took. `scratch` has `PacketLayout.longestHeader` bytes.
     static func write(
-        _ packet: RawSpan, _ shape: MemberShape, after previous: Previous?,
-        to out: inout MutableRawSpan, at place: Int, _ scratch: inout MutableRawSpan
+        _ packet: Packet, after previous: Packet?, to out: inout MutableRawSpan, at place: Int,
+        _ scratch: inout MutableRawSpan
     ) -> Int {
+        let (bytes, shape) = (packet.bytes, packet.shape)
         var end = place + 1
         if shape.segment > 0 {
             out.store(little: UInt16(truncatingIfNeeded: shape.segment), at: end)
@@ -44,51 +45,51 @@ enum Members {
         }
         let form = shape.segment > 0 ? Form.segmented : 0
         if let previous, shape.layout.isLike(previous.shape.layout) {
-            let mask = difference(packet, shape, from: previous.packet, previous.shape, &scratch)
+            let mask = difference(packet, from: previous, &scratch)
             let size = longestLength + longestMask + 2 * mask.nonzeroBitCount
             if size <= shape.layout.header {
                 out.store(form | Form.like, at: place)
-                end += writeNumber(UInt64(packet.byteCount - shape.layout.header), to: &out, at: end)
+                end += writeNumber(UInt64(bytes.byteCount - shape.layout.header), to: &out, at: end)
                 end += writeNumber(mask, to: &out, at: end)
                 var rest = mask
                 while rest != 0 {
                     let offset = rest.trailingZeroBitCount * 2
-                    out.store(packet.byte(at: offset), at: end)
-                    out.store(packet.byte(at: offset + 1), at: end + 1)
+                    out.store(bytes.byte(at: offset), at: end)
+                    out.store(bytes.byte(at: offset + 1), at: end + 1)
                     end += 2
                     rest &= rest - 1
                 }
-                let payload = packet.extracting(shape.layout.header..<packet.byteCount)
+                let payload = bytes.extracting(shape.layout.header..<bytes.byteCount)
                 out.copy(payload, to: end)
                 return end + payload.byteCount - place
             }
         }
         out.store(form, at: place)
-        out.copy(packet, to: end)
-        return end + packet.byteCount - place
+        out.copy(bytes, to: end)
+        return end + bytes.byteCount - place
     }
 
     /// Which half-words of a packet's header are not what the one before lets expect.
     private static func difference(
-        _ packet: RawSpan, _ shape: MemberShape, from previous: RawSpan, _ last: MemberShape,
-        _ scratch: inout MutableRawSpan
+        _ packet: Packet, from previous: Packet, _ scratch: inout MutableRawSpan
     ) -> UInt64 {
-        let layout = shape.layout
-        let payload = packet.extracting(layout.header..<packet.byteCount)
-        scratch.copy(previous.extracting(0..<layout.header), to: 0)
-        layout.advance(&scratch, past: last, previous.byteCount - layout.header, payload: payload.byteCount)
+        let (bytes, layout) = (packet.bytes, packet.shape.layout)
+        let payload = bytes.extracting(layout.header..<bytes.byteCount)
+        scratch.copy(previous.bytes.extracting(0..<layout.header), to: 0)
+        layout.advance(
+            &scratch, past: previous.shape, previous.bytes.byteCount - layout.header, payload: payload.byteCount)
         var mask: UInt64 = 0
         for index in 0..<layout.header / 2
-        where scratch.bytes.little16(at: 2 * index) != packet.little16(at: 2 * index) { mask |= 1 << UInt64(index) }
+        where scratch.bytes.little16(at: 2 * index) != bytes.little16(at: 2 * index) { mask |= 1 << UInt64(index) }
         // The checksums are expected to be right, not to be those of the packet before.
         mask &= ~layout.checksums
-        if shape.segment > 0 { return mask }
-        scratch.copy(packet.extracting(0..<layout.header), to: 0)
+        if packet.shape.segment > 0 { return mask }
+        scratch.copy(bytes.extracting(0..<layout.header), to: 0)
         layout.completeChecksums(&scratch, payload: Checksum(of: payload), payload.byteCount, except: 0)
         var rest = layout.checksums
         while rest != 0 {
             let index = rest.trailingZeroBitCount
-            if scratch.bytes.little16(at: 2 * index) != packet.little16(at: 2 * index) { mask |= 1 << UInt64(index) }
+            if scratch.bytes.little16(at: 2 * index) != bytes.little16(at: 2 * index) { mask |= 1 << UInt64(index) }
             rest &= rest - 1
         }
         return mask
@@ -108,62 +109,6 @@ enum Members {
 
     // MARK: Read
 
-    /// A packet that was read, and where it is in the inbox.
-    struct Found {
-        let place: Range<Int>
-        let shape: MemberShape
-
-        init(place: Range<Int>, shape: MemberShape) {
-            self.place = place
-            self.shape = shape
-        }
-
-        /// The one packet that was decoded to `place`; `nil` if it is none.
-        init?(_ place: Range<Int>, of inbox: borrowing Inbox) {
-            let packet = inbox.bytes(decoded: place)
-            guard let header = InternetPacket(packet) else { return nil }
-            self.place = place.lowerBound..<place.lowerBound + header.length
-            shape = MemberShape(layout: PacketLayout(packet, header), segment: 0)
-        }
-    }
-
-    /// Reads members to the end of `record` and puts their packets into the inbox's memory; false if the record is
-    /// malformed from some member on, in which case those before it have been found.
-    static func read(_ record: RawSpan, into inbox: inout Inbox, _ found: inout RigidArray<Found>) -> Bool {
-        var offset = 0
-        var packets = 0
-        while offset < record.byteCount {
-            let last = found.isEmpty ? nil : found[found.count - 1]
-            guard let member = Member(record, at: offset, after: last?.shape.layout) else { return false }
-            let place = inbox.decode(member.length) { packet in
-                member.copy(from: record, to: &packet)
-                return member.length
-            }
-            guard let place else { return false }
-            if let last, member.isLike { complete(member, at: place, after: last, of: record, in: &inbox) }
-            guard let shape = check(member, at: place, after: last?.shape.layout, in: inbox) else { return false }
-            packets += shape.packets(of: place.count)
-            guard packets <= Limits.recordPackets, found.count < found.capacity else { return false }
-            found.append(Found(place: place, shape: shape))
-            offset = member.end
-        }
-        return !found.isEmpty
-    }
-
-    private static func complete(
-        _ member: Member, at place: Range<Int>, after last: Found, of record: RawSpan, in inbox: inout Inbox
-    ) {
-        // Both packets as one stretch of memory: the inbox puts one behind the other.
-        var both = inbox[decoded: last.place.lowerBound..<place.upperBound]
-        member.writeHeader(to: &both, at: place.lowerBound - last.place.lowerBound, after: last, from: record)
-    }
-
-    private static func check(
-        _ member: Member, at place: Range<Int>, after last: PacketLayout?, in inbox: borrowing Inbox
-    ) -> MemberShape? {
-        member.check(inbox.bytes(decoded: place), after: last)
-    }
-
     /// One member as it stands in a record.
     struct Member {
         let isLike: Bool
@@ -172,14 +117,14 @@ enum Members {
         /// The length of the packet.
         let length: Int
         private let header: Int
-        fileprivate let mask: UInt64
+        private let mask: UInt64
         /// Where the half-words that differ, and the payload, or the whole packet start.
-        fileprivate let differing: Int
+        private let differing: Int
         private let payload: Int
         let end: Int
 
         /// Finds the parts of the member at `start`; `nil` if they are not all there.
-        fileprivate init?(_ record: RawSpan, at start: Int, after last: PacketLayout?) {
+        init?(_ record: RawSpan, at start: Int, after last: PacketLayout?) {
             var offset = start
             let form = record.byte(at: offset)
             offset += 1
@@ -217,17 +162,41 @@ enum Members {
         }
 
         /// Copies what is in the record to where it belongs in the packet.
-        fileprivate func copy(from record: RawSpan, to packet: inout MutableRawSpan) {
+        func copy(from record: RawSpan, to packet: inout MutableRawSpan) {
             packet.copy(record.extracting(payload..<end), to: header)
         }
 
         /// The packet's shape if it is what a member may be; the header of one that is like the one before is whole.
-        fileprivate func check(_ packet: RawSpan, after last: PacketLayout?) -> MemberShape? {
+        func check(_ packet: RawSpan, after last: PacketLayout?) -> MemberShape? {
             guard let header = InternetPacket(packet), header.length == packet.byteCount else { return nil }
             let layout = PacketLayout(packet, header)
             if isLike, let last, !layout.isLike(last) || layout.header != self.header { return nil }
             guard segment == 0 || layout.maySegment(packet, header, segment: segment) else { return nil }
             return MemberShape(layout: layout, segment: segment)
+        }
+
+        /// Makes the header of the packet at `start`, whose payload is in its place, from that of the packet before, at 0.
+        func writeHeader(
+            to packets: inout MutableRawSpan, at start: Int, after last: MemberShape, from record: RawSpan
+        ) {
+            let layout = last.layout
+            packets.repeatBytes(0..<layout.header, at: start)
+            var packet = packets.part(start..<packets.byteCount)
+            layout.advance(&packet, past: last, start - layout.header, payload: packet.byteCount - layout.header)
+            var rest = mask
+            var offset = differing
+            while rest != 0 {
+                let place = rest.trailingZeroBitCount * 2
+                packet.store(record.byte(at: offset), at: place)
+                packet.store(record.byte(at: offset + 1), at: place + 1)
+                offset += 2
+                rest &= rest - 1
+            }
+            // Those of a segmented packet are made when it is cut.
+            guard segment == 0 else { return }
+            let length = packet.byteCount - layout.header
+            let sum = Checksum(of: packet.bytes.extracting(layout.header..<packet.byteCount))
+            layout.completeChecksums(&packet, payload: sum, length, except: mask)
         }
     }
 
@@ -241,32 +210,5 @@ enum Members {
             if byte < 0x80 { return number }
         }
         return nil
-    }
-}
-
-extension Members.Member {
-    /// Makes the header of the packet at `start`, whose payload is in its place, from that of the packet before, at 0.
-    fileprivate func writeHeader(
-        to packets: inout MutableRawSpan, at start: Int, after last: Members.Found, from record: RawSpan
-    ) {
-        let layout = last.shape.layout
-        packets.repeatBytes(0..<layout.header, at: start)
-        var packet = packets.part(start..<packets.byteCount)
-        layout.advance(
-            &packet, past: last.shape, last.place.count - layout.header, payload: packet.byteCount - layout.header)
-        var rest = mask
-        var offset = differing
-        while rest != 0 {
-            let place = rest.trailingZeroBitCount * 2
-            packet.store(record.byte(at: offset), at: place)
-            packet.store(record.byte(at: offset + 1), at: place + 1)
-            offset += 2
-            rest &= rest - 1
-        }
-        // Those of a segmented packet are made when it is cut.
-        guard segment == 0 else { return }
-        let length = packet.byteCount - layout.header
-        let sum = Checksum(of: packet.bytes.extracting(layout.header..<packet.byteCount))
-        layout.completeChecksums(&packet, payload: sum, length, except: mask)
     }
 }

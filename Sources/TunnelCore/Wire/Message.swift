@@ -4,14 +4,15 @@ enum Message {
     case initiation
     case response
     case cookieReply
-    case transport(receiver: SessionIndex)
+    case transport(receiver: ReceiverIndex)
 
     /// Tells the message by type and size together; `nil` if no message looks like that.
     @inline(__always)
     init?(_ datagram: RawSpan) {
         guard datagram.byteCount >= Transport.minimumSize else { return nil }
         switch (datagram.little32(at: 0), datagram.byteCount) {
-        case (Transport.type, _): self = .transport(receiver: datagram.little32(at: Transport.receiver))
+        case (Transport.type, _):
+            self = .transport(receiver: ReceiverIndex(rawValue: datagram.little32(at: Transport.receiver)))
         case (Initiation.type, Initiation.size): self = .initiation
         case (Response.type, Response.size): self = .response
         case (CookieReply.type, CookieReply.size): self = .cookieReply
@@ -20,8 +21,12 @@ enum Message {
     }
 }
 
-/// A number by which a receiver tells its sessions apart: unpredictable, unique among its own.
-public typealias SessionIndex = UInt32
+/// The number by which a receiver tells its sessions apart (whitepaper §5.4): unpredictable, unique among its own.
+public struct ReceiverIndex: RawRepresentable, Hashable, Sendable {
+    public let rawValue: UInt32
+
+    @inline(__always) public init(rawValue: UInt32) { self.rawValue = rawValue }
+}
 
 /// Whitepaper §5.4.2.
 enum Initiation {
@@ -72,4 +77,16 @@ enum Transport {
     static let overhead = headerSize + tagSize
     /// A keepalive: nothing inside.
     static let minimumSize = overhead
+    /// The headers of UDP and IPv4 around a datagram.
+    static let outerHeaders = 28
+
+    /// What a payload of `length` bytes becomes: the next multiple of 16, but not more than the MTU makes necessary (whitepaper §5.4.6).
+    @inline(__always)
+    static func paddedSize(_ length: Int, mtu: Int) -> Int {
+        max(length, min((length + Limits.padding - 1) & ~(Limits.padding - 1), mtu))
+    }
+
+    /// What a payload takes on the wire: with the header and tag of the message, and the headers of UDP and IPv4.
+    @inline(__always)
+    static func wireSize(_ payload: Int) -> Int { payload + overhead + outerHeaders }
 }

@@ -116,18 +116,6 @@ struct PacketLayout: Equatable {
     func hasLateFlags(_ packet: RawSpan) -> Bool {
         transport == .tcp && packet.byte(at: internet + 13) & 0xa6 != 0
     }
-
-    /// The virtio header of a segmented packet.
-    func virtio(segment: Int) -> VirtioHeader {
-        var virtio = VirtioHeader()
-        virtio.needsChecksum = true
-        virtio.kind = transport == .udp ? .udp : isV4 ? .tcp4 : .tcp6
-        virtio.headerLength = UInt16(header)
-        virtio.segment = UInt16(segment)
-        virtio.checksumStart = UInt16(internet)
-        virtio.checksumOffset = transport == .udp ? 6 : 16
-        return virtio
-    }
 }
 
 /// A packet as a member of a record.

@@ -42,7 +42,7 @@ struct DatagramTarget {
         originals = link.sightings.sent(by: pair.alice).map(\.bytes)
         link.rule = { _ in .deliver }
         pair.forget()
-        if options & 4 != 0 { pair.bob.tunnel.underLoadUntil = link.instant + .seconds(20) }
+        if options & 4 != 0 { pair.bob.tunnel.admission.underLoadUntil = link.instant + .seconds(20) }
     }
 
     func run(_ input: inout FuzzInput) throws(Violation) {
@@ -112,15 +112,16 @@ struct DatagramTarget {
         case (1, Initiation.size): return signed(datagram, size: Initiation.Bytes.self)
         case (2, Response.size):
             var datagram = datagram
-            let session = fuzz.bob.tunnel.slots[fuzz.alice.publicKey].map {
-                fuzz.bob.tunnel.peers[Int($0)].handshakeIndex
+            let session = fuzz.bob.tunnel.peers.slot(of: fuzz.alice.publicKey).map {
+                fuzz.bob.tunnel.peers[$0].handshaking.pending?.rawValue ?? 0
             }
             datagram.replaceSubrange(8..<12, with: little(session ?? 0))
             return signed(datagram, size: Response.Bytes.self)
         case (3, 8...), (4, 8...):
             var datagram = datagram
             guard let session = fuzz.bob.sessions(with: fuzz.alice.publicKey).first else { return datagram }
-            datagram.replaceSubrange(4..<8, with: little(fuzz.bob.tunnel.sessions[session].wireGuard.localIndex))
+            datagram.replaceSubrange(
+                4..<8, with: little(fuzz.bob.tunnel.services.sessions[session].wireGuard.localIndex?.rawValue ?? 0))
             return datagram
         default: return datagram
         }

@@ -124,7 +124,9 @@ struct MembersTarget {
         while fuzz.alice.tunnel.sendGathered(at: fuzz.link.now(at: fuzz.alice)) {
             datagrams += fuzz.alice.takeDatagrams()
         }
-        let plain = sent.reduce(0) { $0 + Chain.wireSize(Chain.paddedSize($1.count, mtu: fuzz.alice.tunnel.mtu)) }
+        let plain = sent.reduce(0) {
+            $0 + Transport.wireSize(Transport.paddedSize($1.count, mtu: fuzz.alice.tunnel.mtu))
+        }
         let wire = datagrams.reduce(0) { $0 + $1.bytes.count + 28 }
         try require(wire <= plain, "\(plain) bytes in plain WireGuard became \(wire)")
         for datagram in datagrams {

@@ -15,7 +15,7 @@ struct PayloadTarget: ~Copyable {
     /// What alice announced last.
     private var announced = Hello(
         seen: true, asks: false, codecs: .all, maximumUnit: Limits.unit, records: RecordSet.packets)
-    private let zstd = Zstd()
+    private let encoders = Encoders()
     private var number: UInt16 = 0
     private var elapsed = Interval.seconds(0)
 
@@ -86,7 +86,7 @@ struct PayloadTarget: ~Copyable {
         var out = [UInt8](repeating: 0, count: content.count + 1024)
         var span = out.mutableSpan
         var bytes = unsafe span.mutableBytes
-        let count = unsafe zstd.encode(content.span.bytes, level: 1, into: &bytes)
+        let count = unsafe encoders.encode(content.span.bytes, with: .zstd, level: 1, into: &bytes)
         return Array(out.prefix(count))
     }
 
@@ -157,20 +157,21 @@ struct PayloadTarget: ~Copyable {
 extension End {
     /// As `seal(_:to:)`, on the lane that data goes on or on WireGuard's.
     fileprivate func seal(_ payload: [UInt8], to other: End, onWireGuard: Bool) -> [UInt8]? {
-        guard !onWireGuard, let session = sessions(with: other.publicKey).first, tunnel.sessions[session].aes.isOpen
+        guard !onWireGuard, let session = sessions(with: other.publicKey).first,
+            tunnel.services.sessions[session].aes.isOpen
         else {
             return seal(payload, to: other)
         }
         var datagram = [UInt8](repeating: 0, count: 16) + payload + [UInt8](repeating: 0, count: 16)
         var span = datagram.mutableSpan
         var bytes = unsafe span.mutableBytes
-        let counter = tunnel.sessions[session].aes.sendCounter
-        tunnel.sessions[session].aes.sendCounter += 1
+        let counter = tunnel.services.sessions[session].aes.sendCounter
+        tunnel.services.sessions[session].aes.sendCounter += 1
         bytes.store(little: Transport.type, at: 0)
-        bytes.store(little: tunnel.sessions[session].aes.remoteIndex, at: 4)
+        bytes.store(little: tunnel.services.sessions[session].aes.remoteIndex?.rawValue ?? 0, at: 4)
         bytes.store(little: counter, at: 8)
         var sealed = bytes.part(16...)
-        tunnel.sessions[session].aes.sending.seal(&sealed, counter: counter)
+        tunnel.services.sessions[session].aes.sending.seal(&sealed, counter: counter)
         return datagram
     }
 }

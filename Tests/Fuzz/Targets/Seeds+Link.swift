@@ -34,7 +34,7 @@ extension PayloadTarget {
         var span = decoded.mutableSpan
         var space = unsafe span.mutableBytes
         let coded = bytes.extracting(record.body.lowerBound + 2..<record.body.upperBound)
-        let count = unit.codec == .deflate ? Deflate().decode(coded, into: &space) : Zstd().decode(coded, into: &space)
+        let count = Decoders().decode(coded, with: unit.codec, into: &space)
         return count == unit.decoded ? [1, 2, 3].map { (decoded, $0) } : []
     }
 

@@ -67,7 +67,7 @@ class Met:
     def drops(self):
         """But for what the kernel says on its own, and units of which pieces are missing: those are given up at some time."""
         return {reason: count for reason, count in all_drops(self.ours.stats()).items()
-                if reason not in ("noPeer", "incomplete")}
+                if reason not in ("noPeer", "multicast", "incomplete")}
 
     def number(self):
         """The next one of a unit in fragments."""

@@ -100,10 +100,10 @@ final class End {
     var handshakesDone: Int { events.count { if case .handshakeDone = $0 { true } else { false } } }
 
     /// The slots of a peer's sessions: current, previous, next.
-    func sessions(with other: PublicKey) -> [Int32] {
-        guard let slot = tunnel.slots[other] else { return [] }
-        let peer = Int(slot)
-        return [tunnel.peers[peer].current, tunnel.peers[peer].previous, tunnel.peers[peer].next].filter { $0 >= 0 }
+    func sessions(with other: PublicKey) -> [SessionSlot] {
+        guard let slot = tunnel.peers.slot(of: other) else { return [] }
+        let keypairs = tunnel.peers[slot].keypairs
+        return [keypairs.current, keypairs.previous, keypairs.next].compactMap { $0 }
     }
 
     /// What this end had sealed into one of its transport messages.
@@ -112,14 +112,14 @@ final class End {
         let header = unsafe datagram.span.bytes
         let receiver = header.little32(at: 4)
         let counter = header.little64(at: 8)
-        for peer in tunnel.slots.keys {
+        for peer in tunnel.peers.keys {
             for session in sessions(with: peer) {
                 for suite in [CipherSuite.chacha20poly1305, .aes256gcm]
-                where tunnel.sessions[session][suite].remoteIndex == receiver {
+                where tunnel.services.sessions[session][suite].remoteIndex?.rawValue == receiver {
                     var sealed = Array(datagram[16...])
                     var span = sealed.mutableSpan
                     var bytes = unsafe span.mutableBytes
-                    let isOpen = tunnel.sessions[session][suite].sending.open(&bytes, counter: counter)
+                    let isOpen = tunnel.services.sessions[session][suite].sending.open(&bytes, counter: counter)
                     if isOpen { return Array(sealed.dropLast(16)) }
                 }
             }
@@ -136,13 +136,13 @@ final class End {
         var datagram = [UInt8](repeating: 0, count: 16) + payload + [UInt8](repeating: 0, count: 16)
         var span = datagram.mutableSpan
         var bytes = unsafe span.mutableBytes
-        let counter = chosen ?? tunnel.sessions[session][suite].sendCounter
-        if chosen == nil { tunnel.sessions[session][suite].sendCounter += 1 }
+        let counter = chosen ?? tunnel.services.sessions[session][suite].sendCounter
+        if chosen == nil { tunnel.services.sessions[session][suite].sendCounter += 1 }
         bytes.store(little: 4 as UInt32, at: 0)
-        bytes.store(little: tunnel.sessions[session][suite].remoteIndex, at: 4)
+        bytes.store(little: tunnel.services.sessions[session][suite].remoteIndex?.rawValue ?? 0, at: 4)
         bytes.store(little: counter, at: 8)
         var sealed = bytes.part(16...)
-        tunnel.sessions[session][suite].sending.seal(&sealed, counter: counter)
+        tunnel.services.sessions[session][suite].sending.seal(&sealed, counter: counter)
         return datagram
     }
 }

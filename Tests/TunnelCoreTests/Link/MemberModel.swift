@@ -197,8 +197,7 @@ struct RecordModel: ~Copyable {
     }
 
     private var fragments: [UInt16: [Int: [UInt8]]] = [:]
-    private let zstd = Zstd()
-    private let deflate = Deflate()
+    private let decoders = Decoders()
 
     /// What has come with a payload; `nil` if that was no data, or if more must come.
     mutating func read(_ payload: [UInt8]) -> Content? {
@@ -237,7 +236,7 @@ struct RecordModel: ~Copyable {
         var space = unsafe span.mutableBytes
         let coded = Array(body[2...])
         let bytes = unsafe coded.span.bytes
-        let length = codec == 1 ? deflate.decode(bytes, into: &space) : zstd.decode(bytes, into: &space)
+        let length = decoders.decode(bytes, with: codec == 1 ? .deflate : .zstd, into: &space)
         return length == size ? plain : nil
     }
 }

@@ -88,7 +88,7 @@ struct Pair {
 
     /// Sends a packet from alice, or a frame if she carries those, so that there is a session.
     func meet() {
-        let carriesFrames = alice.tunnel.carriesFrames
+        let carriesFrames = alice.tunnel.mode != .packets
         if carriesFrames {
             link.send(ethernet: [ethernet(host(1, 99), .everybody, text(46))], from: alice)
         } else {

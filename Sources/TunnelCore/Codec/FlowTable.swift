@@ -1,0 +1,191 @@
+/// What is known of the flows that pass: whether the rules let them be compressed, how well that works, and for those that
+/// do not compress how long to leave them alone, by exponential back-off as in RFC 3173 §2.2.
+///
+/// A fixed table that is indexed by a hash of the flow; two flows that meet in one entry take turns in it. Nothing in it
+/// ever grows.
+struct FlowTable: ~Copyable {
+    /// A flow's entry, until another flow takes it.
+    struct Flow: Equatable {
+        fileprivate let entry: Int
+        /// The flow's hash.
+        let hash: UInt64
+    }
+
+    /// What the rules and the flow's first bytes say about it.
+    enum Verdict: UInt8 {
+        /// Nobody has looked yet.
+        case unknown
+        /// The rules allow it; no payload was seen so far.
+        case unseen
+        case open
+        case encrypted
+        case exposed
+    }
+
+    private struct Entry {
+        var flow: UInt32 = 0
+        /// Packets that pass untried.
+        var skip: UInt16 = 0
+        /// The bytes of what failed last, in units of 64.
+        var failed: UInt16 = 0
+        /// What is left of its bytes, in 65,536ths, lately; 0 if that was never tried.
+        var fraction: UInt16 = 0
+        var verdict = Verdict.unknown
+        /// It is skipped because to code it is not worth it now.
+        var isPaused = false
+        /// How many to skip after the next failure, as a power of two.
+        var backoff: UInt8 = 0
+    }
+
+    private static let size = 4096
+    /// At most every 512th packet of a hopeless flow is tried.
+    private static let longestBackoff: UInt8 = 9
+    /// What announces itself as compressed is tried this rarely from the start.
+    private static let compressedBackoff: UInt8 = 6
+
+    private var entries = ContiguousArray(repeating: Entry(), count: size)
+    private let hash: KeyedHash
+
+    init(seed: UInt64 = 0) { hash = KeyedHash(seed: seed) }
+
+    /// Forgets all flows: the rules have changed.
+    mutating func removeAll() {
+        for index in entries.indices { entries[index] = Entry() }
+    }
+
+    /// The entry for a packet's flow: the peer that it goes to, addresses, protocol and, where they can be seen, ports.
+    @inline(__always)
+    mutating func find(_ packet: RawSpan, _ header: InternetPacket, to peer: PeerSlot = PeerSlot(0)) -> Flow {
+        find(name(packet, header, to: peer))
+    }
+
+    /// The same for the packet in a frame. Anybody may write another's IP addresses, so it belongs to the flow also between which
+    /// stations it goes: what `stations` says of the frame.
+    mutating func find(_ packet: RawSpan, _ header: InternetPacket, between stations: UInt64, to peer: PeerSlot) -> Flow
+    {
+        find(hash.fold(name(packet, header, to: peer), stations, 2))
+    }
+
+    /// A hash of the Ethernet addresses of a frame, its VLANs, and the number of the place that it came from.
+    func stations(_ frame: RawSpan, _ header: EthernetFrame, from ingress: Int32) -> UInt64 {
+        let stations = hash.fold(
+            frame.little64(at: 0), UInt64(frame.little32(at: 8)) | UInt64(header.vlans(frame)) << 32, 0)
+        return hash.fold(stations, UInt64(UInt32(bitPattern: ingress)), 1)
+    }
+
+    /// The hash of a packet's flow.
+    @inline(__always)
+    private func name(_ packet: RawSpan, _ header: InternetPacket, to peer: PeerSlot) -> UInt64 {
+        var rest = UInt64(header.transport) << 32 | UInt64(UInt32(bitPattern: peer.number)) << 40
+        let hasPorts = header.transport == 6 || header.transport == 17
+        if hasPorts, !header.hidesPorts, header.length >= header.headerLength + 4 {
+            rest ^= UInt64(packet.little32(at: header.headerLength))
+        }
+        if header.isV4 { return hash.fold(packet.little64(at: 12), rest, 0) }
+        let source = hash.fold(packet.little64(at: 8), packet.little64(at: 16), 0)
+        let destination = hash.fold(packet.little64(at: 24), packet.little64(at: 32), 2)
+        return hash.fold(source ^ destination.byteSwapped, rest, 1)
+    }
+
+    /// The entry for a frame's addresses. What follows them may be a type or a length.
+    mutating func find(ethernet frame: RawSpan) -> Flow {
+        find(hash.fold(frame.little64(at: 0), UInt64(frame.little32(at: 8)), 0))
+    }
+
+    @inline(__always)
+    mutating func find(_ hash: UInt64) -> Flow {
+        let index = Int(truncatingIfNeeded: hash) & (Self.size - 1)
+        let flow = UInt32(truncatingIfNeeded: hash >> 32)
+        if entries[index].flow != flow { entries[index] = Entry(flow: flow) }
+        return Flow(entry: index, hash: hash)
+    }
+
+    /// The verdict about a flow.
+    subscript(flow: Flow) -> Verdict {
+        @inline(__always) get { entries[flow.entry].verdict }
+        set { entries[flow.entry].verdict = newValue }
+    }
+
+    /// Whether a packet of the flow, with or without payload, can bring the verdict further.
+    @inline(__always)
+    func isPending(_ flow: Flow, hasPayload: Bool) -> Bool {
+        let verdict = entries[flow.entry].verdict
+        return verdict == .unknown || verdict == .unseen && hasPayload
+    }
+
+    /// Whether the rules, or the flow's first bytes, have said that it is never coded.
+    @inline(__always)
+    func isSettled(_ flow: Flow) -> Bool {
+        entries[flow.entry].verdict == .encrypted || entries[flow.entry].verdict == .exposed
+    }
+
+    /// Lets a packet of the flow pass untried if that is known without a closer look, and says why; `nil` if it may be tried.
+    @inline(__always)
+    mutating func passUntried(_ flow: Flow, size: Int) -> CompressionSkip? {
+        switch entries[flow.entry].verdict {
+        case .encrypted: return .encrypted
+        case .exposed: return .exposed
+        case .unknown, .unseen: return nil
+        case .open:
+            if takeTurn(flow, size: size) { return nil }
+            return entries[flow.entry].isPaused ? .busy : .backoff
+        }
+    }
+
+    /// Takes the turn of the flow's next packet: true if it is to be tried, else it is one of those that the back-off lets pass.
+    /// What is much larger than what failed may be tried at any time.
+    @inline(__always)
+    mutating func takeTurn(_ flow: Flow, size: Int) -> Bool {
+        guard entries[flow.entry].skip > 0, size >> 7 <= entries[flow.entry].failed else { return true }
+        entries[flow.entry].skip -= 1
+        return false
+    }
+
+    /// Whether the flow has not compressed lately, or was never tried: a look at the bytes is cheaper than a try.
+    @inline(__always)
+    func isDoubtful(_ flow: Flow) -> Bool { entries[flow.entry].fraction == 0 || entries[flow.entry].backoff > 0 }
+
+    /// What is left of the flow's bytes when they are coded, between 0 and 1.
+    func fraction(_ flow: Flow) -> Double {
+        let fraction = entries[flow.entry].fraction
+        return fraction == 0 ? 0.5 : Double(fraction) / 65_536
+    }
+
+    /// Whether the entry is still the flow's.
+    private func isCurrent(_ flow: Flow) -> Bool {
+        entries[flow.entry].flow == UInt32(truncatingIfNeeded: flow.hash >> 32)
+    }
+
+    /// Notes that `plain` bytes became `coded` ones.
+    mutating func noteCoded(_ plain: Int, to coded: Int, on flow: Flow) {
+        guard isCurrent(flow) else { return }
+        let new = UInt16(clamping: max(coded * 65_536 / max(plain, 1), 1))
+        let old = entries[flow.entry].fraction
+        entries[flow.entry].fraction = old == 0 ? new : UInt16((UInt32(old) * 3 + UInt32(new)) / 4)
+        entries[flow.entry].backoff = 0
+    }
+
+    /// Notes that to try `size` bytes brought nothing.
+    mutating func noteFailure(on flow: Flow, size: Int) {
+        guard isCurrent(flow) else { return }
+        entries[flow.entry].isPaused = false
+        entries[flow.entry].failed = UInt16(clamping: max(size >> 6, 1))
+        let backoff = entries[flow.entry].backoff
+        entries[flow.entry].skip = 1 << UInt16(backoff)
+        entries[flow.entry].backoff = min(backoff + 1, Self.longestBackoff)
+    }
+
+    /// Notes that to code `size` bytes of the flow is not worth it at the moment: the next packets need not ask, unless they
+    /// are much larger.
+    mutating func pause(_ flow: Flow, size: Int) {
+        entries[flow.entry].isPaused = true
+        entries[flow.entry].failed = UInt16(clamping: max(size >> 6, 1))
+        entries[flow.entry].skip = 15
+    }
+
+    /// Notes that what comes now calls itself compressed, whatever its size.
+    mutating func noteCompressed(_ flow: Flow) {
+        entries[flow.entry].backoff = max(entries[flow.entry].backoff, Self.compressedBackoff)
+        noteFailure(on: flow, size: Limits.unit)
+    }
+}

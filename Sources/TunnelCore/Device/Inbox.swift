@@ -1,0 +1,245 @@
+import BasicContainers
+
+/// Packets on their way to the device, as lists of pieces that are written together: no packet is copied.
+///
+///     frame 0   │ virtio header │ packet 0 │ payload 1 │ payload 2 │      merged: one flow, one write
+///     frame 1   │ virtio header │ packet 3 │
+///
+/// A piece borrows the buffer that its datagram was received into, or the inbox's own memory if it was decoded. The
+/// edge calls `finish()`, writes all frames and calls `clear()` before it receives into that buffer again; before it
+/// hands in another datagram, it sees to it that `hasRoom`.
+public struct Inbox: ~Copyable {
+    /// Memory to write from; laid out as `struct iovec`.
+    @safe public struct Piece: BitwiseCopyable {
+        public let base: UnsafeRawPointer
+        public let count: Int
+    }
+
+    /// A packet or frame that was decoded into the inbox's memory: where it is, and what it stands for.
+    struct Decoded {
+        let place: Range<Int>
+        let shape: MemberShape
+    }
+
+    /// What one `writev` to the device takes: a virtio header, then a packet.
+    public struct Frame: Sendable {
+        public fileprivate(set) var pieces: Range<Int>
+        /// The packets that it stands for.
+        public fileprivate(set) var packets = 1
+    }
+
+    private static let frameCapacity = 1024
+    private static let pieceCapacity = 2048
+    private static let decodedCapacity = 512 * 1024
+    /// What one record may need: its packets with all their headers, and those that segmented ones are cut into.
+    private static let recordReserve = 2 * (Limits.unit + Limits.recordPackets * PacketLayout.longestHeader)
+    private static let headerStride = 16
+
+    private var list = RigidArray<Frame>(capacity: frameCapacity)
+    private var pieceList = RigidArray<Piece>(capacity: pieceCapacity)
+    private var headers = Arena(capacity: frameCapacity * headerStride)
+    private var decoded = Arena(capacity: decodedCapacity)
+    private var used = 0
+    private var decodedList = RigidArray<Decoded>(capacity: frameCapacity)
+    /// The last frame, while packets may be added to it.
+    private var merge: Merge?
+
+    /// Whether runs of one TCP flow, and of one UDP flow, may become one frame: the edge says so if the device takes
+    /// them.
+    public var mergesTCP = false
+    public var mergesUDP = false
+
+    init() {}
+
+    /// How many frames there are.
+    public var count: Int { list.count }
+    public subscript(index: Int) -> Frame { list[index] }
+    /// The pieces of all frames.
+    public var pieces: Span<Piece> { @_lifetime(borrow self) get { pieceList.span } }
+
+    /// Whether any one datagram can be handled without losing a packet.
+    public var hasRoom: Bool {
+        Self.decodedCapacity - used >= Self.recordReserve && list.count + Limits.recordPackets <= Self.frameCapacity
+            && pieceList.count + 2 * Limits.recordPackets <= Self.pieceCapacity
+            && decodedList.count + Limits.recordPackets <= Self.frameCapacity
+    }
+
+    /// The bytes of a frame behind the virtio header.
+    public func bytes(of frame: Frame) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for index in frame.pieces.dropFirst() {
+            unsafe pieceList[index].bytes.withUnsafeBytes { unsafe bytes.append(contentsOf: $0) }
+        }
+        return bytes
+    }
+
+    /// Ends the frame that packets are still being added to. Then all may be written.
+    public mutating func finish() {
+        guard let merge else { return }
+        self.merge = nil
+        let last = list.count - 1
+        list[last].packets = merge.count
+        guard merge.count > 1 else { return }
+        var packet = unsafe pieceList[list[last].pieces.lowerBound + 1].mutableBytes
+        let virtio = merge.finish(&packet)
+        var header = headers[last * Self.headerStride..<last * Self.headerStride + VirtioHeader.size]
+        virtio.write(to: &header)
+    }
+
+    public mutating func clear() {
+        merge = nil
+        list.removeAll()
+        pieceList.removeAll()
+        decodedList.removeAll()
+        used = 0
+    }
+
+    /// Adds a packet, which must stay where it is until `clear()`: to the last frame if it continues it, else as a frame
+    /// of its own. False if there is no room.
+    @inline(__always)
+    mutating func append(_ packet: inout MutableRawSpan, _ header: InternetPacket) -> Bool {
+        guard list.count < Self.frameCapacity, pieceList.count + 2 <= Self.pieceCapacity else { return false }
+        let bytes = packet.bytes
+        let candidate = mergeable(header) ? MergeCandidate(bytes, header) : nil
+        guard let candidate, candidate.hasRightChecksum(bytes, header) else {
+            finish()
+            addFrame(bytes)
+            return true
+        }
+        if merge != nil {
+            let last = list.count - 1
+            let head = unsafe pieceList[list[last].pieces.lowerBound + 1].bytes
+            if merge?.append(bytes, candidate, to: head) == true {
+                addPiece(bytes.extracting(candidate.payload..<candidate.end))
+                list[last].pieces = list[last].pieces.lowerBound..<pieceList.count
+                return true
+            }
+            finish()
+        }
+        addFrame(bytes)
+        merge = Merge(candidate, header)
+        return true
+    }
+
+    /// Adds a decoded packet, or one that stands for several: as it is if the device takes that, else cut. False if there is
+    /// no room.
+    mutating func append(decoded packet: Decoded, _ header: InternetPacket) -> Bool {
+        let (range, shape) = (packet.place, packet.shape)
+        let piece = unsafe Piece(base: UnsafeRawPointer(decoded.pointer(at: range.lowerBound)), count: range.count)
+        var packet = unsafe piece.mutableBytes
+        guard shape.segment > 0 else { return append(&packet, header) }
+        let virtio = shape.layout.virtio(segment: shape.segment)
+        if mergeable(header), !shape.layout.hasLateFlags(packet.bytes) {
+            return append(segmented: &packet, header, shape, virtio)
+        }
+        guard var split = Split(packet.bytes, header, virtio) else { return false }
+        while let next = split.nextPacket(in: &packet) {
+            let whole = decode(next.count) { space in
+                space.copy(packet.bytes.extracting(next), to: 0)
+                return next.count
+            }
+            guard let whole else { return false }
+            let place = unsafe Piece(base: UnsafeRawPointer(decoded.pointer(at: whole.lowerBound)), count: whole.count)
+            var cut = unsafe place.mutableBytes
+            guard append(&cut, header.resized(to: next.count)) else { return false }
+        }
+        return true
+    }
+
+    /// Adds a decoded Ethernet frame; false if there is no room.
+    mutating func append(frame range: Range<Int>) -> Bool {
+        guard list.count < Self.frameCapacity, pieceList.count + 2 <= Self.pieceCapacity else { return false }
+        let piece = unsafe Piece(base: UnsafeRawPointer(decoded.pointer(at: range.lowerBound)), count: range.count)
+        unsafe addFrame(piece.bytes)
+        return true
+    }
+
+    /// Adds a packet that stands for several, as a frame of its own.
+    private mutating func append(
+        segmented packet: inout MutableRawSpan, _ header: InternetPacket, _ shape: MemberShape, _ virtio: VirtioHeader
+    ) -> Bool {
+        guard list.count < Self.frameCapacity, pieceList.count + 2 <= Self.pieceCapacity else { return false }
+        finish()
+        if header.isV4 { packet.storeHeaderChecksum(length: shape.layout.internet) }
+        let sum = Checksum(pseudoHeaderOf: packet.bytes, header, length: header.length - shape.layout.internet)
+        packet.store(checksum: sum.folded, at: shape.layout.internet + Int(virtio.checksumOffset))
+        addFrame(packet.bytes, virtio)
+        list[list.count - 1].packets = shape.packets(of: header.length)
+        return true
+    }
+
+    /// Lends `size` bytes, which must not be more than `hasRoom` promises, to `write`; the bytes that it says it used
+    /// stay until `clear()`. `nil` if it says that there are none.
+    mutating func decode(_ size: Int, _ write: (inout MutableRawSpan) -> Int?) -> Range<Int>? {
+        guard size <= Self.decodedCapacity - used else { return nil }
+        var space = decoded[used..<used + size]
+        guard let length = write(&space) else { return nil }
+        let range = used..<used + length
+        used += length
+        return range
+    }
+
+    /// How many packets were decoded since `clear()`.
+    var decodedCount: Int { decodedList.count }
+    /// One of them.
+    func decodedPacket(_ index: Int) -> Decoded { decodedList[index] }
+
+    /// Notes that what was decoded to `place` is a packet or frame; false if there are too many.
+    mutating func note(decoded place: Range<Int>, _ shape: MemberShape) -> Bool {
+        guard decodedList.count < Self.frameCapacity else { return false }
+        decodedList.append(Decoded(place: place, shape: shape))
+        return true
+    }
+
+    /// Decoded bytes, for as long as nothing else is done with the inbox.
+    subscript(decoded range: Range<Int>) -> MutableRawSpan {
+        @_lifetime(&self) mutating get { decoded[range] }
+    }
+
+    /// The same, to read.
+    @_lifetime(borrow self)
+    func bytes(decoded range: Range<Int>) -> RawSpan { decoded.bytes(range) }
+
+    @inline(__always)
+    private func mergeable(_ header: InternetPacket) -> Bool {
+        header.transport == 6 ? mergesTCP : header.transport == 17 && mergesUDP
+    }
+
+    @inline(__always)
+    private mutating func addFrame(_ packet: RawSpan, _ virtio: VirtioHeader = VirtioHeader()) {
+        let first = pieceList.count
+        let offset = list.count * Self.headerStride
+        var header = headers[offset..<offset + VirtioHeader.size]
+        virtio.write(to: &header)
+        unsafe pieceList.append(Piece(base: UnsafeRawPointer(headers.pointer(at: offset)), count: VirtioHeader.size))
+        addPiece(packet)
+        list.append(Frame(pieces: first..<first + 2))
+    }
+
+    @inline(__always)
+    private mutating func addPiece(_ bytes: RawSpan) {
+        unsafe bytes.withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress else { return }
+            unsafe pieceList.append(Piece(base: base, count: bytes.count))
+        }
+    }
+}
+
+extension Inbox.Piece {
+    /// What it borrows. The compiler cannot know how long that is good: until `clear()`.
+    @unsafe fileprivate var bytes: RawSpan {
+        @_lifetime(immortal) get {
+            let bytes = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(start: base, count: count))
+            return unsafe _overrideLifetime(bytes, copying: ())
+        }
+    }
+
+    /// The same, to write to: the owner of the buffer has lent it for that.
+    @unsafe fileprivate var mutableBytes: MutableRawSpan {
+        @_lifetime(immortal) get {
+            let start = unsafe UnsafeMutableRawPointer(mutating: base)
+            let bytes = unsafe MutableRawSpan(_unsafeBytes: UnsafeMutableRawBufferPointer(start: start, count: count))
+            return unsafe _overrideLifetime(bytes, copying: ())
+        }
+    }
+}

@@ -1,0 +1,31 @@
+public import Addresses
+
+/// How to reach a peer: its endpoint, and the address of ours that it talks to.
+public struct Path: Hashable, Sendable {
+    public var remote: Endpoint
+    /// The local address and interface that datagrams from there arrived at; `nil` leaves the choice to the routing
+    /// table. It is given up as soon as the system refuses it.
+    public var local: LocalAddress?
+
+    public init(_ remote: Endpoint, local: LocalAddress? = nil) {
+        self.remote = remote
+        self.local = local
+    }
+}
+
+/// Where a datagram goes, and for which peer; `nil`: for none that is known.
+struct Destination {
+    let path: Path
+    let peer: PeerSlot?
+}
+
+/// A local address, on the interface with this index.
+public struct LocalAddress: Hashable, Sendable {
+    public var address: IPAddress
+    public var interface: UInt32
+
+    public init(_ address: IPAddress, interface: UInt32) {
+        self.address = address
+        self.interface = interface
+    }
+}

@@ -1,0 +1,64 @@
+/// What stands before every frame of the device: `struct virtio_net_hdr` (virtio 1.2 §5.1.6), 10 bytes in the machine's
+/// order. It says which work on the packet the kernel left to us, or we leave to the kernel.
+struct VirtioHeader {
+    static let size = 10
+
+    /// How a packet is to be cut.
+    enum Kind: UInt8 {
+        case none = 0
+        case tcp4 = 1
+        case tcp6 = 4
+        case udp = 5
+    }
+
+    private static let needsChecksumFlag: UInt8 = 1
+
+    /// The transport checksum is that of the pseudo-header alone; the rest is to be added.
+    var needsChecksum = false
+    var kind = Kind.none
+    /// The bytes of headers before the payload. The kernel's word for it is not relied on.
+    var headerLength: UInt16 = 0
+    /// The payload of each packet that it is to be cut into, but the last.
+    var segment: UInt16 = 0
+    /// Where the checksum begins, and where in what it covers it is stored.
+    var checksumStart: UInt16 = 0
+    var checksumOffset: UInt16 = 0
+
+    init() {}
+
+    /// Reads the header of a frame; `nil` if it asks for something that we never said we do.
+    @inline(__always)
+    init?(_ frame: RawSpan) {
+        guard frame.byteCount >= Self.size, let kind = Kind(rawValue: frame.byte(at: 1)) else { return nil }
+        needsChecksum = frame.byte(at: 0) & Self.needsChecksumFlag != 0
+        self.kind = kind
+        headerLength = frame.little16(at: 2)
+        segment = frame.little16(at: 4)
+        checksumStart = frame.little16(at: 6)
+        checksumOffset = frame.little16(at: 8)
+    }
+
+    /// Writes the header to the start of `frame`.
+    func write(to frame: inout MutableRawSpan) {
+        frame.store(needsChecksum ? Self.needsChecksumFlag : 0, at: 0)
+        frame.store(kind.rawValue, at: 1)
+        frame.store(little: headerLength, at: 2)
+        frame.store(little: segment, at: 4)
+        frame.store(little: checksumStart, at: 6)
+        frame.store(little: checksumOffset, at: 8)
+    }
+}
+
+extension PacketLayout {
+    /// The virtio header of a segmented packet.
+    func virtio(segment: Int) -> VirtioHeader {
+        var virtio = VirtioHeader()
+        virtio.needsChecksum = true
+        virtio.kind = transport == .udp ? .udp : isV4 ? .tcp4 : .tcp6
+        virtio.headerLength = UInt16(header)
+        virtio.segment = UInt16(segment)
+        virtio.checksumStart = UInt16(internet)
+        virtio.checksumOffset = transport == .udp ? 6 : 16
+        return virtio
+    }
+}

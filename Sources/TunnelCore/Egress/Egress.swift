@@ -1,0 +1,81 @@
+/// What stands between the peers and the wire, shared by all peers.
+///
+///     admission ▸ gathering ▸ compress ▸ encrypt ▸ frame ▸ outbox
+///
+/// `send` is the only way to the wire on a session.
+@usableFromInline
+struct Egress: ~Copyable {
+    @usableFromInline var outbox = Outbox()
+    var gathering = Gathering()
+    var flows: FlowTable
+    /// Whether there is time to compress.
+    var governor = Governor()
+    var sizes = PayloadSizes()
+    let cargo: Cargo
+    private var sealer: Sealer
+
+    /// `seed` is what an outsider must not know of the flow table.
+    init(seed: UInt64, _ cargo: Cargo) {
+        flows = FlowTable(seed: seed)
+        self.cargo = cargo
+        sealer = Sealer(cargo)
+    }
+
+    /// How large records may be to a peer that has said this of itself.
+    @inline(__always)
+    func limits(_ hello: HelloExchange) -> RecordLimits {
+        RecordLimits(payload: cargo.largestPayload(sizes), fragments: hello.records.contains(.fragment))
+    }
+
+    /// Sends a message. The bytes of its datagrams; 0 if the outbox has no room for it, or if a batch can't leave in that form.
+    @inline(__always)
+    mutating func send(_ message: OutboundMessage, on session: inout Session, to destination: Destination) -> Int {
+        let limits = limits(session.hello)
+        switch message {
+        case .packet(let packet, let header):
+            governor.noteSent(packet.byteCount)
+            let envelope = Envelope(destination, limits, trafficClass: header.congestion.rawValue)
+            return sealer.send(packet, on: &session.forData, in: envelope, into: &outbox)
+        case .frame(let frame, let trafficClass):
+            governor.noteSent(frame.byteCount)
+            let envelope = Envelope(destination, limits, trafficClass: trafficClass)
+            return sealer.send(frame: frame, on: &session, in: envelope, into: &outbox)
+        case .batch(let index, let form):
+            return send(batch: index, as: form, on: &session, to: destination)
+        case .control(.hello(let hello)):
+            // It says which lanes there are, so it goes on the one that is always there.
+            return sealer.send(.hello(hello), on: &session.wireGuard, in: Envelope(destination, limits), into: &outbox)
+        case .control(let record):
+            return sealer.send(record, on: &session.forData, in: Envelope(destination, limits), into: &outbox)
+        case .keepalive:
+            return sealer.sendKeepalive(on: &session.forData, in: Envelope(destination, limits), into: &outbox)
+        }
+    }
+
+    @inline(never)
+    private mutating func send(
+        batch index: Int, as form: BatchForm, on session: inout Session, to destination: Destination
+    ) -> Int {
+        guard let batch = gathering[index] else { return 0 }
+        let envelope = Envelope(destination, limits(session.hello), trafficClass: batch.trafficClass)
+        let sent: Int
+        switch form {
+        case .unit(let codec, let effort):
+            let size = sealer.compress(index, of: gathering, with: codec, effort)
+            guard size > 0, envelope.limits.wireSize(of: size) < batch.wire else { return 0 }
+            sent = sealer.send(unit: size, on: &session, in: envelope, into: &outbox)
+        case .bundle:
+            sent = sealer.send(bundle: index, of: gathering, on: &session.forData, in: envelope, into: &outbox)
+        }
+        if sent > 0 { governor.noteSent(batch.plain) }
+        return sent
+    }
+
+    /// Sends a handshake message, which belongs to no session; false if the outbox has no room.
+    mutating func send<let size: Int>(_ message: InlineArray<size, UInt8>, to destination: Destination) -> Bool {
+        outbox.append(size, to: destination, trafficClass: Limits.handshakeTrafficClass) { datagram in
+            for index in 0..<size { datagram.store(message[index], at: index) }
+            return size
+        } > 0
+    }
+}

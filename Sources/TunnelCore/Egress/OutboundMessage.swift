@@ -1,0 +1,20 @@
+/// Everything that leaves on a session, in whatever way.
+enum OutboundMessage: ~Escapable {
+    /// An IP packet as it is.
+    case packet(RawSpan, InternetPacket)
+    /// An Ethernet frame as a record of its own, and the traffic class outside.
+    case frame(RawSpan, trafficClass: UInt8)
+    /// What is in a batch of the gathering.
+    case batch(Int, BatchForm)
+    /// A record that is no data.
+    case control(ControlRecord)
+    case keepalive
+}
+
+/// What a batch leaves as.
+enum BatchForm {
+    /// One UNIT, in fragments if it must be; nothing if it is not smaller than its packets alone.
+    case unit(Codec, Effort)
+    /// One BUNDLE; nothing if it does not fit into one datagram.
+    case bundle
+}

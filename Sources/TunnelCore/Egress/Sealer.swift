@@ -1,0 +1,195 @@
+/// The outbound half of the transform chain: what happens to every payload before the wire.
+///
+///     outbound:   compress ─▶ encrypt ─▶ frame          this file
+///     inbound:    decompress ◂─ decrypt ◂─ unframe      `Opener`
+///
+/// A packet that is not compressed, a keepalive and a HELLO go through the same three stages as a unit: a stage that has
+/// nothing to do does nothing. The payload is written straight into the datagram in the outbox, and sealed there.
+///
+///     0            16                                              16 + n      32 + n
+///     ┌────────────┬──────────────────────────────────┬───────────┬───────────┐
+///     │ frame      │ packet, record or nothing        │ zeros     │ tag       │
+///     └────────────┴──────────────────────────────────┴───────────┴───────────┘
+///
+/// Every function returns the bytes of the datagrams that it made, or 0 if the outbox has no room.
+struct Sealer: ~Copyable {
+    private let cargo: Cargo
+    private let encoders = Encoders()
+    /// The members of a batch, its record, and the header of one packet.
+    private var members = Arena(capacity: Limits.unit + 1)
+    private var unit = Arena(capacity: Limits.unit + 1)
+    private var scratch = Arena(capacity: PacketLayout.longestHeader)
+
+    init(_ cargo: Cargo) { self.cargo = cargo }
+
+    // MARK: Messages
+
+    /// Seals one IP packet as it is.
+    @inline(__always)
+    mutating func send(
+        _ packet: RawSpan, on lane: inout Lane, in envelope: Envelope, into outbox: inout Outbox
+    ) -> Int {
+        let size = Transport.paddedSize(packet.byteCount, mtu: envelope.limits.mtu)
+        return outbox.append(
+            size + Transport.overhead, to: envelope.destination, trafficClass: envelope.trafficClass
+        ) { datagram in
+            datagram.copy(packet, to: Transport.headerSize)
+            datagram.zero(Transport.headerSize + packet.byteCount..<Transport.headerSize + size)
+            encrypt(size, &datagram, &lane)
+            return frame(size, &datagram, &lane)
+        }
+    }
+
+    /// Seals an Ethernet frame as a record of its own, in fragments if it must be.
+    mutating func send(
+        frame: RawSpan, on session: inout Session, in envelope: Envelope, into outbox: inout Outbox
+    ) -> Int {
+        let size = Record.headerSize + frame.byteCount
+        guard size <= Limits.unit else { return 0 }
+        Self.write(frame, to: &unit)
+        return send(unit: size, on: &session, in: envelope, into: &outbox)
+    }
+
+    /// Seals the record of `size` bytes that was written last, in one datagram or in fragments.
+    mutating func send(
+        unit size: Int, on session: inout Session, in envelope: Envelope, into outbox: inout Outbox
+    ) -> Int {
+        let pieces = envelope.limits.pieces(of: size)
+        guard outbox.takes(envelope.limits.wireSize(of: size)) else { return 0 }
+        guard pieces != 1 else {
+            return seal(size, on: &session.forData, in: envelope, into: &outbox) { payload in
+                payload.copy(unit.bytes(0..<size), to: 0)
+                return size
+            }
+        }
+        // One behind the other, on one lane: the receiver knows the pieces of a unit by their counters.
+        var sent = 0
+        for index in 0..<pieces {
+            let fragment = FragmentRecord(number: session.nextUnit, size: size, index: index, count: pieces)
+            let length = FragmentRecord.headerSize + fragment.step
+            sent += seal(length, on: &session.forData, in: envelope, into: &outbox) { payload in
+                payload.copy(unit.bytes(fragment.range), to: FragmentRecord.headerSize)
+                return fragment.writeHeader(to: &payload)
+            }
+        }
+        session.nextUnit &+= 1
+        return sent
+    }
+
+    /// Seals a batch as a bundle; 0 as well if that is too large for one datagram.
+    mutating func send(
+        bundle index: Int, of gathering: borrowing Gathering, on lane: inout Lane, in envelope: Envelope,
+        into outbox: inout Outbox
+    ) -> Int {
+        let length = writeMembers(index, of: gathering)
+        let size = Record.headerSize + length
+        guard length > 0, size <= envelope.limits.payload else { return 0 }
+        return seal(size, on: &lane, in: envelope, into: &outbox) { payload in
+            payload.copy(members.bytes(0..<length), to: Record.headerSize)
+            Record.writeHeader(.bundle, parameter: cargo.bundleParameter, length: length, to: &payload)
+            return size
+        }
+    }
+
+    /// Seals a record that is no data.
+    func send(
+        _ record: ControlRecord, on lane: inout Lane, in envelope: Envelope, into outbox: inout Outbox
+    ) -> Int {
+        seal(record.maximumSize, on: &lane, in: envelope, into: &outbox) { record.write(to: &$0) }
+    }
+
+    /// Seals nothing.
+    func sendKeepalive(on lane: inout Lane, in envelope: Envelope, into outbox: inout Outbox) -> Int {
+        seal(0, on: &lane, in: envelope, into: &outbox) { _ in 0 }
+    }
+
+    /// Pads, seals and frames a payload of at most `size` bytes, which `write` writes and says the size of.
+    private func seal(
+        _ size: Int, on lane: inout Lane, in envelope: Envelope, into outbox: inout Outbox,
+        _ write: (inout MutableRawSpan) -> Int
+    ) -> Int {
+        outbox.append(
+            envelope.limits.padded(size) + Transport.overhead, to: envelope.destination,
+            trafficClass: envelope.trafficClass
+        ) { datagram in
+            var payload = datagram.part(Transport.headerSize...)
+            let length = write(&payload)
+            let padded = envelope.limits.padded(length)
+            payload.zero(length..<padded)
+            encrypt(padded, &datagram, &lane)
+            return frame(padded, &datagram, &lane)
+        }
+    }
+
+    // MARK: Compress
+
+    /// Codes a batch and writes it as a UNIT, for `send(unit:)`; the record's size, or 0 if it can't be smaller than the packets alone.
+    mutating func compress(
+        _ index: Int, of gathering: borrowing Gathering, with codec: Codec, _ effort: Effort
+    ) -> Int {
+        guard let batch = gathering[index] else { return 0 }
+        let most = min(batch.wire - Transport.wireSize(0) - Limits.padding, Limits.unit)
+        guard most > UnitRecord.headerSize else { return 0 }
+        let layout = cargo.layout(ofUnitOf: batch.packets)
+        let plain: Int
+        let coded: Int
+        // The compiler takes it to borrow all of us, not this arena alone.
+        var space = unsafe _overrideLifetime(unit[UnitRecord.headerSize..<most], copying: ())
+        if layout == .packet {
+            plain = gathering.bytes(0, of: index).byteCount
+            coded = encoders.encode(gathering.bytes(0, of: index), with: codec, level: effort.level, into: &space)
+        } else {
+            plain = writeMembers(index, of: gathering)
+            coded = encoders.encode(members.bytes(0..<plain), with: codec, level: effort.level, into: &space)
+        }
+        guard coded > 0 else { return 0 }
+        var record = unit[0..<most]
+        return UnitRecord.writeHeader(codec, layout, decoded: plain, coded: coded, to: &record)
+    }
+
+    private static func write(_ frame: RawSpan, to unit: inout Arena) {
+        var record = unit[0..<Record.headerSize + frame.byteCount]
+        record.copy(frame, to: Record.headerSize)
+        Record.writeHeader(.ethernet, parameter: 0, length: frame.byteCount, to: &record)
+    }
+
+    /// Writes what is in a batch one behind the other; how many bytes that took.
+    private mutating func writeMembers(_ index: Int, of gathering: borrowing Gathering) -> Int {
+        cargo.write(batch: index, of: gathering, to: &members, &scratch)
+    }
+
+    // MARK: Encrypt
+
+    /// Seals `payload` bytes of the datagram where they are; the tag follows them.
+    @inline(__always)
+    private func encrypt(_ payload: Int, _ datagram: inout MutableRawSpan, _ lane: inout Lane) {
+        var sealed = datagram.part(Transport.headerSize..<Transport.headerSize + payload + Transport.tagSize)
+        lane.sending.seal(&sealed, counter: lane.sendCounter)
+    }
+
+    // MARK: Frame
+
+    /// Writes the header and moves on to the next counter; the size of the whole datagram.
+    @inline(__always)
+    private func frame(_ payload: Int, _ datagram: inout MutableRawSpan, _ lane: inout Lane) -> Int {
+        datagram.store(little: Transport.type, at: 0)
+        datagram.store(little: lane.remoteIndex?.rawValue ?? 0, at: Transport.receiver)
+        datagram.store(little: lane.sendCounter, at: Transport.counter)
+        lane.sendCounter += 1
+        return payload + Transport.overhead
+    }
+}
+
+/// Where a payload goes, in what traffic class, and how large it may be.
+struct Envelope {
+    let destination: Destination
+    let limits: RecordLimits
+    let trafficClass: UInt8
+
+    @inline(__always)
+    init(_ destination: Destination, _ limits: RecordLimits, trafficClass: UInt8 = 0) {
+        self.destination = destination
+        self.limits = limits
+        self.trafficClass = trafficClass
+    }
+}

@@ -1,0 +1,83 @@
+/// What came out of a unit, a bundle or a frame: packets that stand in the inbox's memory.
+struct DecodedPackets {
+    /// Which of the inbox's decoded packets they are, good until `Inbox.clear()`.
+    let packets: Range<Int>
+    /// What they were coded with; `nil`: they were not.
+    let codec: Codec?
+    /// They came in a bundle.
+    let isBundle: Bool
+    /// One of the datagrams met congestion.
+    let isMarked: Bool
+    /// Not all of the record could be read.
+    let isCutOff: Bool
+    /// The bytes of the datagrams, as UDP payload.
+    let wire: Int
+}
+
+extension Cargo {
+    /// Reads what is in `record` to its end and puts it into the inbox's memory; false if the record is malformed from some
+    /// place on, in which case what stands before that has been found.
+    func read(_ record: RawSpan, into inbox: inout Inbox) -> Bool {
+        switch self {
+        case .packets: Self.readPackets(record, into: &inbox)
+        case .frames: Self.readFrames(record, into: &inbox)
+        }
+    }
+
+    /// Reads the one packet that was decoded to `place`; false if it is none.
+    static func readPacket(at place: Range<Int>, of inbox: inout Inbox) -> Bool {
+        guard let header = InternetPacket(inbox.bytes(decoded: place)) else { return false }
+        let layout = PacketLayout(inbox.bytes(decoded: place), header)
+        let packet = place.lowerBound..<place.lowerBound + header.length
+        return inbox.note(decoded: packet, MemberShape(layout: layout, segment: 0))
+    }
+
+    /// Reads one frame; false if it is shorter than its header.
+    static func readFrame(_ frame: RawSpan, into inbox: inout Inbox) -> Bool {
+        guard frame.byteCount >= EthernetFrame.headerSize else { return false }
+        let place = inbox.decode(frame.byteCount) { space in
+            space.copy(frame, to: 0)
+            return frame.byteCount
+        }
+        guard let place else { return false }
+        return inbox.note(decoded: place, MemberShape(layout: .none, segment: 0))
+    }
+
+    private static func readFrames(_ record: RawSpan, into inbox: inout Inbox) -> Bool {
+        var offset = 0
+        var count = 0
+        while offset < record.byteCount {
+            guard count < Limits.recordPackets, let frame = Frames.next(in: record, at: offset),
+                readFrame(record.extracting(frame), into: &inbox)
+            else { return false }
+            count += 1
+            offset = frame.upperBound
+        }
+        return count > 0
+    }
+
+    private static func readPackets(_ record: RawSpan, into inbox: inout Inbox) -> Bool {
+        var offset = 0
+        var packets = 0
+        var last: Inbox.Decoded?
+        while offset < record.byteCount {
+            guard let member = Members.Member(record, at: offset, after: last?.shape.layout) else { return false }
+            let place = inbox.decode(member.length) { packet in
+                member.copy(from: record, to: &packet)
+                return member.length
+            }
+            guard let place else { return false }
+            if let last, member.isLike {
+                // Both packets as one stretch of memory: the inbox puts one behind the other.
+                var both = inbox[decoded: last.place.lowerBound..<place.upperBound]
+                member.writeHeader(to: &both, at: last.place.count, after: last.shape, from: record)
+            }
+            guard let shape = member.check(inbox.bytes(decoded: place), after: last?.shape.layout) else { return false }
+            packets += shape.packets(of: place.count)
+            guard packets <= Limits.recordPackets, inbox.note(decoded: place, shape) else { return false }
+            last = Inbox.Decoded(place: place, shape: shape)
+            offset = member.end
+        }
+        return packets > 0
+    }
+}

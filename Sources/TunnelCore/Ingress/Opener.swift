@@ -1,0 +1,186 @@
+/// The inbound half of the transform chain: what happens to every transport message that comes.
+///
+///     outbound:   compress ─▶ encrypt ─▶ frame          `Sealer`
+///     inbound:    decompress ◂─ decrypt ◂─ unframe      this file
+///
+/// The datagram is opened where it was received. A plain packet stays there; what was coded is decoded into the inbox's memory.
+struct Opener: ~Copyable {
+    private let cargo: Cargo
+    private let decoders = Decoders()
+    /// The decoded members of a unit.
+    private var members = Arena(capacity: Limits.unit + 1)
+    private var fragments = Reassembly()
+
+    init(_ cargo: Cargo) { self.cargo = cargo }
+
+    /// Units of which too few fragments came.
+    var abandonedUnits: UInt64 { fragments.abandoned }
+
+    /// What is known of a message besides its bytes.
+    struct Context {
+        let peer: PeerSlot
+        /// What we told the peer that we take; `nil`: nothing, not even that we know records.
+        let announced: Announcement?
+        /// It met congestion.
+        let isMarked: Bool
+        let arrivedAt: Instant
+    }
+
+    /// Opens a transport message in place and says what was in it.
+    @inline(__always)
+    mutating func open(
+        _ datagram: inout MutableRawSpan, on lane: inout Lane, _ context: Context, into inbox: inout Inbox
+    ) -> Inbound {
+        let counter = unframe(datagram.bytes)
+        guard decrypt(&datagram, counter, &lane) else { return .dropped(.authentication) }
+        guard lane.window.accept(counter) else { return .dropped(.replay) }
+        lane.arrivals.note(datagram.byteCount)
+        let payload = datagram.bytes.extracting(Transport.headerSize..<datagram.byteCount - Transport.tagSize)
+        guard payload.byteCount > 0 else { return .keepalive }
+        let version = payload.byte(at: 0) >> 4
+        if version == 4 || version == 6 { return .packet }
+        let source = Reassembly.Source(peer: context.peer, lane: lane.localIndex, counter: counter)
+        return decompress(payload, from: source, context, into: &inbox)
+    }
+
+    // MARK: Unframe
+
+    /// The counter of a transport message.
+    @inline(__always)
+    private func unframe(_ datagram: RawSpan) -> UInt64 { datagram.little64(at: Transport.counter) }
+
+    // MARK: Decrypt
+
+    /// Opens the datagram where it is; false if it is not authentic.
+    @inline(__always)
+    private func decrypt(_ datagram: inout MutableRawSpan, _ counter: UInt64, _ lane: inout Lane) -> Bool {
+        var sealed = datagram.part(Transport.headerSize...)
+        return lane.receiving.open(&sealed, counter: counter)
+    }
+
+    // MARK: Decompress
+
+    /// Says what a record is, and decodes one that holds packets.
+    private mutating func decompress(
+        _ payload: RawSpan, from source: Reassembly.Source, _ context: Context, into inbox: inout Inbox
+    ) -> Inbound {
+        guard let record = Record(payload) else { return .dropped(.record) }
+        // It asks whether we take records, and silence is the answer.
+        guard let announced = context.announced else {
+            return record.kind == .hello ? .askedInVain : .dropped(.unannounced)
+        }
+        guard record.kind == .hello || record.kind == .unit || announced.records.contains(record.kind) else {
+            return .dropped(.record)
+        }
+        let arrival = Arrival(isMarked: context.isMarked, wire: payload.byteCount + Transport.overhead)
+        let body = payload.extracting(record.body)
+        switch record.kind {
+        case .hello, .report, .ping:
+            guard let control = ControlRecord(record, body: body) else { return .dropped(.record) }
+            return .control(control)
+        case .unit, .bundle, .ethernet:
+            return decode(record, body, announced, arrival, into: &inbox)
+        case .fragment:
+            guard record.parameter == 0, let fragment = FragmentRecord(body) else { return .dropped(.record) }
+            let piece = body.extracting(FragmentRecord.fieldsSize...)
+            switch fragments.append(fragment, piece, from: source, arrival, at: context.arrivedAt) {
+            case .incomplete: return .fragment
+            case .refused: return .dropped(.record)
+            case .noRoom: return .dropped(.incomplete)
+            case .whole(let whole): return decode(whole, announced, into: &inbox)
+            }
+        }
+    }
+
+    /// Decodes what came in fragments.
+    private mutating func decode(
+        _ whole: Reassembly.Whole, _ announced: Announcement, into inbox: inout Inbox
+    ) -> Inbound {
+        // It stays where it is until the next fragment is added.
+        let bytes = unsafe _overrideLifetime(fragments.bytes(whole.record), copying: ())
+        guard let record = Record(bytes), record.kind == .unit || record.kind == .ethernet,
+            record.kind == .unit || announced.records.contains(record.kind)
+        else { return .dropped(.record) }
+        return decode(record, bytes.extracting(record.body), announced, whole.arrival, into: &inbox)
+    }
+
+    /// Decodes a record that holds packets or frames.
+    private mutating func decode(
+        _ record: Record, _ body: RawSpan, _ announced: Announcement, _ arrival: Arrival, into inbox: inout Inbox
+    ) -> Inbound {
+        let first = inbox.decodedCount
+        var codec: Codec?
+        var isWhole = true
+        switch record.kind {
+        case .unit:
+            guard let unit = UnitRecord(parameter: record.parameter, body: body), announced.codecs.contains(unit.codec),
+                cargo.takes(unit.layout), unit.layout == .packet || announced.records.contains(.bundle)
+            else { return .dropped(.record) }
+            codec = unit.codec
+            if let reason = decode(unit, body.extracting(UnitRecord.sizeField...), into: &inbox, &isWhole) {
+                return .dropped(reason)
+            }
+        case .bundle:
+            guard record.parameter == cargo.bundleParameter else { return .dropped(.record) }
+            isWhole = cargo.read(body, into: &inbox)
+        case .ethernet:
+            guard record.parameter == 0, Cargo.readFrame(body, into: &inbox) else { return .dropped(.record) }
+        case .hello, .fragment, .report, .ping:
+            return .dropped(.record)
+        }
+        return .packets(
+            DecodedPackets(
+                packets: first..<inbox.decodedCount, codec: codec, isBundle: record.kind == .bundle,
+                isMarked: arrival.isMarked, isCutOff: !isWhole, wire: arrival.wire))
+    }
+
+    /// Decodes a unit; why it is dropped, if it is. `isWhole` becomes false if only the first of its members could be read.
+    private mutating func decode(
+        _ unit: UnitRecord, _ coded: RawSpan, into inbox: inout Inbox, _ isWhole: inout Bool
+    ) -> DropReason? {
+        guard unit.layout != .packet else {
+            let place = inbox.decode(unit.decoded) { space in
+                let length = decoders.decode(coded, with: unit.codec, into: &space)
+                return length == unit.decoded ? length : nil
+            }
+            guard let place else { return .record }
+            return Cargo.readPacket(at: place, of: &inbox) ? nil : .content
+        }
+        // The compiler takes it to borrow all of us, not this arena alone.
+        var space = unsafe _overrideLifetime(members[0..<unit.decoded], copying: ())
+        guard decoders.decode(coded, with: unit.codec, into: &space) == unit.decoded else { return .record }
+        isWhole = cargo.read(members.bytes(0..<unit.decoded), into: &inbox)
+        return nil
+    }
+}
+
+/// What is known of the datagrams that brought a record.
+struct Arrival {
+    /// One of them met congestion.
+    var isMarked: Bool
+    /// Their bytes, as UDP payload.
+    var wire: Int
+}
+
+/// What was in a transport message.
+enum Inbound {
+    case dropped(DropReason)
+    case keepalive
+    /// An IP packet, it says; it starts behind the header of the datagram.
+    case packet
+    /// A unit, a bundle or a frame, decoded.
+    case packets(DecodedPackets)
+    /// A piece of a unit that is not complete.
+    case fragment
+    case control(ControlRecord)
+    /// A HELLO to an end that takes nothing but WireGuard: to that it is data that is none.
+    case askedInVain
+
+    /// Whether a message that is the peer's asks for an answer: all but a keepalive, and what is like one to every timer.
+    @inline(__always) var isData: Bool {
+        switch self {
+        case .keepalive, .control: false
+        case .packet, .packets, .fragment, .dropped, .askedInVain: true
+        }
+    }
+}

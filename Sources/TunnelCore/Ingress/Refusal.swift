@@ -1,0 +1,49 @@
+public import Addresses
+import BasicContainers
+
+// What is said to the sender of a packet that goes nowhere.
+
+/// A packet that went nowhere, and whose sender is to be told.
+public struct Refusal: Sendable {
+    /// Where it came from, and where it was to go.
+    public let sender: IPAddress
+    public let destination: IPAddress
+    /// As much of it as is quoted, and its header.
+    let packet: [UInt8]
+    let header: InternetPacket
+
+    fileprivate init(_ packet: RawSpan, _ header: InternetPacket) {
+        sender = header.source
+        destination = header.destination
+        let quoted = packet.extracting(0..<min(header.length, Unreachable.maximumSize))
+        self.packet = unsafe quoted.withUnsafeBytes { unsafe Array($0) }
+        self.header = header
+    }
+
+    /// The ICMP message that tells it, without an IP header: of IPv4 only.
+    public var message: [UInt8] {
+        var answer = [UInt8](repeating: 0, count: Unreachable.maximumSize)
+        let size: Int
+        do {
+            var span = answer.mutableSpan
+            var bytes = unsafe span.mutableBytes
+            size = unsafe Unreachable.write(answering: packet.span.bytes, header, from: nil, to: &bytes)
+        }
+        return header.isV4 ? Array(answer[20..<size]) : []
+    }
+}
+
+/// Packets that went nowhere and whose senders are still to be told, not more often than it can matter.
+struct Refusals {
+    private var waiting: [Refusal] = []
+    private var rate = TokenBucket(every: .milliseconds(10), atOnce: 50)
+
+    mutating func append(_ packet: RawSpan, _ header: InternetPacket, at now: Instant) {
+        guard Unreachable.mayAnswer(packet, header), rate.admit(at: now), waiting.count < Limits.refusals else {
+            return
+        }
+        waiting.append(Refusal(packet, header))
+    }
+
+    mutating func poll() -> Refusal? { waiting.isEmpty ? nil : waiting.removeFirst() }
+}

@@ -1,0 +1,44 @@
+/// Bytes on both sides of the compress stage. Each codec and each reason has its place (`CapacityTests`).
+public struct CompressionCounters: Sendable {
+    /// Bytes of the packets inside, and of the datagrams that they became.
+    public struct Bytes: Sendable, Equatable {
+        public var plain: UInt64 = 0
+        public var wire: UInt64 = 0
+
+        mutating func add(_ plain: Int, _ wire: Int) {
+            self.plain &+= UInt64(plain)
+            self.wire &+= UInt64(wire)
+        }
+    }
+
+    public var sent = Bytes()
+    public var received = Bytes()
+    /// The part of `sent` and `received` that went through a codec, by its raw value, and how many units it was.
+    public var units = InlineArray<3, UInt64>(repeating: 0)
+    public var coded = InlineArray<3, Bytes>(repeating: Bytes())
+    /// The part that went in bundles, how many of those, and how many packets were in them.
+    public var bundles: UInt64 = 0
+    public var bundledPackets: UInt64 = 0
+    public var bundled = Bytes()
+    /// Packets that were not tried, by the raw value of the reason.
+    public var skipped = InlineArray<5, UInt64>(repeating: 0)
+
+    init() {}
+
+    @inline(__always)
+    mutating func noteSent(_ packet: Int, _ datagram: Int) { sent.add(packet, datagram) }
+
+    @inline(__always)
+    mutating func noteReceived(_ packet: Int, _ datagram: Int) { received.add(packet, datagram) }
+
+    mutating func note(_ codec: Codec, _ plain: Int, _ wire: Int) {
+        units[Int(codec.rawValue)] &+= 1
+        coded[Int(codec.rawValue)].add(plain, wire)
+    }
+
+    mutating func noteBundle(_ packets: Int, _ plain: Int, _ wire: Int) {
+        bundles &+= 1
+        bundledPackets &+= UInt64(packets)
+        bundled.add(plain, wire)
+    }
+}

@@ -1,0 +1,67 @@
+/// What the way to a peer is like, as its REPORTs and the answers to our PINGs tell.
+struct PathQuality {
+    /// Smoothed as TCP does (RFC 6298 §2); `nil` until an answer came.
+    private(set) var roundTrip: Interval?
+    /// The part of our datagrams that got lost lately.
+    private(set) var loss = 0.0
+    /// Bytes a second that arrived lately, as UDP payload; 0 until that is known.
+    private(set) var rate = 0.0
+
+    private var last: ReportRecord?
+    private var lastSession: ReceiverIndex?
+    private var question: (token: UInt64, at: Instant)?
+    private var lastQuestion = Instant.distantPast
+    private var sentAtQuestion: UInt64 = 0
+
+    /// How long an answer is waited for.
+    private static let patience = Interval.seconds(10)
+    /// How often we ask at most.
+    private static let interval = Interval.seconds(1)
+    /// Loss is an average over about so many datagrams.
+    private static let lossWindow = 512.0
+
+    /// Nanoseconds that the link takes for a byte.
+    var nanosecondsPerByte: Double { rate > 0 ? 1e9 / rate : Effort.unknownLink }
+
+    /// Takes the peer's word of what has arrived on a session.
+    mutating func take(_ report: ReportRecord, on session: ReceiverIndex?) {
+        defer {
+            last = report
+            lastSession = session
+        }
+        guard let last, lastSession == session, last.isAES == report.isAES, report.highest > last.highest,
+            report.clock > last.clock, report.datagrams >= last.datagrams, report.bytes >= last.bytes
+        else { return }
+        let expected = Double(report.highest - last.highest)
+        let arrived = min(Double(report.datagrams - last.datagrams), expected)
+        loss += (1 - arrived / expected - loss) * min(expected / Self.lossWindow, 1)
+        let sample = Double(report.bytes - last.bytes) * 1e6 / Double(report.clock - last.clock)
+        rate = rate == 0 ? sample : (rate + sample) / 2
+    }
+
+    /// The token of a PING if one is due, `sent` being the bytes that went to the peer so far. It is the
+    /// time, `offset` added.
+    mutating func ask(sent: UInt64, at now: Instant, offset: UInt64) -> UInt64? {
+        guard now - lastQuestion >= Self.interval, sent &- sentAtQuestion >= UInt64(PingRecord.wireSize) * 1000 else {
+            return nil
+        }
+        if let question, now - question.at < Self.patience { return nil }
+        let token = UInt64(bitPattern: now.nanoseconds) &+ offset
+        lastQuestion = now
+        sentAtQuestion = sent
+        question = (token, now)
+        return token
+    }
+
+    /// Takes an answer.
+    mutating func take(answer token: UInt64, at now: Instant) {
+        guard let question, question.token == token else { return }
+        self.question = nil
+        let sample = now - question.at
+        if let old = roundTrip {
+            roundTrip = Interval(nanoseconds: old.nanoseconds + (sample.nanoseconds - old.nanoseconds) / 8)
+        } else {
+            roundTrip = sample
+        }
+    }
+}

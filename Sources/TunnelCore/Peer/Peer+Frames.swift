@@ -1,0 +1,114 @@
+import Addresses
+import BasicContainers
+
+// Ethernet frames to a peer. It is sent nothing before it has said what it takes.
+
+extension Peer {
+    /// Sends a frame that came from a place, or from one that is not known any more, or keeps it until there is a session and the
+    /// peer has said what it takes.
+    mutating func send(
+        _ frame: RawSpan, _ header: EthernetFrame, from ingress: MACTable.Place?, _ services: inout Services
+    ) {
+        guard let session = sessionForFrames(services) else { return sendEarly(frame, &services) }
+        guard path != nil else { return drops.count(.noEndpoint) }
+        guard takesFrames(on: session, services) else { return refuseFrame(on: session, services) }
+        guard compression.codes else { return sendAlone(frame, on: session, &services) }
+        let stations = services.egress.flows.stations(frame, header, from: ingress?.number ?? .min)
+        gather(frame, header, between: stations, on: session, &services)
+    }
+
+    /// The session on which the peer has said what it takes.
+    private func sessionForFrames(_ services: borrowing Services) -> SessionSlot? {
+        guard let session = keypairs.current, services.sessions[session].hello.hasArrived,
+            services.sessions[session].canSend(at: services.now.instant)
+        else { return nil }
+        return session
+    }
+
+    /// Whether the peer has said on a session that it takes frames, sealed as the operator demands.
+    private func takesFrames(on session: SessionSlot, _ services: borrowing Services) -> Bool {
+        services.sessions[session].hello.records.contains(.ethernet)
+            && (cipher != .aes256gcm || services.sessions[session].aes.isOpen)
+    }
+
+    private mutating func refuseFrame(on session: SessionSlot, _ services: borrowing Services) {
+        drops.count(services.sessions[session].hello.records.contains(.ethernet) ? .staged : .noEthernet)
+    }
+
+    /// Sends a frame, before the peer has said anything on the newest session, on the one before, or keeps it.
+    @inline(never)
+    private mutating func sendEarly(_ frame: RawSpan, _ services: inout Services) {
+        guard path != nil else { return drops.count(.noEndpoint) }
+        if staged.isEmpty, let previous = keypairs.previous,
+            services.sessions[previous].canSend(at: services.now.instant), takesFrames(on: previous, services)
+        {
+            return sendAlone(frame, on: previous, &services)
+        }
+        keep(frame)
+        guard let session = keypairs.current, services.sessions[session].canSend(at: services.now.instant) else {
+            return startHandshake(&services)
+        }
+        noteHeld(on: session, &services)
+    }
+
+    private mutating func gather(
+        _ frame: RawSpan, _ header: EthernetFrame, between stations: UInt64, on session: SessionSlot,
+        _ services: inout Services
+    ) {
+        let shape = MemberShape(layout: .none, segment: 0)
+        let hello = services.sessions[session].hello
+        guard hello.records.contains(.bundle), frame.byteCount + Frames.overhead <= hello.maximumUnit,
+            let packet = header.packet(in: frame)
+        else {
+            // It can't be compressed, or nothing is known of it; it may still share a datagram.
+            let flow = services.egress.flows.find(ethernet: frame)
+            return leave(GatheredPacket(frame, shape, trafficClass: 0, of: flow), on: session, &services)
+        }
+        guard !packet.hidesPorts else {
+            sendBatches(&services)
+            return sendAlone(frame, on: session, &services)
+        }
+        let inner = frame.extracting(header.payload..<header.payload + packet.length)
+        let flow = services.egress.flows.find(inner, packet, between: stations, to: id.slot)
+        let gathered = GatheredPacket(frame, shape, trafficClass: packet.congestion.rawValue, of: flow)
+        if compression.scope == .flow, addToUnit(gathered, &services) { return }
+        let content = GatheredPacket(
+            inner, MemberShape(layout: PacketLayout(inner, packet), segment: 0),
+            trafficClass: packet.congestion.rawValue, of: flow)
+        guard let codec = codec(for: content, packet, &services) else {
+            return leave(gathered, on: session, &services)
+        }
+        if compression.scope == .peer, addToUnit(gathered, &services) { return }
+        openUnit(codec, gathered, &services)
+    }
+
+    /// Sends a frame that is not compressed, in a bundle if it is small.
+    private mutating func leave(_ frame: GatheredPacket, on session: SessionSlot, _ services: inout Services) {
+        guard frame.bytes.byteCount > GatherPolicy.bundledPacket else { return addToBundle(frame, &services) }
+        letPass(frame.flow, &services)
+        sendAlone(frame.bytes, on: session, &services)
+    }
+
+    /// Sends a frame that was gathered, when it is not known whether the newest session takes it.
+    mutating func sendAlone(_ frame: RawSpan, _ services: inout Services) {
+        guard let session = sessionForFrames(services) else { return sendEarly(frame, &services) }
+        guard takesFrames(on: session, services) else { return refuseFrame(on: session, services) }
+        sendAlone(frame, on: session, &services)
+    }
+
+    /// Sends a frame as a record of its own, in fragments if it must be.
+    private mutating func sendAlone(_ frame: RawSpan, on session: SessionSlot, _ services: inout Services) {
+        guard path != nil else { return }
+        let limits = services.egress.limits(services.sessions[session].hello)
+        guard limits.pieces(of: Record.headerSize + frame.byteCount) > 0 else { return drops.count(.frame) }
+        let packet = EthernetFrame(frame)?.packet(in: frame)
+        _ = transmit(.frame(frame, trafficClass: packet?.congestion.rawValue ?? 0), on: session, &services)
+    }
+}
+
+extension EthernetFrame {
+    /// The IP packet in a frame.
+    func packet(in frame: RawSpan) -> InternetPacket? {
+        isIP ? InternetPacket(frame.extracting(payload..<frame.byteCount)) : nil
+    }
+}

@@ -1,0 +1,297 @@
+import BasicContainers
+
+// Packets for a gateway that takes more than plain ones: gathered while the device has more, then sent as units and
+// bundles. The order within a flow is never changed.
+
+extension Peer {
+    /// Whether packets go through the gathering: the peer takes more than plain packets, and the operator wants that.
+    @inline(__always)
+    func gathers(_ services: borrowing Services) -> Bool {
+        guard let session = keypairs.current else { return false }
+        return services.sessions[session].hello.takesGathered && compression.codes
+    }
+
+    // MARK: Packets
+
+    /// Takes one packet.
+    @inline(__always)
+    mutating func gather(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
+        guard !header.hidesPorts else { return sendUngathered(packet, header, &services) }
+        let flow = services.egress.flows.find(packet, header, to: id.slot)
+        // The common case of a flow that is left alone, and nothing that it might overtake.
+        if services.egress.gathering.count == 0, packet.byteCount > GatherPolicy.bundledPacket,
+            let reason = services.egress.flows.passUntried(flow, size: packet.byteCount)
+        {
+            traffic.skipped[reason.rawValue] &+= 1
+            return send(packet, header, &services)
+        }
+        gatherSlowly(packet, header, flow, &services)
+    }
+
+    /// Sends a packet of which nobody can say to which flow it belongs: a fragment, for one. Nothing is overtaken.
+    @inline(never)
+    private mutating func sendUngathered(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
+        sendBatches(&services)
+        traffic.skipped[CompressionSkip.exposed.rawValue] &+= 1
+        send(packet, header, &services)
+    }
+
+    @inline(never)
+    private mutating func gatherSlowly(
+        _ packet: RawSpan, _ header: InternetPacket, _ flow: FlowTable.Flow, _ services: inout Services
+    ) {
+        let shape = MemberShape(layout: PacketLayout(packet, header), segment: 0)
+        let gathered = GatheredPacket(packet, shape, trafficClass: header.congestion.rawValue, of: flow)
+        if !sharesUnits, addToUnit(gathered, &services) { return }
+        if let codec = codec(for: gathered, header, &services) {
+            if sharesUnits, addToUnit(gathered, &services) { return }
+            return openUnit(codec, gathered, &services)
+        }
+        guard packet.byteCount > GatherPolicy.bundledPacket || !takes(.bundle, services) else {
+            return addToBundle(gathered, &services)
+        }
+        letPass(flow, &services)
+        send(packet, header, &services)
+    }
+
+    /// Takes a super-segment.
+    mutating func gather(
+        _ packet: inout MutableRawSpan, _ header: InternetPacket, _ virtio: VirtioHeader, _ services: inout Services
+    ) {
+        let segment = Int(virtio.segment)
+        let shape = MemberShape(layout: PacketLayout(packet.bytes, header), segment: segment)
+        guard shape.layout.maySegment(packet.bytes, header, segment: segment) else {
+            // No member may be like that, but the packets that it stands for may.
+            guard var split = Split(packet.bytes, header, virtio) else { return services.drops.count(.notIP) }
+            while let range = split.nextPacket(in: &packet) {
+                gather(packet.bytes.extracting(range), header.resized(to: range.count), &services)
+            }
+            return
+        }
+        let trafficClass = header.congestion.rawValue
+        let flow = services.egress.flows.find(packet.bytes, header, to: id.slot)
+        let outcome = gatherWhole(
+            GatheredPacket(packet.bytes, shape, trafficClass: trafficClass, of: flow), header, &services)
+        let codec: Codec
+        switch outcome {
+        case .gathered: return
+        case .leave:
+            letPass(flow, &services)
+            return sendSegments(of: &packet, header, virtio, &services)
+        case .open(let chosen): codec = chosen
+        }
+        // What is too large for one unit goes in several, each a smaller super-segment.
+        let room = policy(services).unitLimit(fraction: services.egress.flows.fraction(flow))
+        let packets = min(max((room - shape.layout.header - Members.overhead) / segment, 1), Limits.recordPackets)
+        guard packet.byteCount - shape.layout.header > packets * segment else {
+            return openUnit(codec, GatheredPacket(packet.bytes, shape, trafficClass: trafficClass, of: flow), &services)
+        }
+        var larger = virtio
+        larger.segment = UInt16(packets * segment)
+        guard var split = Split(packet.bytes, header, larger) else { return services.drops.count(.notIP) }
+        split.identifierStep = UInt16(packets)
+        while let range = split.nextPacket(in: &packet) {
+            let isOne = range.count - shape.layout.header <= segment
+            let part = GatheredPacket(
+                packet.bytes.extracting(range), MemberShape(layout: shape.layout, segment: isOne ? 0 : segment),
+                trafficClass: trafficClass, of: flow)
+            if !addToUnit(part, &services) { openUnit(codec, part, &services) }
+        }
+    }
+
+    /// What became of a super-segment.
+    private enum Outcome {
+        case gathered
+        case leave
+        /// It begins one or more units.
+        case open(Codec)
+    }
+
+    private mutating func gatherWhole(
+        _ packet: GatheredPacket, _ header: InternetPacket, _ services: inout Services
+    ) -> Outcome {
+        if !sharesUnits, addToUnit(packet, &services) { return .gathered }
+        guard takes(.bundle, services), let codec = codec(for: packet, header, &services) else { return .leave }
+        return sharesUnits && addToUnit(packet, &services) ? .gathered : .open(codec)
+    }
+
+    // MARK: Into a batch
+
+    /// Packets of all flows to the peer share units.
+    private var sharesUnits: Bool { compression.scope == .peer }
+
+    private func takes(_ kind: Record.Kind, _ services: borrowing Services) -> Bool {
+        guard let session = keypairs.current else { return false }
+        return services.sessions[session].hello.records.contains(kind)
+    }
+
+    private func policy(_ services: borrowing Services) -> GatherPolicy {
+        var hello = HelloExchange()
+        if let session = keypairs.current { hello = services.sessions[session].hello }
+        return GatherPolicy(
+            mode: compression.mode, hello: hello, limits: services.egress.limits(hello),
+            link: quality.nanosecondsPerByte, loss: quality.loss)
+    }
+
+    /// What to code a packet with of a flow that has no batch; `nil` leaves it, counted if there is a reason.
+    @inline(__always)
+    mutating func codec(
+        for packet: GatheredPacket, _ header: InternetPacket, _ services: inout Services
+    ) -> Codec? {
+        let hasPayload = packet.bytes.byteCount > packet.shape.layout.header
+        if services.egress.flows.isPending(packet.flow, hasPayload: hasPayload) {
+            compression.judge(
+                packet.bytes, packet.shape.layout, of: Traffic(packet.bytes, header), packet.flow,
+                &services.egress.flows)
+        }
+        let hasTime = services.egress.governor.allowsCoding
+        switch policy(services).treat(packet, &services.egress.flows, hasTime: hasTime) {
+        case .code(let codec): return codec
+        case .leave(let reason):
+            if let reason {
+                traffic.skipped[reason.rawValue] &+= UInt64(packet.shape.packets(of: packet.bytes.byteCount))
+            }
+            return nil
+        }
+    }
+
+    /// Adds a packet to the unit of its flow, or of all flows, if there is one and it fits; sends that unit if it doesn't.
+    @inline(__always)
+    mutating func addToUnit(_ packet: GatheredPacket, _ services: inout Services) -> Bool {
+        let group = sharesUnits ? nil : packet.flow.hash
+        guard let index = services.egress.gathering.unit(of: group, for: id.slot) else { return false }
+        guard services.egress.gathering.takes(packet, in: index) else {
+            sendBatch(index, &services)
+            return false
+        }
+        if sharesUnits { letBundlePass(packet.flow, &services) }
+        append(packet, to: index, &services)
+        return true
+    }
+
+    /// Opens a unit with a packet.
+    mutating func openUnit(_ codec: Codec, _ packet: GatheredPacket, _ services: inout Services) {
+        letBundlePass(packet.flow, &services)
+        let limit = policy(services).unitLimit(fraction: services.egress.flows.fraction(packet.flow))
+        let group = sharesUnits ? nil : packet.flow.hash
+        let index = open(.unit(codec, packet.flow), of: group, packet.trafficClass, limit: limit, &services)
+        append(packet, to: index, &services)
+    }
+
+    /// Adds a packet to the peer's bundle.
+    mutating func addToBundle(_ packet: GatheredPacket, _ services: inout Services) {
+        letUnitPass(packet.flow, &services)
+        if let index = services.egress.gathering.bundle(for: id.slot) {
+            if services.egress.gathering.takes(packet, in: index) { return append(packet, to: index, &services) }
+            sendBatch(index, &services)
+        }
+        let limit = policy(services).limits.body
+        append(packet, to: open(.bundle, of: nil, packet.trafficClass, limit: limit, &services), &services)
+    }
+
+    private mutating func open(
+        _ purpose: Gathering.Purpose, of flow: UInt64?, _ trafficClass: UInt8, limit: Int, _ services: inout Services
+    ) -> Int {
+        // The places that are for more than one packet may bring are used up by this one's: it opened the oldest of them.
+        if services.egress.gathering.isFull, let own = services.egress.gathering.oldest(of: id.slot) {
+            sendBatch(own, &services)
+        }
+        return services.egress.gathering.open(purpose, of: flow, for: id.slot, trafficClass: trafficClass, limit: limit)
+    }
+
+    private func append(_ packet: GatheredPacket, to index: Int, _ services: inout Services) {
+        let wire = services.cargo.wireSize(packet.bytes.byteCount, packet.shape, services.egress.sizes)
+        services.egress.gathering.append(packet, wire: wire, to: index)
+    }
+
+    /// Sends what must not be overtaken by a packet of this flow.
+    @inline(__always)
+    mutating func letPass(_ flow: FlowTable.Flow, _ services: inout Services) {
+        letUnitPass(flow, &services)
+        letBundlePass(flow, &services)
+    }
+
+    @inline(__always)
+    private mutating func letUnitPass(_ flow: FlowTable.Flow, _ services: inout Services) {
+        guard let index = services.egress.gathering.unit(of: nil, for: id.slot),
+            services.egress.gathering.mayHold(flow.hash, in: index)
+        else { return }
+        sendBatch(index, &services)
+    }
+
+    @inline(__always)
+    private mutating func letBundlePass(_ flow: FlowTable.Flow, _ services: inout Services) {
+        guard let index = services.egress.gathering.bundle(for: id.slot),
+            services.egress.gathering.mayHold(flow.hash, in: index)
+        else { return }
+        sendBatch(index, &services)
+    }
+
+    // MARK: Out of a batch
+
+    /// Sends all that is gathered.
+    @inline(never)
+    mutating func sendBatches(_ services: inout Services) {
+        for index in 0..<Gathering.capacity where services.egress.gathering[index]?.peer == id.slot {
+            sendBatch(index, &services)
+        }
+    }
+
+    /// Sends a batch as what it is meant to be or, where that brings nothing, as what it could be, or packet by packet.
+    mutating func sendBatch(_ index: Int, _ services: inout Services) {
+        guard let batch = services.egress.gathering[index] else { return }
+        defer { services.egress.gathering.close(index) }
+        guard services.egress.outbox.takes(batch.wire) else { return services.drops.count(.overflow, batch.packets) }
+        // A session that began since the batch did has still to hear what the peer takes.
+        guard let session = keypairs.current, services.sessions[session].hello.hasArrived,
+            services.sessions[session].canSend(at: services.now.instant), path != nil,
+            cipher != .aes256gcm || services.sessions[session].aes.isOpen
+        else { return sendAlone(index, &services) }
+        if case .unit(let codec, let flow) = batch.purpose, sendUnit(index, codec, flow, on: session, &services) {
+            return
+        }
+        let policy = policy(services)
+        if batch.count > 1, batch.bytes <= policy.limits.body, policy.hello.records.contains(.bundle),
+            transmit(.batch(index, .bundle), on: session, &services) > 0
+        {
+            return
+        }
+        sendAlone(index, &services)
+    }
+
+    /// Sends a batch as a unit; false if that is not smaller.
+    private mutating func sendUnit(
+        _ index: Int, _ codec: Codec, _ flow: FlowTable.Flow, on session: SessionSlot, _ services: inout Services
+    ) -> Bool {
+        guard let batch = services.egress.gathering[index] else { return false }
+        let fraction = services.egress.flows.fraction(flow)
+        let form = policy(services).form(codec, size: batch.bytes, fraction: fraction)
+        let size = transmit(.batch(index, form), on: session, &services)
+        guard size > 0 else {
+            services.egress.flows.noteFailure(on: flow, size: batch.bytes)
+            traffic.skipped[CompressionSkip.backoff.rawValue] &+= UInt64(batch.packets)
+            return false
+        }
+        services.egress.flows.noteCoded(batch.plain, to: size, on: flow)
+        return true
+    }
+
+    /// Sends the packets of a batch one by one, as if they had not been gathered.
+    private mutating func sendAlone(_ index: Int, _ services: inout Services) {
+        guard let batch = services.egress.gathering[index] else { return }
+        for number in 0..<batch.count {
+            var packet = unsafe services.egress.gathering.packet(number, of: index)
+            let shape = services.egress.gathering.shape(number, of: index)
+            if services.cargo == .frames {
+                sendAlone(packet.bytes, &services)
+                continue
+            }
+            guard let header = InternetPacket(packet.bytes) else { continue }
+            if shape.segment == 0 {
+                send(packet.bytes, header, &services)
+            } else {
+                sendSegments(of: &packet, header, shape.layout.virtio(segment: shape.segment), &services)
+            }
+        }
+    }
+}

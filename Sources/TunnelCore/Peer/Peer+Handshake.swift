@@ -1,0 +1,190 @@
+import Addresses
+import BasicContainers
+import Keys
+
+// Making sessions, whitepaper §5.4 and §6. What costs X25519 is done elsewhere: here jobs are made, and their results
+// turned into messages and sessions.
+
+extension Peer {
+    // MARK: Asking
+
+    /// Begins a handshake, unless one began in the last five seconds.
+    mutating func startHandshake(_ services: inout Services) {
+        handshaking.resetAttempts()
+        guard services.isUp, services.hasIdentity, path != nil, handshaking.mayInitiate(at: services.now.instant) else {
+            return
+        }
+        if handshaking.pending != nil { noteUnanswered(&services) }
+        initiate(&services)
+    }
+
+    private mutating func initiate(_ services: inout Services) {
+        forgetHandshake(&services)
+        let index = services.indices.insert(.handshake(id.slot), &services.randomness)
+        handshaking.begin(index, at: services.now.instant)
+        services.jobs.append(.initiate(id, sender: index, at: services.now))
+        let deadline = services.now.instant + Limits.rekeyTimeout + services.randomJitter()
+        arm(.retransmitHandshake, at: deadline, &services.schedule)
+    }
+
+    /// Repeats an initiation that was not answered, or gives up.
+    mutating func retransmitHandshake(_ services: inout Services) {
+        let attempts = handshaking.countAttempt()
+        guard attempts < Limits.handshakeAttempts else {
+            timers.disarm(.keepalive)
+            let waiting = staged.removeAll().count
+            drops.count(.staged, waiting)
+            if !timers.isArmed(.wipe) { arm(.wipe, at: services.now.instant + Limits.wipeAfter, &services.schedule) }
+            forgetHandshake(&services)
+            if problems.cause(since: handshaking.lastInitiation) == nil {
+                problems.remember(.unanswered, at: services.now)
+            }
+            problems.noteGivenUp()
+            return services.note(.handshakeGivenUp(publicKey, dropped: waiting))
+        }
+        noteUnanswered(&services)
+        path?.local = nil
+        initiate(&services)
+    }
+
+    /// Gives the index of a pending handshake back.
+    private mutating func forgetHandshake(_ services: inout Services) {
+        if let index = handshaking.forgetPending() { services.indices.remove(index) }
+    }
+
+    // MARK: What came of it
+
+    /// Sends an initiation that the handshake thread has made, if it is still wanted.
+    mutating func send(initiation: Initiation.Bytes, _ index: ReceiverIndex, _ services: inout Services) {
+        guard handshaking.pending == index else { return }
+        sendHandshake(initiation, &services)
+    }
+
+    /// Takes the session of an initiation that we answer, and sends the response.
+    mutating func answer(
+        with response: Response.Bytes, _ session: NewSession, from path: Path, _ services: inout Services
+    ) {
+        roam(to: path, &services)
+        timers.disarm(.newHandshake)
+        received &+= UInt64(Initiation.size)
+        // It asks again and has not used what we answered before.
+        if let next = keypairs.next, services.now.instant - services.sessions[next].createdAt >= Limits.rekeyTimeout {
+            notice(.unconfirmed, &services)
+        }
+        let slot = begin(session, isInitiator: false, &services)
+        services.end(keypairs.take(answered: slot))
+        sendHandshake(response, &services)
+    }
+
+    /// Takes the session of our initiation, which was answered, if that is still wanted.
+    mutating func establish(_ session: NewSession, from path: Path, _ services: inout Services) {
+        guard handshaking.pending == session.local else { return }
+        // The index is the session's from now on.
+        _ = handshaking.forgetPending()
+        received &+= UInt64(Response.size)
+        roam(to: path, &services)
+        timers.disarm(.newHandshake)
+        let slot = begin(session, isInitiator: true, &services)
+        noteSilence(services.sessions)
+        services.end(keypairs.take(initiated: slot))
+        noteHandshakeDone(isInitiator: true, &services)
+        confirmToPeer(slot, &services)
+    }
+
+    private mutating func sendHandshake<let size: Int>(
+        _ message: InlineArray<size, UInt8>, _ services: inout Services
+    ) {
+        guard let path else { return }
+        var message = message
+        handshaking.cookies.sign(&message, at: services.now)
+        guard services.egress.send(message, to: Destination(path: path, peer: id.slot)) else {
+            return services.drops.count(.overflow)
+        }
+        sent &+= UInt64(size)
+        noteAuthenticatedSent(&services)
+    }
+
+    // MARK: Sessions
+
+    /// Puts a new session into the slab.
+    private mutating func begin(_ new: NewSession, isInitiator: Bool, _ services: inout Services) -> SessionSlot {
+        let session = services.sessions.insert(
+            Session(
+                peer: id.slot, local: new.local, remote: new.remote, isInitiator: isInitiator, at: services.now.instant)
+        )
+        services.sessions[session].begin(new.keys, services.ciphers.chacha)
+        services.indices.update(new.local, to: .lane(LaneSlot(session: session, suite: .chacha20poly1305)))
+        if services.ciphers.hasAES, cipher != .chacha20poly1305 {
+            let index = services.indices.insert(
+                .lane(LaneSlot(session: session, suite: .aes256gcm)), &services.randomness)
+            services.sessions[session].aes.localIndex = index
+        }
+        arm(.wipe, at: services.now.instant + Limits.wipeAfter, &services.schedule)
+        return session
+    }
+
+    /// The first message came on the session that we answered: the initiator has it, so we may use it.
+    mutating func confirmNext(_ services: inout Services) {
+        noteSilence(services.sessions)
+        services.end(keypairs.confirmNext())
+        noteHandshakeDone(isInitiator: false, &services)
+    }
+
+    /// We made the session: the first message on it tells the responder so, be it HELLO, data or a keepalive.
+    private mutating func confirmToPeer(_ session: SessionSlot, _ services: inout Services) {
+        let saidHello = sendHello(on: session, &services)
+        if !saidHello, staged.isEmpty { sendKeepalive(&services) }
+        sendStaged(&services)
+    }
+
+    private mutating func noteHandshakeDone(isInitiator: Bool, _ services: inout Services) {
+        timers.disarm(.retransmitHandshake)
+        timers.disarm(.hello)
+        handshaking.noteDone()
+        lastHandshake = services.now.wall
+        problems.noteHandshakeDone()
+        if let path { services.note(.handshakeDone(publicKey, path, initiator: isInitiator)) }
+    }
+
+    /// The current session ends: was the peer silent on it?
+    private mutating func noteSilence(_ sessions: borrowing SessionSlab) {
+        guard let current = keypairs.current, sessions[current].hello.sent > 0, !sessions[current].hello.hasArrived
+        else { return }
+        silentSessions += 1
+    }
+
+    /// Wipes all sessions and forgets the pending handshake.
+    mutating func endSessions(_ services: inout Services) {
+        services.end(keypairs.removeAll())
+        forgetHandshake(&services)
+    }
+
+    /// Nothing has come of the peer for 540 s.
+    mutating func wipeSessions(_ services: inout Services) {
+        let hadAny = keypairs.hasAny
+        noteSilence(services.sessions)
+        endSessions(&services)
+        if hadAny { services.note(.wiped(publicKey)) }
+    }
+
+    // MARK: Where it is
+
+    /// Follows a peer that talks from somewhere else.
+    mutating func roam(to path: Path, _ services: inout Services) {
+        if let old = self.path, old.remote != path.remote { services.note(.roamed(publicKey, path)) }
+        self.path = path
+    }
+
+    /// Sends there from now on, until something authentic comes from elsewhere; from which address of ours is open again.
+    mutating func setEndpoint(_ endpoint: Endpoint) { path = Path(endpoint) }
+
+    /// The local address that it is answered from was refused by the system: lets the routing table choose.
+    mutating func forgetSource() { path?.local = nil }
+}
+
+/// What a handshake makes a session of.
+struct NewSession {
+    let keys: SessionKeys
+    let local: ReceiverIndex
+    let remote: ReceiverIndex
+}

@@ -1,0 +1,155 @@
+import BasicContainers
+
+// HELLO, REPORT and PING (docs/protocol.md §3.1, §3.6, §3.7): what two gateways tell each other. To every timer they are like
+// keepalives: they arm none, ask for no answer in kind, and prolong no session.
+
+extension Peer {
+    /// Sends a HELLO, if the configuration asks for more than WireGuard; whether it did.
+    @discardableResult
+    mutating func sendHello(on session: SessionSlot, _ services: inout Services) -> Bool {
+        guard let announcement = announcement(services.cargo), path != nil,
+            services.sessions[session].canSend(at: services.now.instant)
+        else { return false }
+        let aesIndex = services.sessions[session].aes.localIndex
+        let hello = services.sessions[session].hello.announcement(announcement, aesIndex: aesIndex)
+        guard transmit(.control(.hello(hello)), on: session, &services) > 0 else { return false }
+        let isSilent = silentSessions >= Limits.helloSilentSessions
+        let arrived = services.sessions[session].arrived
+        let wait = services.sessions[session].hello.noteSent(peerIsSilent: isSilent, arrived: arrived)
+        guard session == keypairs.current else { return true }
+        // What waits for the answer is missed like data that was sent.
+        if !services.sessions[session].hello.isConfirmed, !staged.isEmpty { awaitAnswer(&services) }
+        if let wait {
+            arm(.hello, at: services.now.instant + wait, &services.schedule)
+        } else {
+            timers.disarm(.hello)
+        }
+        return true
+    }
+
+    /// Sends a HELLO again that was not confirmed in time.
+    mutating func repeatHello(_ services: inout Services) {
+        guard let session = keypairs.current, !services.sessions[session].hello.isConfirmed else { return }
+        let hello = services.sessions[session].hello
+        // Silence for so long is WireGuard's way to say that it doesn't know what a HELLO is.
+        if hello.sent == Limits.helloRepeats.count, !hello.hasArrived {
+            if services.cargo == .frames {
+                services.note(.ethernetRefused(publicKey))
+            } else if cipher == .aes256gcm, isLate(on: session, services) {
+                services.note(.cipherUnknown(publicKey))
+            }
+        }
+        // The first repeats go out whatever happens; after them an idle link is left in peace.
+        if hello.sent <= Limits.helloRepeats.count || hello.hasTraffic { sendHello(on: session, &services) }
+    }
+
+    /// Data waits for the peer's HELLO: ours is repeated, and if nothing at all has come since it was sent, a new session is
+    /// due, as if the data had been sent. A peer that says something, but no HELLO, is there and knows none.
+    mutating func noteHeld(on session: SessionSlot, _ services: inout Services) {
+        noteTraffic(on: session, &services)
+        let arrived = services.sessions[session].arrived
+        if services.sessions[session].hello.isUnanswered(arrived: arrived) { awaitAnswer(&services) }
+    }
+
+    /// Whether the peer has had the time to say on a session what it does, and did not. One that said it on the session before
+    /// is there no more, or comes back.
+    func isLate(on session: SessionSlot, _ services: borrowing Services) -> Bool {
+        let hello = services.sessions[session].hello
+        guard !hello.hasArrived, hello.sent >= Limits.helloRepeats.count else { return false }
+        guard let previous = keypairs.previous else { return true }
+        return !services.sessions[previous].hello.hasArrived
+    }
+
+    /// Whether it will not say it: it has said something else, as WireGuard does after ten seconds, or was silent on many
+    /// sessions. What waits for it waits in vain.
+    func isSilent(on session: SessionSlot, _ services: borrowing Services) -> Bool {
+        let hello = services.sessions[session].hello
+        if silentSessions >= Limits.helloSilentSessions { return !hello.hasArrived }
+        return isLate(on: session, services) && !hello.isUnanswered(arrived: services.sessions[session].arrived)
+    }
+
+    /// Data was sent: a HELLO that fell silent with the link is repeated again.
+    @inline(__always)
+    mutating func noteTraffic(on session: SessionSlot, _ services: inout Services) {
+        guard services.sessions[session].hello.isWaiting else { return }
+        services.sessions[session].hello.hasTraffic = true
+        if !timers.isArmed(.hello), silentSessions < Limits.helloSilentSessions {
+            arm(.hello, at: services.now.instant + Limits.helloInterval, &services.schedule)
+        }
+    }
+
+    /// Tells the peer what has arrived on a lane, if it wants to know and that is due.
+    @inline(__always)
+    mutating func reportIfDue(on session: SessionSlot, _ suite: CipherSuite, _ services: inout Services) {
+        guard services.sessions[session].isReportDue(on: suite, at: services.now.instant) else { return }
+        report(on: session, suite, &services)
+    }
+
+    @inline(never)
+    private mutating func report(on session: SessionSlot, _ suite: CipherSuite, _ services: inout Services) {
+        let report = services.sessions[session].report(
+            on: suite, at: services.now.instant, offset: services.clockOffsets.report)
+        send(.report(report), on: session, &services)
+    }
+
+    private mutating func send(_ record: ControlRecord, on session: SessionSlot, _ services: inout Services) {
+        guard path != nil, services.sessions[session].canSend(at: services.now.instant) else { return }
+        _ = transmit(.control(record), on: session, &services)
+    }
+
+    // MARK: In
+
+    /// Takes a record of the peer's.
+    mutating func receive(_ record: ControlRecord, on session: SessionSlot, _ services: inout Services) {
+        switch record {
+        case .hello(let hello):
+            receive(hello, on: session, &services)
+        case .report(let report):
+            services.sessions[session].hello.receiveRecord()
+            receive(report, on: session, &services)
+        case .ping(let ping):
+            services.sessions[session].hello.receiveRecord()
+            receive(ping, on: session, &services)
+        }
+    }
+
+    /// Takes the peer's HELLO and answers it if it asks for that.
+    private mutating func receive(_ hello: Hello, on session: SessionSlot, _ services: inout Services) {
+        let isFirst = !services.sessions[session].hello.hasArrived
+        if isFirst, hello.aesIndex != nil, services.sessions[session].aes.localIndex != nil {
+            services.sessions[session].aes.remoteIndex = hello.aesIndex
+        }
+        if isFirst {
+            let suite = services.sessions[session].forData.suite
+            services.note(.peerAnnounced(publicKey, hello.codecs, suite, version: hello.version))
+            if cipher == .aes256gcm, suite != .aes256gcm { services.note(.cipherRefused(publicKey)) }
+        }
+        let carriesFrames = services.cargo == .frames
+        let takesFrames = hello.records.contains(.ethernet)
+        let tookFrames = services.sessions[session].hello.records.contains(.ethernet)
+        if takesFrames != carriesFrames, isFirst || tookFrames == carriesFrames {
+            services.note(carriesFrames ? .ethernetRefused(publicKey) : .packetsRefused(publicKey))
+        }
+        silentSessions = 0
+        let isAsked = services.sessions[session].hello.receive(hello)
+        if keypairs.current == session, services.sessions[session].hello.isConfirmed { timers.disarm(.hello) }
+        // On the session that it came on: after initiations that crossed, each end sends on the other's previous one.
+        if isAsked { sendHello(on: session, &services) }
+    }
+
+    /// Takes the peer's report, and asks how long the way is if that is due.
+    private mutating func receive(_ report: ReportRecord, on session: SessionSlot, _ services: inout Services) {
+        quality.take(report, on: services.sessions[session].wireGuard.localIndex)
+        guard services.sessions[session].hello.records.contains(.ping),
+            let token = quality.ask(sent: sent, at: services.now.instant, offset: services.clockOffsets.ping)
+        else { return }
+        send(.ping(PingRecord(isAnswer: false, token: token)), on: session, &services)
+    }
+
+    /// Answers a question, or takes the answer to ours.
+    private mutating func receive(_ ping: PingRecord, on session: SessionSlot, _ services: inout Services) {
+        guard !ping.isAnswer else { return quality.take(answer: ping.token, at: services.now.instant) }
+        guard services.sessions[session].hello.records.contains(.ping) else { return }
+        send(.ping(PingRecord(isAnswer: true, token: ping.token)), on: session, &services)
+    }
+}

@@ -1,0 +1,116 @@
+import BasicContainers
+
+// From the wire: a datagram that is a peer's.
+
+extension Peer {
+    /// What a datagram brought for the device.
+    enum Received {
+        /// Nothing of the peer's: it was not authentic, or came before.
+        case refused
+        /// Nothing for the device.
+        case handled
+        /// An IP packet that stands in the datagram, behind its header.
+        case packet
+        case packets(DecodedPackets)
+    }
+
+    /// Opens a transport message on one of the peer's sessions, and takes what is for the peer itself. `finishReceiving` must follow
+    /// when the packets have been taken, unless it is refused.
+    @inline(__always)
+    mutating func receive(
+        _ datagram: inout MutableRawSpan, on lane: LaneSlot, from path: Path, isMarked: Bool,
+        _ services: inout Services
+    ) -> Received {
+        let session = lane.session
+        guard services.sessions[session].canReceive(at: services.now.instant) else {
+            drops.count(.expired)
+            return .refused
+        }
+        let size = datagram.byteCount
+        let context = Opener.Context(
+            peer: id.slot, announced: announcement(services.cargo), isMarked: isMarked, arrivedAt: services.now.instant)
+        let content = services.ingress.open(&datagram, on: &services.sessions[session][lane.suite], context)
+        switch content {
+        case .dropped(let reason) where reason == .authentication || reason == .replay:
+            drops.count(reason)
+            return .refused
+        default: break
+        }
+
+        // From here on the datagram is the peer's.
+        received &+= UInt64(size)
+        noteAuthenticReceived(on: session, from: path, &services)
+        if content.isData { noteDataReceived(&services) }
+        switch content {
+        case .packet where services.cargo == .frames:
+            drops.count(.content)
+        case .packet:
+            return .packet
+        case .packets(let packets):
+            services.sessions[session].hello.receiveRecord()
+            return .packets(packets)
+        case .fragment:
+            services.sessions[session].hello.receiveRecord()
+        case .control(let record):
+            receive(record, on: session, &services)
+        case .dropped(let reason):
+            drops.count(reason)
+        case .keepalive, .askedInVain:
+            break
+        }
+        return .handled
+    }
+
+    /// Sends what is due after a datagram: a report, and on a session that may have just been confirmed our first HELLO before any
+    /// data, then the packets that waited.
+    @inline(__always)
+    mutating func finishReceiving(on lane: LaneSlot, _ services: inout Services) {
+        reportIfDue(on: lane.session, lane.suite, &services)
+        guard keypairs.current == lane.session else { return }
+        if services.sessions[lane.session].hello.sent == 0 { sendHello(on: lane.session, &services) }
+        sendStaged(&services)
+    }
+
+    /// Counts a packet that was let through as it came.
+    @inline(__always)
+    mutating func noteReceived(plain: Int, wire: Int) { traffic.noteReceived(plain, wire) }
+
+    /// Counts what was let through of a unit, a bundle or a frame.
+    mutating func noteReceived(_ packets: DecodedPackets, count: Int, plain: Int) {
+        if packets.isCutOff { drops.count(.record) }
+        guard plain > 0 else { return }
+        traffic.noteReceived(plain, packets.wire)
+        if let codec = packets.codec {
+            traffic.note(codec, plain, packets.wire)
+        } else if packets.isBundle {
+            traffic.noteBundle(count, plain, packets.wire)
+        }
+    }
+
+    /// What follows from data that came in.
+    @inline(__always)
+    private mutating func noteDataReceived(_ services: inout Services) {
+        if timers.isArmed(.keepalive) {
+            needsAnotherKeepalive = true
+        } else {
+            arm(.keepalive, at: services.now.instant + Limits.keepaliveTimeout, &services.schedule)
+        }
+    }
+
+    /// What follows from any authentic message: the path, the session that it confirms, the timers.
+    @inline(__always)
+    private mutating func noteAuthenticReceived(
+        on session: SessionSlot, from path: Path, _ services: inout Services
+    ) {
+        if self.path != path { roam(to: path, &services) }
+        timers.disarm(.newHandshake)
+        noteAuthenticatedTraversal(&services)
+        if keypairs.next == session { confirmNext(&services) }
+        let age = services.now.instant - services.sessions[session].createdAt
+        let isOld = services.sessions[session].isInitiator && age > Limits.rekeyOnReceiveAfter
+        if isOld, !handshaking.askedBeforeEnd, keypairs.current == session {
+            handshaking.noteAskedBeforeEnd()
+            startHandshake(&services)
+        }
+    }
+}

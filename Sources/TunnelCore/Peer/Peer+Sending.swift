@@ -1,0 +1,208 @@
+import Addresses
+import BasicContainers
+
+// From the device to the wire.
+
+extension Peer {
+    // MARK: The one way out
+
+    /// Sends a message on a session and notes what follows from that: every message of a session leaves through here. The bytes on
+    /// the wire; 0 if nothing left.
+    @inline(__always)
+    mutating func transmit(_ message: OutboundMessage, on session: SessionSlot, _ services: inout Services) -> Int {
+        guard let path else { return 0 }
+        let size = services.egress.send(
+            message, on: &services.sessions[session], to: Destination(path: path, peer: id.slot))
+        switch message {
+        case .packet(let packet, _): noteSent(plain: packet.byteCount, size, &services)
+        case .frame(let frame, _): noteSent(plain: frame.byteCount, size, &services)
+        case .batch(let index, let form):
+            // Nothing left: it would not have been smaller, and goes otherwise.
+            guard size > 0, let batch = services.egress.gathering[index] else { return 0 }
+            switch form {
+            case .unit(let codec, _): traffic.note(codec, batch.plain, size)
+            case .bundle: traffic.noteBundle(batch.packets, batch.plain, size)
+            }
+            noteSent(plain: batch.plain, size, &services)
+        case .control, .keepalive:
+            guard size > 0 else {
+                services.drops.count(.overflow)
+                return 0
+            }
+            sent &+= UInt64(size)
+            noteAuthenticatedSent(&services)
+        }
+        return size
+    }
+
+    /// Notes what follows from having sent data, be it on the session before, or that there was no room for it.
+    @inline(__always)
+    private mutating func noteSent(plain: Int, _ size: Int, _ services: inout Services) {
+        guard size > 0 else { return services.drops.count(.overflow) }
+        sent &+= UInt64(size)
+        traffic.noteSent(plain, size)
+        awaitAnswer(&services)
+        noteAuthenticatedSent(&services)
+        guard let newest = keypairs.current else { return }
+        noteTraffic(on: newest, &services)
+        renewIfOld(newest, &services)
+    }
+
+    /// If nothing comes back in time, a new session is made.
+    @inline(__always)
+    mutating func awaitAnswer(_ services: inout Services) {
+        guard !timers.isArmed(.newHandshake) else { return }
+        let deadline = services.now.instant + Limits.newHandshakeTimeout + services.randomJitter()
+        arm(.newHandshake, at: deadline, &services.schedule)
+    }
+
+    /// What follows from having sent anything on a session.
+    @inline(__always)
+    mutating func noteAuthenticatedSent(_ services: inout Services) {
+        timers.disarm(.keepalive)
+        noteAuthenticatedTraversal(&services)
+    }
+
+    /// Asks for a new session if this one is at its age, whitepaper §6.2.
+    @inline(__always)
+    private mutating func renewIfOld(_ session: SessionSlot, _ services: inout Services) {
+        let age = services.now.instant - services.sessions[session].createdAt
+        let isOld = services.sessions[session].isInitiator && age > Limits.rekeyAfterTime
+        if services.sessions[session].isUsedUp || isOld { startHandshake(&services) }
+    }
+
+    // MARK: Packets
+
+    /// Takes a packet of the device.
+    @inline(__always)
+    mutating func take(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
+        guard !isOurs(packet, header, services.port) else { return dropLoop(&services) }
+        let content = packet.extracting(0..<header.length)
+        guard !gathers(services) else { return gather(content, header, &services) }
+        send(content, header, &services)
+    }
+
+    /// Takes a super-segment of the device, which stands for several packets. Its bytes are changed on the way.
+    @inline(__always)
+    mutating func take(
+        _ packet: inout MutableRawSpan, _ header: InternetPacket, _ virtio: VirtioHeader, _ services: inout Services
+    ) {
+        guard !isOurs(packet.bytes, header, services.port) else { return dropLoop(&services) }
+        if gathers(services) {
+            guard !virtio.isPlain(header) else {
+                var content = packet.part(0..<header.length)
+                return gather(&content, header, virtio, &services)
+            }
+            sendBatches(&services)
+        }
+        sendSegments(of: &packet, header, virtio, &services)
+    }
+
+    /// Sends the packets that a super-segment stands for.
+    @inline(__always)
+    mutating func sendSegments(
+        of packet: inout MutableRawSpan, _ header: InternetPacket, _ virtio: VirtioHeader, _ services: inout Services
+    ) {
+        guard var split = Split(packet.bytes, header, virtio) else { return services.drops.count(.notIP) }
+        while let range = split.nextPacket(in: &packet) {
+            send(packet.bytes.extracting(range), header.resized(to: range.count), &services)
+        }
+    }
+
+    /// Sends a packet, or keeps it until there is a session.
+    @inline(__always)
+    mutating func send(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
+        guard let session = keypairs.current, services.sessions[session].canSend(at: services.now.instant) else {
+            return stage(packet, header, &services)
+        }
+        guard path != nil else { return refuse(packet, header, &services) }
+        if cipher == .aes256gcm, !services.sessions[session].aes.isOpen {
+            return sendEarly(packet, header, before: session, &services)
+        }
+        _ = transmit(.packet(packet, header), on: session, &services)
+    }
+
+    /// Sends a packet, before the peer has said on the newest session that it does AES-256-GCM, on the one before if it did
+    /// there, or keeps it; drops it if the peer has said that it doesn't, or nothing for so long that it won't.
+    @inline(never)
+    private mutating func sendEarly(
+        _ packet: RawSpan, _ header: InternetPacket, before session: SessionSlot, _ services: inout Services
+    ) {
+        guard !services.sessions[session].hello.hasArrived else { return drops.count(.staged) }
+        if staged.isEmpty, let previous = keypairs.previous, services.sessions[previous].aes.isOpen,
+            services.sessions[previous].canSend(at: services.now.instant)
+        {
+            _ = transmit(.packet(packet, header), on: previous, &services)
+            return
+        }
+        if isSilent(on: session, services) { drops.count(.staged) } else { keep(packet) }
+        noteHeld(on: session, &services)
+    }
+
+    /// Whether the packet is one of our own datagrams: inside the next one it would come back again, and grow.
+    @inline(__always)
+    private func isOurs(_ packet: RawSpan, _ header: InternetPacket, _ port: UInt16) -> Bool {
+        guard let remote = path?.remote, remote.address == header.destination else { return false }
+        let ports = header.headerLength
+        return header.transport == 17 && packet.byteCount >= ports + 4 && packet.big16(at: ports) == port
+            && packet.big16(at: ports + 2) == remote.port
+    }
+
+    /// The peer has not said yet where it is. Linux answers so; wireguard-go keeps the packet and says nothing.
+    @inline(never)
+    private mutating func refuse(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
+        drops.count(.noEndpoint)
+        services.ingress.refusals.append(packet, header, at: services.now.instant)
+    }
+
+    // MARK: What waits
+
+    private mutating func stage(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
+        guard path != nil else { return refuse(packet, header, &services) }
+        keep(packet)
+        startHandshake(&services)
+    }
+
+    /// Keeps a copy of a packet or frame; others may have to go for it.
+    mutating func keep(_ packet: RawSpan) { drops.count(.staged, staged.append(packet)) }
+
+    /// Sends what waited for a session, or for what the peer says on it.
+    mutating func sendStaged(_ services: inout Services) {
+        guard !staged.isEmpty else { return }
+        let carriesFrames = services.cargo == .frames
+        // What waits for the peer's HELLO need not be looked at before.
+        let waitsForHello = carriesFrames || cipher == .aes256gcm
+        if waitsForHello, let session = keypairs.current, !services.sessions[session].hello.hasArrived {
+            if !carriesFrames, isSilent(on: session, services) { drops.count(.staged, staged.removeAll().count) }
+            return
+        }
+        for packet in staged.removeAll() {
+            let bytes = unsafe packet.span.bytes
+            if carriesFrames {
+                guard let header = EthernetFrame(bytes) else { continue }
+                send(bytes, header, from: nil, &services)
+            } else {
+                guard let header = InternetPacket(bytes) else { continue }
+                send(bytes, header, &services)
+            }
+        }
+        // Frames have batches of their own, which those that come now must not overtake.
+        if carriesFrames { sendBatches(&services) }
+    }
+
+    /// Sends a message with nothing inside, if there is a session.
+    mutating func sendKeepalive(_ services: inout Services) {
+        guard let session = keypairs.current, services.sessions[session].canSend(at: services.now.instant) else {
+            return startHandshake(&services)
+        }
+        guard transmit(.keepalive, on: session, &services) > 0 else { return }
+        renewIfOld(session, &services)
+    }
+}
+
+extension VirtioHeader {
+    /// Whether the transport header follows the IP header directly, as in a member of a record.
+    func isPlain(_ header: InternetPacket) -> Bool {
+        header.transport == (kind == .udp ? 17 : 6) && !header.isFragment
+    }
+}

@@ -1,0 +1,81 @@
+public import Addresses
+public import Keys
+
+/// What is known of one peer.
+public struct PeerStatistics: Sendable {
+    public let id: PeerID
+    public let publicKey: PublicKey
+    public let presharedKey: PresharedKey?
+    public let endpoint: Endpoint?
+    public var allowedIPs: [Prefix] = []
+    public let persistentKeepalive: Interval?
+    public let lastHandshake: WallTime?
+    /// UDP payload of everything authentic, as `wg` counts.
+    public let received: UInt64
+    public let sent: UInt64
+    public let compression: CompressionPolicy
+    /// What data is sealed with now.
+    public let cipher: CipherSuite
+    /// The configuration demands AES-256-GCM and the peer can't do it, or has said nothing of it: nothing is sent.
+    public let refusesCipher: Bool
+    /// It has said nothing yet on the session that a gateway says.
+    public let saysNothing: Bool
+    /// The current session allows compressed units to the peer.
+    public let compresses: Bool
+    public let traffic: CompressionCounters
+    /// How long the way there and back takes; `nil` if nobody has asked yet.
+    public let roundTrip: Interval?
+    /// We carry Ethernet frames and the peer takes none, or the other way round.
+    public let carriesOther: Bool
+    /// The Ethernet addresses that were learned at the peer.
+    public var addresses: [MACAddress] = []
+    /// The part of the datagrams to the peer that got lost lately.
+    public let loss: Double
+    public let drops: DropCounters
+    /// The last problem, and when it was last seen.
+    public let problem: (PeerProblem, WallTime)?
+
+    public var hasPresharedKey: Bool { presharedKey != nil }
+}
+
+extension Peer {
+    /// What is known of it, without its AllowedIPs and Ethernet addresses.
+    func statistics(_ services: borrowing Services) -> PeerStatistics {
+        var hello = HelloExchange()
+        var hasAES = false
+        var isLate = false
+        if let session = keypairs.current {
+            hello = services.sessions[session].hello
+            hasAES = services.sessions[session].aes.isOpen
+            isLate = self.isLate(on: session, services)
+        }
+        let hasSession = keypairs.current != nil
+        let hasShown = hello.hasArrived || isLate || silentSessions > 0
+        return PeerStatistics(
+            id: id,
+            publicKey: publicKey,
+            presharedKey: presharedKey,
+            endpoint: path?.remote,
+            persistentKeepalive: persistentKeepalive,
+            lastHandshake: lastHandshake,
+            received: received,
+            sent: sent,
+            compression: compression,
+            cipher: hasAES ? .aes256gcm : .chacha20poly1305,
+            refusesCipher: hasSession && cipher == .aes256gcm && !hasAES && hasShown,
+            saysNothing: hasSession && !hello.hasArrived,
+            compresses: compression.mode.codes(forPeer: hello.codecs),
+            traffic: traffic,
+            roundTrip: quality.roundTrip,
+            carriesOther: hasSession && carriesOther(hello, services.cargo),
+            loss: quality.loss,
+            drops: drops,
+            problem: problems.last.map { ($0.problem, $0.wall) })
+    }
+
+    /// Whether the peer carries frames if we do not, or does not if we do. Silence means that it knows no HELLO.
+    private func carriesOther(_ hello: HelloExchange, _ cargo: Cargo) -> Bool {
+        let isAnswered = hello.hasArrived || hello.sent >= Limits.helloRepeats.count || silentSessions > 0
+        return isAnswered && hello.records.contains(.ethernet) != (cargo == .frames)
+    }
+}

@@ -1,0 +1,140 @@
+import Addresses
+import Keys
+
+/// One peer: its sessions and their rotation, its handshakes, timers and HELLOs, where it is and what the way there is like, and what
+/// is counted of it. A packet or datagram that is routed to it is its business from there on.
+///
+/// Functions take the `Services` that all peers share, one after the other.
+struct Peer: ~Copyable {
+    // Fixed for its life.
+    let id: PeerID
+    let publicKey: PublicKey
+
+    // The operator's.
+    /// False once it is removed: the slot waits for the next peer.
+    private(set) var isAlive = true
+    private(set) var persistentKeepalive: Interval?
+    private(set) var compression: CompressionPolicy
+    private(set) var cipher: CipherPolicy
+    private(set) var presharedKey: PresharedKey?
+    private(set) var allowedMACs: AllowedMACs
+    /// The rate of its frames for everybody, where they go on to others.
+    var flooding = TokenBucket.floods
+
+    /// Where it is: the last address from which something authentic came.
+    var path: Path?
+    var quality = PathQuality()
+
+    var keypairs = Keypairs()
+    var handshaking: Handshaking
+    /// Sessions in a row on which no HELLO came.
+    var silentSessions = 0
+    var staged = StagedPackets()
+
+    var timers = PeerTimers()
+    /// More data came while a keepalive was due: another one will be.
+    var needsAnotherKeepalive = false
+
+    var problems = PeerProblems()
+
+    // What is counted.
+    var received: UInt64 = 0
+    var sent: UInt64 = 0
+    var lastHandshake: WallTime?
+    var drops = DropCounters()
+    var traffic = CompressionCounters()
+
+    init(_ id: PeerID, _ publicKey: PublicKey, _ configuration: PeerConfiguration) {
+        self.id = id
+        self.publicKey = publicKey
+        persistentKeepalive = configuration.persistentKeepalive
+        compression = configuration.compression
+        cipher = configuration.cipher
+        presharedKey = configuration.presharedKey
+        allowedMACs = AllowedMACs(configuration.allowedMACs)
+        path = configuration.endpoint.map { Path($0) }
+        handshaking = Handshaking(publicKey)
+    }
+
+    // MARK: What the operator changes
+
+    /// Ends all that there is of it.
+    mutating func remove(_ services: inout Services) {
+        endSessions(&services)
+        services.jobs.append(.removePeer(id))
+        services.egress.gathering.removeAll(for: id.slot)
+        staged = StagedPackets()
+        isAlive = false
+    }
+
+    /// Takes effect with the next handshake.
+    mutating func setPresharedKey(_ presharedKey: PresharedKey?, _ services: inout Services) {
+        self.presharedKey = presharedKey
+        services.jobs.append(.peer(id, publicKey, presharedKey))
+    }
+
+    /// Sets the only sources of frames that are believed, `nil` being any; false if that changed nothing.
+    mutating func setAllowedMACs(_ sources: [MACAddress]?) -> Bool {
+        let old = allowedMACs
+        allowedMACs = AllowedMACs(sources)
+        return allowedMACs != old
+    }
+
+    /// `nil`: none. One that was not there before begins with a keepalive now.
+    mutating func setPersistentKeepalive(_ interval: Interval?, _ services: inout Services) {
+        let wasOff = !timers.isArmed(.persistentKeepalive)
+        persistentKeepalive = interval
+        guard interval != nil else { return timers.disarm(.persistentKeepalive) }
+        if wasOff { arm(.persistentKeepalive, at: services.now.instant, &services.schedule) }
+    }
+
+    /// What is sent changes at once; what is announced can be unsaid only by a new session, which is asked for.
+    mutating func setOptions(_ compression: CompressionPolicy, _ cipher: CipherPolicy, _ services: inout Services) {
+        let announcement = announcement(services.cargo)
+        let isSame = self.cipher == cipher
+        self.compression = compression
+        // What the old rules said of them holds no more.
+        services.egress.flows.removeAll()
+        self.cipher = cipher
+        guard !isSame || self.announcement(services.cargo) != announcement else { return }
+        beginAnew(&services)
+    }
+
+    /// Ends all sessions, and asks for another one if there was one: something that they were made with has changed.
+    mutating func beginAnew(_ services: inout Services) {
+        let hadSession = keypairs.current != nil
+        endSessions(&services)
+        handshaking.allowAtOnce()
+        if hadSession { startHandshake(&services) }
+    }
+
+    /// What HELLO says that we take; `nil` if the configuration asks for no more than WireGuard, and no HELLO is sent.
+    @inline(__always)
+    func announcement(_ cargo: Cargo) -> Announcement? {
+        if cargo == .frames { return Announcement(codecs: compression.announced, records: cargo.records) }
+        if compression.mode != .off { return Announcement(codecs: .all, records: cargo.records) }
+        return cipher == .chacha20poly1305 ? nil : Announcement(codecs: [], records: [.init(.report), .init(.ping)])
+    }
+
+    // MARK: What happens to the device
+
+    /// The device is up: a peer with a persistent keepalive or with packets that wait is greeted.
+    mutating func wake(_ services: inout Services) {
+        if persistentKeepalive != nil { arm(.persistentKeepalive, at: services.now.instant, &services.schedule) }
+        if !staged.isEmpty { startHandshake(&services) }
+    }
+
+    /// The device is down: sessions end, what waited is dropped, timers stop.
+    mutating func quiet(_ services: inout Services) {
+        endSessions(&services)
+        drops.count(.staged, staged.removeAll().count)
+        handshaking.allowAtOnce()
+        needsAnotherKeepalive = false
+        for timer in PeerTimer.allCases { timers.disarm(timer) }
+    }
+}
+
+extension TokenBucket {
+    /// Frames for everybody, or for an address that nobody has been seen with: a second's worth at once.
+    static var floods: TokenBucket { TokenBucket(every: .milliseconds(1), atOnce: 1000) }
+}

@@ -1,0 +1,39 @@
+public import Addresses
+public import Keys
+
+/// Which cipher the operator wants towards a peer.
+public enum CipherPolicy: Sendable, Equatable {
+    /// WireGuard's.
+    case chacha20poly1305
+    /// AES-256-GCM if both ends want it and have the instructions, else WireGuard's.
+    case auto
+    /// AES-256-GCM or nothing: packets wait for the peer's HELLO.
+    case aes256gcm
+}
+
+/// What the operator says about a peer.
+public struct PeerConfiguration: Sendable {
+    public var presharedKey: PresharedKey?
+    public var endpoint: Endpoint?
+    public var allowedIPs: [Prefix]
+    /// `nil`: none.
+    public var persistentKeepalive: Interval?
+    public var compression: CompressionPolicy
+    public var cipher: CipherPolicy
+    /// The only sources of frames that are believed; `nil`: any.
+    public var allowedMACs: [MACAddress]?
+
+    public init(
+        presharedKey: PresharedKey? = nil, endpoint: Endpoint? = nil, allowedIPs: [Prefix] = [],
+        persistentKeepalive: Interval? = nil, compression: CompressionPolicy = .off,
+        cipher: CipherPolicy = .chacha20poly1305, allowedMACs: [MACAddress]? = nil
+    ) {
+        self.presharedKey = presharedKey
+        self.endpoint = endpoint
+        self.allowedIPs = allowedIPs
+        self.persistentKeepalive = persistentKeepalive
+        self.compression = compression
+        self.cipher = cipher
+        self.allowedMACs = allowedMACs
+    }
+}

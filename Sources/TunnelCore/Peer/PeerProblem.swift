@@ -1,0 +1,108 @@
+public import Addresses
+
+/// What stands between us and a peer, as far as this end can tell.
+public enum PeerProblem: Sendable, Equatable {
+    /// Nothing has answered our handshake, and nothing else is known.
+    case unanswered
+    /// The system does not send there; its errno.
+    case notSent(Endpoint, errno: Int32)
+    /// Somebody on the way has said that a datagram did not get there.
+    case rejected(Endpoint, Rejection)
+    /// What goes there comes back out of the device: it is routed into the tunnel.
+    case loop(Endpoint)
+    /// The endpoint is a name that has no address now; the resolver's words.
+    case noAddress(String)
+    /// The answer to our handshake does not open.
+    case response
+    /// Its handshake is not newer than its last one.
+    case replayed
+    /// We answered its handshake, and nothing came on the session.
+    case unconfirmed
+
+    /// What an ICMP error says, and who says it. Anybody on the way can forge one: it is told and changes nothing.
+    public struct Rejection: Sendable, Equatable {
+        public enum Reason: Sendable {
+            case port, host, network, prohibited, hops, other
+        }
+
+        public let reason: Reason
+        /// `nil` if that is not known.
+        public let by: IPAddress?
+
+        public init(_ reason: Reason, by: IPAddress?) {
+            self.reason = reason
+            self.by = by
+        }
+    }
+}
+
+/// What is remembered of a peer's problems: for people alone, it changes nothing that is sent.
+struct PeerProblems {
+    /// After this time without it, a problem that comes again is news.
+    private static let memory = Interval.seconds(120)
+    /// How often packets from sources that are not the peer's own are told.
+    private static let sourceInterval = Interval.seconds(10)
+
+    private(set) var last: Trouble?
+    /// Initiations in a row without an answer, whoever asked for them.
+    private(set) var unanswered = 0
+    /// Packets from sources that are not its own, since they were told.
+    private var foreignSources = 0
+    private var foreignSourceToldAt = Instant.distantPast
+
+    init() {}
+
+    /// Remembers a problem.
+    mutating func remember(_ problem: PeerProblem, at now: Now) { last = Trouble(problem, at: now) }
+
+    /// Remembers a problem; true if it is another than before, or comes again.
+    mutating func notice(_ problem: PeerProblem, at now: Now) -> Bool {
+        let before = last
+        last = Trouble(problem, at: now)
+        guard let before, before.problem == problem, !before.isOver else { return true }
+        return now.instant - before.at >= Self.memory
+    }
+
+    /// Counts an initiation that was not answered; how many those are.
+    mutating func countUnanswered() -> Int {
+        unanswered += 1
+        return unanswered
+    }
+
+    mutating func noteGivenUp() { unanswered = 0 }
+
+    mutating func noteHandshakeDone() {
+        last?.isOver = true
+        unanswered = 0
+    }
+
+    /// What is known to keep an initiation from being answered that went out then.
+    func cause(since initiation: Instant) -> PeerProblem? {
+        guard let last, !last.isOver, last.problem != .unanswered, last.at >= initiation else { return nil }
+        return last.problem
+    }
+
+    /// Counts a packet from a source that is not the peer's own; how many those were, if it is time to tell.
+    mutating func countForeignSource(at now: Instant) -> Int? {
+        foreignSources += 1
+        guard now - foreignSourceToldAt >= Self.sourceInterval else { return nil }
+        foreignSourceToldAt = now
+        defer { foreignSources = 0 }
+        return foreignSources
+    }
+}
+
+/// The last problem of a peer, and when it was last seen.
+struct Trouble {
+    let problem: PeerProblem
+    let at: Instant
+    let wall: WallTime
+    /// A handshake has been done since.
+    var isOver = false
+
+    init(_ problem: PeerProblem, at now: Now) {
+        self.problem = problem
+        at = now.instant
+        wall = now.wall
+    }
+}

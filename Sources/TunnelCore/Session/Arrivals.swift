@@ -1,0 +1,28 @@
+/// What has arrived on a lane, and what of it the peer was told.
+struct Arrivals {
+    private(set) var datagrams: UInt64 = 0
+    private(set) var bytes: UInt64 = 0
+    private var reportedBytes: UInt64 = 0
+    private var reportedAt = Instant.distantPast
+
+    private static let interval = Interval.milliseconds(50)
+    /// A report must not cost a thousandth of what it is about.
+    private static let bytesPerReport = UInt64(ReportRecord.wireSize) * 1000
+
+    @inline(__always)
+    mutating func note(_ size: Int) {
+        datagrams &+= 1
+        bytes &+= UInt64(size)
+    }
+
+    /// Whether the peer is to be told now.
+    @inline(__always)
+    func isReportDue(at now: Instant) -> Bool {
+        bytes &- reportedBytes >= Self.bytesPerReport && now - reportedAt >= Self.interval
+    }
+
+    mutating func noteReported(at now: Instant) {
+        reportedBytes = bytes
+        reportedAt = now
+    }
+}

@@ -1,0 +1,94 @@
+import Addresses
+import BasicContainers
+
+// From the wire to a peer, and from a peer to the device.
+
+extension Tunnel {
+    /// Takes one datagram, which is opened where it is: what the inbox gets from it stays there until `inbox.clear()`.
+    /// `path` is where it came from and which address of ours it came to; `trafficClass` is the outer header's.
+    @inline(__always)
+    public mutating func handleDatagram(
+        _ datagram: inout MutableRawSpan, from path: Path, trafficClass: UInt8, at now: Now
+    ) {
+        guard services.isUp else { return }
+        services.now = now
+        switch Message(datagram.bytes) {
+        case .transport(let receiver):
+            handleTransport(&datagram, receiver, from: path, CongestionBits(rawValue: trafficClass & 3))
+        case .initiation: handleInitiation(datagram.bytes.array(at: 0), from: path)
+        case .response: handleResponse(datagram.bytes.array(at: 0), from: path)
+        case .cookieReply: handleCookieReply(datagram.bytes.array(at: 0))
+        case nil: services.drops.count(.malformed)
+        }
+    }
+
+    @inline(__always)
+    private mutating func handleTransport(
+        _ datagram: inout MutableRawSpan, _ receiver: ReceiverIndex, from path: Path, _ congestion: CongestionBits
+    ) {
+        guard case .lane(let lane) = services.indices[receiver] else { return services.drops.count(.unknownIndex) }
+        let slot = services.sessions[lane.session].peer
+        let isMarked = congestion == .experienced
+        switch peers[slot].receive(&datagram, on: lane, from: path, isMarked: isMarked, &services) {
+        case .refused: return
+        case .handled: break
+        case .packet: deliverPlain(&datagram, from: slot, isMarked: isMarked)
+        case .packets(let packets):
+            if mode == .packets { deliver(packets, from: slot) } else { deliverFrames(packets, from: slot) }
+        }
+        peers[slot].finishReceiving(on: lane, &services)
+        makeRoomToGather()
+    }
+
+    /// Gives the packet in a datagram to the device.
+    @inline(__always)
+    private mutating func deliverPlain(_ datagram: inout MutableRawSpan, from slot: PeerSlot, isMarked: Bool) {
+        let size = datagram.byteCount
+        var packet = datagram.part(Transport.headerSize..<size - Transport.tagSize)
+        guard let header = admit(&packet, from: slot, isMarked: isMarked) else { return }
+        peers[slot].noteReceived(plain: header.length, wire: size)
+        var content = packet.part(0..<header.length)
+        if !services.ingress.inbox.append(&content, header) { services.drops.count(.overflow) }
+    }
+
+    /// Gives packets that were decoded to the device.
+    private mutating func deliver(_ packets: DecodedPackets, from slot: PeerSlot) {
+        var count = 0
+        var plain = 0
+        for index in packets.packets {
+            let decoded = services.ingress.inbox.decodedPacket(index)
+            guard let header = admit(decoded, from: slot, isMarked: packets.isMarked) else { continue }
+            count += decoded.shape.packets(of: decoded.place.count)
+            plain += decoded.shape.plainBytes(of: decoded.place.count)
+            if !services.ingress.inbox.append(decoded: decoded, header) { services.drops.count(.overflow) }
+        }
+        peers[slot].noteReceived(packets, count: count, plain: plain)
+    }
+
+    private mutating func admit(_ decoded: Inbox.Decoded, from slot: PeerSlot, isMarked: Bool) -> InternetPacket? {
+        // The inbox keeps it where it is until it is cleared.
+        var packet = unsafe _overrideLifetime(services.ingress.inbox[decoded: decoded.place], copying: ())
+        return admit(&packet, from: slot, isMarked: isMarked)
+    }
+
+    /// Marks a packet if it met congestion, and checks that it is whole and comes from an address of its peer's; `nil` if it
+    /// is dropped. This holds for every packet, however it came.
+    @inline(__always)
+    private mutating func admit(
+        _ packet: inout MutableRawSpan, from slot: PeerSlot, isMarked: Bool
+    ) -> InternetPacket? {
+        guard let header = InternetPacket(packet.bytes) else {
+            peers[slot].drops.count(.content)
+            return nil
+        }
+        guard allowedIPs.lookup(header.source) == slot else {
+            peers[slot].dropForeign(header.source, &services)
+            return nil
+        }
+        guard !isMarked || CongestionBits.markExperienced(&packet) else {
+            peers[slot].drops.count(.congestion)
+            return nil
+        }
+        return header
+    }
+}

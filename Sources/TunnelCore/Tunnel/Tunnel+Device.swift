@@ -1,0 +1,68 @@
+import Addresses
+import BasicContainers
+
+// From the device to a peer.
+
+extension Tunnel {
+    /// Takes one frame from the device: a virtio header and a packet, or a super-segment that stands for several. The
+    /// frame's bytes are changed on the way.
+    @inline(__always)
+    public mutating func handleFrame(_ frame: inout MutableRawSpan, at now: Now) {
+        guard let virtio = VirtioHeader(frame.bytes) else { return services.drops.count(.notIP) }
+        var packet = frame.part(VirtioHeader.size...)
+        if mode != .packets {
+            if virtio.needsChecksum, !virtio.completeChecksum(of: &packet) { return services.drops.count(.frame) }
+            return handleEthernet(packet.bytes, at: now)
+        }
+        guard virtio.kind != .none else {
+            if virtio.needsChecksum, !virtio.completeChecksum(of: &packet) { return services.drops.count(.notIP) }
+            return handlePacket(packet.bytes, at: now)
+        }
+        guard let header = InternetPacket(packet.bytes), Split(packet.bytes, header, virtio) != nil else {
+            return services.drops.count(.notIP)
+        }
+        services.now = now
+        guard let slot = allowedIPs.lookup(header.destination) else { return refuse(packet.bytes, header) }
+        peers[slot].take(&packet, header, virtio, &services)
+        makeRoomToGather()
+    }
+
+    /// Takes one IP packet.
+    @inline(__always)
+    public mutating func handlePacket(_ packet: RawSpan, at now: Now) {
+        guard let header = InternetPacket(packet) else { return services.drops.count(.notIP) }
+        services.now = now
+        guard let slot = allowedIPs.lookup(header.destination) else { return refuse(packet, header) }
+        peers[slot].take(packet, header, &services)
+        makeRoomToGather()
+    }
+
+    /// Nobody's AllowedIPs hold the packet's destination.
+    @inline(never)
+    private mutating func refuse(_ packet: RawSpan, _ header: InternetPacket) {
+        // The system itself says much to groups: that nobody has those is no fault.
+        services.drops.count(header.destination.isGroup ? .multicast : .noPeer)
+        services.ingress.refusals.append(packet, header, at: services.now.instant)
+    }
+
+    /// Sends one batch of what was gathered; false if nothing is left. To be called when the device has nothing more for now,
+    /// with room in the outbox each time.
+    public mutating func sendGathered(at now: Now) -> Bool {
+        services.now = now
+        return sendOldestBatch()
+    }
+
+    private mutating func sendOldestBatch() -> Bool {
+        guard let index = services.egress.gathering.oldest(), let batch = services.egress.gathering[index] else {
+            return false
+        }
+        peers[batch.peer].sendBatch(index, &services)
+        return true
+    }
+
+    /// Lets the oldest batches leave if there are more than may be between two packets.
+    @inline(__always)
+    mutating func makeRoomToGather() {
+        while services.egress.gathering.isOverfull, sendOldestBatch() {}
+    }
+}

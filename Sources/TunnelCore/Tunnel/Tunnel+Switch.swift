@@ -1,0 +1,111 @@
+import Addresses
+import BasicContainers
+
+// Ethernet frames instead of packets: with one peer a wire, with more a switch that learns which address is at which
+// peer. What came from a peer goes to another only through a hub.
+
+extension Tunnel {
+    /// Two VLAN tags on top of the header.
+    private static let mostAroundPayload = 22
+    /// Whatever the MTU, a record's head and the frame are no more than a unit.
+    private var largestFrame: Int { min(mtu + Self.mostAroundPayload, Limits.unit - Record.headerSize) }
+
+    // MARK: From the device
+
+    /// Takes one frame of the device.
+    @inline(never)
+    mutating func handleEthernet(_ frame: RawSpan, at now: Now) {
+        guard let header = EthernetFrame(frame), frame.byteCount <= largestFrame else {
+            return services.drops.count(.frame)
+        }
+        services.now = now
+        // Without it, what goes from the other sites to this one would go to all of them.
+        if mode.isHub, !header.source.isGroup { _ = addresses.learn(header, at: .here, now: now.instant) }
+        switch addresses.place(for: header, at: now.instant) {
+        case .here: break
+        case .peer(let slot): send(frame, header, to: slot, from: .here)
+        case nil:
+            guard flooding.admit(at: now.instant) else { return services.drops.count(.storm) }
+            flood(frame, header, from: .here)
+        }
+    }
+
+    private mutating func send(
+        _ frame: RawSpan, _ header: EthernetFrame, to slot: PeerSlot, from ingress: MACTable.Place
+    ) {
+        peers[slot].send(frame, header, from: ingress, &services)
+        makeRoomToGather()
+    }
+
+    /// Sends a frame to all peers but the one that it came from.
+    private mutating func flood(_ frame: RawSpan, _ header: EthernetFrame, from ingress: MACTable.Place) {
+        for number in 0..<peers.slotCount {
+            let other = PeerSlot(number)
+            if peers[other].isAlive, ingress != .peer(other) { send(frame, header, to: other, from: ingress) }
+        }
+    }
+
+    // MARK: From a peer
+
+    /// Gives frames that were decoded to the device, and as a hub to the peers that they are for.
+    mutating func deliverFrames(_ frames: DecodedPackets, from slot: PeerSlot) {
+        var count = 0
+        var plain = 0
+        for index in frames.packets {
+            let decoded = services.ingress.inbox.decodedPacket(index)
+            guard let header = admitFrame(decoded, from: slot, isMarked: frames.isMarked) else { continue }
+            count += 1
+            plain += decoded.place.count
+            deliver(decoded, header, from: slot)
+        }
+        peers[slot].noteReceived(frames, count: count, plain: plain)
+    }
+
+    /// Checks a frame that came out of the chain, and learns where its sender is; `nil` if it is dropped.
+    private mutating func admitFrame(
+        _ decoded: Inbox.Decoded, from slot: PeerSlot, isMarked: Bool
+    ) -> EthernetFrame? {
+        guard let header = EthernetFrame(services.ingress.inbox.bytes(decoded: decoded.place)),
+            decoded.place.count <= largestFrame
+        else { return drop(.frame, of: slot) }
+        let source = header.source
+        guard !source.isGroup, peers[slot].allowedMACs.contains(source) else { return drop(.allowedMACs, of: slot) }
+        guard addresses.learn(header, at: .peer(slot), now: services.now.instant) else {
+            return drop(.learning, of: slot)
+        }
+        guard !isMarked || mark(decoded, header) else { return drop(.congestion, of: slot) }
+        return header
+    }
+
+    private mutating func drop(_ reason: DropReason, of slot: PeerSlot) -> EthernetFrame? {
+        peers[slot].drops.count(reason)
+        return nil
+    }
+
+    /// Marks the IP packet in a frame that met congestion; false if it can't be marked. Other frames have no such mark.
+    private mutating func mark(_ decoded: Inbox.Decoded, _ header: EthernetFrame) -> Bool {
+        guard header.packet(in: services.ingress.inbox.bytes(decoded: decoded.place)) != nil else { return true }
+        let place = decoded.place
+        var packet = services.ingress.inbox[decoded: place.lowerBound + header.payload..<place.upperBound]
+        return CongestionBits.markExperienced(&packet)
+    }
+
+    /// Gives a peer's frame to the device, and as a hub to the peers that it is for.
+    private mutating func deliver(_ decoded: Inbox.Decoded, _ header: EthernetFrame, from slot: PeerSlot) {
+        if mode.isHub {
+            // The inbox keeps it where it is until it is cleared.
+            let frame = unsafe _overrideLifetime(services.ingress.inbox.bytes(decoded: decoded.place), copying: ())
+            switch addresses.place(for: header, at: services.now.instant) {
+            case .here: break
+            case .peer(slot): return
+            case .peer(let other): return send(frame, header, to: other, from: .peer(slot))
+            case nil:
+                guard peers[slot].flooding.admit(at: services.now.instant) else {
+                    return peers[slot].drops.count(.storm)
+                }
+                flood(frame, header, from: .peer(slot))
+            }
+        }
+        if !services.ingress.inbox.append(frame: decoded.place) { services.drops.count(.overflow) }
+    }
+}

@@ -1,0 +1,12 @@
+/// What a tunnel carries.
+public enum TunnelMode: Sendable, Equatable {
+    /// IP packets, by AllowedIPs.
+    case packets
+    /// Ethernet frames, by learned addresses. What came from a peer goes to another only through a hub.
+    case frames(isHub: Bool)
+}
+
+extension TunnelMode {
+    var cargo: Cargo { self == .packets ? .packets : .frames }
+    var isHub: Bool { self == .frames(isHub: true) }
+}

@@ -1,0 +1,41 @@
+/// A record that is no data: what two gateways tell each other. To every timer of the session it is like a keepalive.
+enum ControlRecord {
+    case hello(Hello)
+    case report(ReportRecord)
+    case ping(PingRecord)
+
+    /// Reads a record of one of these kinds; `nil` if it is malformed, or of another kind.
+    init?(_ record: Record, body: RawSpan) {
+        switch record.kind {
+        case .hello:
+            guard let hello = Hello(version: record.parameter, body: body) else { return nil }
+            self = .hello(hello)
+        case .report:
+            guard let report = ReportRecord(parameter: record.parameter, body: body) else { return nil }
+            self = .report(report)
+        case .ping:
+            guard let ping = PingRecord(parameter: record.parameter, body: body) else { return nil }
+            self = .ping(ping)
+        case .unit, .bundle, .fragment, .ethernet:
+            return nil
+        }
+    }
+
+    /// Bytes that `write` needs at most.
+    var maximumSize: Int {
+        switch self {
+        case .hello: Hello.maximumSize
+        case .report: Record.headerSize + ReportRecord.bodySize
+        case .ping: Record.headerSize + PingRecord.bodySize
+        }
+    }
+
+    /// Writes the whole record to the start of `payload`; its size.
+    func write(to payload: inout MutableRawSpan) -> Int {
+        switch self {
+        case .hello(let hello): hello.write(to: &payload)
+        case .report(let report): report.write(to: &payload)
+        case .ping(let ping): ping.write(to: &payload)
+        }
+    }
+}
