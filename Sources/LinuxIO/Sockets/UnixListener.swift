@@ -1,4 +1,4 @@
-import Glibc
+public import Glibc
 
 /// A listening Unix socket at a path in the filesystem.
 public enum UnixListener {
