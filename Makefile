@@ -72,6 +72,7 @@ check:
 	@! grep -rnE '^ *(public |internal )?import Foundation$$' Sources || { echo "Foundation is too large for the daemon"; exit 1; }
 	@! grep -rnE '\.seal\(' Sources/TunnelCore Sources/Gateway --include=*.swift | grep -vE 'Sources/TunnelCore/(Egress/Sealer|Noise/|Crypto/)' \
 		|| { echo "nothing is sealed outside the sealer"; exit 1; }
+	@scripts/layers
 
 fuzz: setup
 	@FUZZ=1 $(BUILD) --scratch-path .build-fuzz --product Fuzz -Xswiftc -sanitize=fuzzer,address -Xswiftc -use-ld=lld \

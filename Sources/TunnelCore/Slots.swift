@@ -17,12 +17,6 @@ struct SessionSlot: Hashable, Sendable {
     @inline(__always) var offset: Int { Int(number) }
 }
 
-/// One of the two lanes of a session.
-struct LaneSlot: Hashable, Sendable {
-    let session: SessionSlot
-    let suite: CipherSuite
-}
-
 /// A peer: its slot, and how often slots were given away when it got this one. It outlives the peer without meaning the next.
 public struct PeerID: Hashable, Sendable {
     let slot: PeerSlot

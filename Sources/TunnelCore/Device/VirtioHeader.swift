@@ -49,6 +49,13 @@ struct VirtioHeader {
     }
 }
 
+extension VirtioHeader {
+    /// Whether the transport header follows the IP header directly, as in a member of a record.
+    func isPlain(_ header: InternetPacket) -> Bool {
+        header.transport == (kind == .udp ? 17 : 6) && !header.isFragment
+    }
+}
+
 extension PacketLayout {
     /// The virtio header of a segmented packet.
     func virtio(segment: Int) -> VirtioHeader {

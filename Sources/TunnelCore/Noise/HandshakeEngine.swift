@@ -57,7 +57,7 @@ public enum HandshakeFailure: Sendable, Equatable {
 /// initiations that came. It has no clock and no socket; jobs bring the time.
 public struct HandshakeEngine: ~Copyable {
     private var identity: Identity?
-    private var peers: [PeerID: Peer] = [:]
+    private var peers: [PeerID: KnownPeer] = [:]
     private var identifiers: [PublicKey: PeerID] = [:]
     private var randomness: Randomness
 
@@ -66,7 +66,7 @@ public struct HandshakeEngine: ~Copyable {
         let publicKey: PublicKey
     }
 
-    private final class Peer {
+    private final class KnownPeer {
         let publicKey: PublicKey
         var presharedKey: PresharedKey?
         /// X25519 of both static keys; `nil` if the peer's key can't be used.
@@ -121,7 +121,7 @@ public struct HandshakeEngine: ~Copyable {
         if let known = peers[peer] {
             known.presharedKey = presharedKey
         } else {
-            peers[peer] = Peer(publicKey, presharedKey, staticShared: shared(with: publicKey))
+            peers[peer] = KnownPeer(publicKey, presharedKey, staticShared: shared(with: publicKey))
         }
     }
 

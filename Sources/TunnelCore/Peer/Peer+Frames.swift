@@ -105,10 +105,3 @@ extension Peer {
         _ = transmit(.frame(frame, trafficClass: packet?.congestion.rawValue ?? 0), on: session, &services)
     }
 }
-
-extension EthernetFrame {
-    /// The IP packet in a frame.
-    func packet(in frame: RawSpan) -> InternetPacket? {
-        isIP ? InternetPacket(frame.extracting(payload..<frame.byteCount)) : nil
-    }
-}

@@ -199,10 +199,3 @@ extension Peer {
         renewIfOld(session, &services)
     }
 }
-
-extension VirtioHeader {
-    /// Whether the transport header follows the IP header directly, as in a member of a record.
-    func isPlain(_ header: InternetPacket) -> Bool {
-        header.transport == (kind == .udp ? 17 : 6) && !header.isFragment
-    }
-}

@@ -52,3 +52,9 @@ struct Lane: ~Copyable {
         sendCounter > (suite == .aes256gcm ? Limits.aesRekeyAfterMessages : Limits.rekeyAfterMessages)
     }
 }
+
+/// One of the two lanes of a session.
+struct LaneSlot: Hashable, Sendable {
+    let session: SessionSlot
+    let suite: CipherSuite
+}

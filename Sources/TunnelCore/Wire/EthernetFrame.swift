@@ -40,4 +40,9 @@ struct EthernetFrame {
         let inner = tags > 1 ? UInt32(frame.big16(at: 18) & 0xfff) : 0
         return UInt32(tags) << 24 | UInt32(vlan) << 12 | inner
     }
+
+    /// The IP packet in the frame.
+    func packet(in frame: RawSpan) -> InternetPacket? {
+        isIP ? InternetPacket(frame.extracting(payload..<frame.byteCount)) : nil
+    }
 }
