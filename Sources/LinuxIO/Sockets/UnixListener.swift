@@ -5,7 +5,7 @@ public enum UnixListener {
     /// Binds and listens. A socket file that nobody answers on is replaced; one that somebody does is left alone, and
     /// the error is EADDRINUSE. The file gets `mode`, and `group` if there is a group of that name; it is never open to
     /// more than that, not even between two calls.
-    public static func open(path: String, mode: mode_t, group: String?) throws(SystemError) -> FileDescriptor {
+    public static func open(path: String, mode: UInt32, group: String?) throws(SystemError) -> FileDescriptor {
         let attempt = "listen on \(path)"
         let file = FileDescriptor(
             owning: socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))
