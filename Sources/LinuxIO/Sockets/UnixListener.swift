@@ -1,4 +1,4 @@
-public import Glibc
+import Glibc
 
 /// A listening Unix socket at a path in the filesystem.
 public enum UnixListener {
