@@ -94,10 +94,18 @@ let package = Package(
 
         .testTarget(name: "AddressesTests", dependencies: ["Addresses"], swiftSettings: settings),
         .testTarget(name: "KeysTests", dependencies: ["Keys"], swiftSettings: settings),
+        // Tunnels on a wire in memory, packets and records made by hand: what tests of the core and fuzz targets are made of.
+        .target(
+            name: "TestKit",
+            dependencies: [
+                "Addresses", "Keys", "TunnelCore", "CZlib",
+                .product(name: "BasicContainers", package: "swift-collections"),
+            ],
+            path: "Tests/Kit", swiftSettings: testedSettings),
         .testTarget(
             name: "TunnelCoreTests",
             dependencies: [
-                "Addresses", "Keys", "TunnelCore", "CSodium", "CBlake2", "CZlib",
+                "Addresses", "Keys", "TunnelCore", "TestKit", "CSodium", "CBlake2", "CZlib",
                 .product(name: "BasicContainers", package: "swift-collections"),
             ],
             swiftSettings: settings),
@@ -110,7 +118,7 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "Addresses", "Keys", "TunnelCore", "CZlib", "Control", "Capture",
+                "Addresses", "Keys", "TunnelCore", "TestKit", "CZlib", "Control", "Capture",
                 .product(name: "BasicContainers", package: "swift-collections"),
             ],
             path: "Tests/Fuzz/Targets", swiftSettings: settings),

@@ -1,6 +1,7 @@
 import Addresses
 import BasicContainers
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// Datagrams of anybody, handed to bob. None that proves nothing is answered by more than it has, and the session goes on.

@@ -1,5 +1,6 @@
 import Addresses
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// Frames of alice's device. Those that the kernel could have handed over arrive as the packets that it would have made of

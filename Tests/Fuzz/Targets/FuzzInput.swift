@@ -1,3 +1,5 @@
+@testable import TestKit
+
 /// An input, read from its start: a byte of options, then steps.
 ///
 ///     │ options │ control │ length (2, little-endian) │ content │ control │ length │ content │ …

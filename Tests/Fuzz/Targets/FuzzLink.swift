@@ -1,5 +1,6 @@
 import Addresses
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// Two gateways with a session, alice who sends and bob who receives, and what comes out for bob's device.

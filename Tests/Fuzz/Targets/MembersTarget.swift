@@ -1,5 +1,6 @@
 import Addresses
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// Packets that alice gathers and sends as units and bundles: bob's device gets them as they were, each flow in order, and

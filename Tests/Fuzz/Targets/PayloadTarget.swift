@@ -1,6 +1,7 @@
 import Addresses
 import CZlib
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// Payloads that alice seals for bob. Whatever they are, what bob's device gets are whole packets of hers, what bob says

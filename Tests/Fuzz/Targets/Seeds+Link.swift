@@ -1,3 +1,4 @@
+@testable import TestKit
 @testable import TunnelCore
 
 // Inputs made of what alice really says to bob.

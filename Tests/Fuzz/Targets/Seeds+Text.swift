@@ -1,4 +1,5 @@
 @testable import Control
+@testable import TestKit
 
 extension TextTarget {
     static var seeds: [(name: String, bytes: [UInt8])] {

@@ -1,6 +1,7 @@
 import Keys
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// What `auto` thinks a byte is worth, and what it does then.

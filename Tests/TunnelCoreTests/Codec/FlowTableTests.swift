@@ -1,5 +1,6 @@
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 @Suite struct FlowTableTests {

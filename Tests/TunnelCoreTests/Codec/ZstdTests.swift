@@ -1,6 +1,7 @@
 import Keys
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// zstd frames (RFC 8878) without magic number, one a unit.

@@ -1,6 +1,7 @@
 import Addresses
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// Runs of one flow become one frame, which the kernel can cut into the very packets that came: byte for byte.

@@ -1,6 +1,7 @@
 import Addresses
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// A super-segment goes in at one tunnel and a frame comes out at the other: the whole chain, with every cipher and with

@@ -1,6 +1,7 @@
 import Addresses
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// Super-segments of the device are cut as the kernel would cut them, whatever their headers look like.

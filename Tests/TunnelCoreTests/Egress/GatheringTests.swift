@@ -2,6 +2,7 @@ import Addresses
 import Keys
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 private let auto = CompressionPolicy(.auto)

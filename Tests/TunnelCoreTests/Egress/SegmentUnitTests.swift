@@ -1,5 +1,6 @@
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// Super-segments of the device on their way into units.

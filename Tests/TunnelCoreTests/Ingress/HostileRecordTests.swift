@@ -2,6 +2,7 @@ import Addresses
 import Keys
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// A peer that has our trust and a session, and sends nonsense. Nothing may trap, everything is counted, and the

@@ -2,6 +2,7 @@ import Addresses
 import Keys
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// Whitepaper §5.3 and §5.4.7.

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// What waits for a peer's HELLO on a new session: where AES-256-GCM is demanded, and Ethernet frames.

@@ -3,6 +3,7 @@ import BasicContainers
 import Keys
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 private let auto = CompressionPolicy(.auto)

@@ -2,6 +2,7 @@ import Addresses
 import Keys
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// What is said when no packet gets through.

@@ -1,6 +1,7 @@
 import Keys
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// What an eavesdropper sees between a gateway that compresses and a peer that is only WireGuard.

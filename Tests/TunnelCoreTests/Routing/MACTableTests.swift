@@ -1,6 +1,7 @@
 import Addresses
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// What docs/layer2.md says of learning, under "What goes where".

@@ -1,6 +1,7 @@
 import BasicContainers
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 @Suite("The lane for AES-256-GCM")

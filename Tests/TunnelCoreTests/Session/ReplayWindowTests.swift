@@ -1,5 +1,6 @@
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// The cases of Linux' `drivers/net/wireguard/selftest/counter.c`, then what they mean on a wire.

@@ -1,6 +1,7 @@
 import BasicContainers
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// Arrays of a fixed size that an enumeration indexes: a new case needs a new place, in the release build too.

@@ -1,6 +1,7 @@
 import Addresses
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 @Suite struct GarbageTests {

@@ -1,6 +1,7 @@
 import Addresses
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 private let auto = CompressionPolicy(.auto)

@@ -1,6 +1,7 @@
 import BasicContainers
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// Frames in records (docs/protocol.md §3.8), against a model of the page.

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// Members of records (docs/protocol.md §3.3), against a model of the page.

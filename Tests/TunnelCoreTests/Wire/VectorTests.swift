@@ -3,6 +3,7 @@ import Glibc
 import Keys
 import Testing
 
+@testable import TestKit
 @testable import TunnelCore
 
 /// The vectors of docs/protocol.md §6. `GATEWAY_PRINT_VECTORS=1` prints them as they stand there.
