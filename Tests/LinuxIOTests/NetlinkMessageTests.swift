@@ -43,7 +43,7 @@ import Testing
             for _ in 0..<3 { broken[Int.random(in: 0..<broken.count, using: &generator)] = .random(in: 0...255) }
             // Also as a slice that does not begin at 0.
             for message in NetlinkMessage.all(in: ([0, 0] + broken).dropFirst(2)) {
-                _ = LinkState(message)
+                _ = DeviceState(message)
                 for value in message.attributes(after: RTNetlink.linkSize).values {
                     _ = value.networkAddress
                     _ = NetlinkMessage.attributes(in: value)

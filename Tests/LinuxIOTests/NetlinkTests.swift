@@ -8,15 +8,15 @@ extension LinuxIOTests {
         @Test func anInterfaceIsFoundAndChanged() {
             inOwnNamespace { found in
                 var netlink = try Netlink()
-                found.expect(try netlink.link(named: "absent"), is: nil, "an interface that is not there")
-                found.expect(try netlink.link(named: "lo")?.isUp, is: true, "loopback is up")
+                found.expect(try netlink.device(named: "absent"), is: nil, "an interface that is not there")
+                found.expect(try netlink.device(named: "lo")?.isUp, is: true, "loopback is up")
                 let tun = try TunDevice(name: "nltun", kind: .tun)
                 try netlink.setMTU(1420, of: tun.index)
                 try netlink.setUp(tun.index)
-                let up = LinkState(index: tun.index, mtu: 1420, isUp: true)
-                found.expect(try netlink.link(named: "nltun"), is: up, "link")
+                let up = DeviceState(index: tun.index, mtu: 1420, isUp: true)
+                found.expect(try netlink.device(named: "nltun"), is: up, "state")
                 try netlink.setDown(tun.index)
-                found.expect(try netlink.link(named: "nltun")?.isUp, is: false, "link is up")
+                found.expect(try netlink.device(named: "nltun")?.isUp, is: false, "the interface is up")
                 found.expectError(ENODEV, "set the MTU of interface 4711 to 1400: No such device") {
                     try netlink.setMTU(1400, of: 4711)
                 }
@@ -28,11 +28,11 @@ extension LinuxIOTests {
                 var netlink = try Netlink()
                 let tun = try TunDevice(name: "nlkind", kind: .tap)
                 try netlink.setAddress(MACAddress(0xfe01_0203_0405), of: tun.index)
-                found.expect(try netlink.transmitDrops(ofLink: tun.name), is: 0, "drops of an interface that is down")
-                found.expect(try netlink.transmitDrops(ofLink: "absent"), is: nil, "drops of nothing")
-                found.expect(try netlink.kind(ofLink: tun.name), is: "tun", "kind of a TAP device")
-                found.expect(try netlink.kind(ofLink: "lo"), is: nil, "kind of loopback")
-                found.expect(try netlink.kind(ofLink: "absent"), is: nil, "kind of nothing")
+                found.expect(try netlink.transmitDrops(ofDevice: tun.name), is: 0, "drops of an interface that is down")
+                found.expect(try netlink.transmitDrops(ofDevice: "absent"), is: nil, "drops of nothing")
+                found.expect(try netlink.kind(ofDevice: tun.name), is: "tun", "kind of a TAP device")
+                found.expect(try netlink.kind(ofDevice: "lo"), is: nil, "kind of loopback")
+                found.expect(try netlink.kind(ofDevice: "absent"), is: nil, "kind of nothing")
             }
         }
 
@@ -178,7 +178,7 @@ extension LinuxIOTests {
                 try netlink.setUp(index)
                 try netlink.addAddress(address, to: index)
                 let first = monitor.read()
-                found.expect(first.contains(.link(LinkState(index: index, mtu: 1400, isUp: true))), "\(first)")
+                found.expect(first.contains(.device(DeviceState(index: index, mtu: 1400, isUp: true))), "\(first)")
                 found.expect(first.contains(.addressAdded(address.address, interface: index)), "\(first)")
                 found.expect(first.contains(.routesChanged), "\(first)")
 
@@ -188,7 +188,7 @@ extension LinuxIOTests {
                 tun.close()
                 found.expect(isReadable(monitor.descriptor, milliseconds: 1000), "nothing to read after the end")
                 let third = monitor.read()
-                found.expect(third.contains(.linkGone(index: index)), "\(third)")
+                found.expect(third.contains(.deviceGone(index: index)), "\(third)")
             }
         }
 

@@ -102,9 +102,9 @@ extension LinuxIOTests {
                 try netlink.setDown(tun.index)
                 found.expect(tun.state, is: .down, "state")
                 found.expect(tun.name, is: "tunstate", "name")
-                found.expect(try netlink.link(named: "tunstate")?.index, is: tun.index, "index")
+                found.expect(try netlink.device(named: "tunstate")?.index, is: tun.index, "index")
                 tun.close()
-                found.expect(try netlink.link(named: "tunstate"), is: nil, "the interface after close")
+                found.expect(try netlink.device(named: "tunstate"), is: nil, "the interface after close")
             }
         }
 
@@ -112,7 +112,7 @@ extension LinuxIOTests {
             inOwnNamespace { found in
                 let tun = try tunDevice("tungone", "10.77.0.1/24", "fd77::1/64")
                 var netlink = try Netlink()
-                try netlink.deleteLink(tun.index)
+                try netlink.deleteDevice(tun.index)
                 found.expect(tun.state, is: .gone, "state")
                 found.expect(read(tun).result, is: -Int(EBADFD), "reading")
                 let frame = [UInt8](repeating: 0, count: 40)

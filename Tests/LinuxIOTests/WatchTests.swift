@@ -9,20 +9,20 @@ import Testing
         inOwnNamespace { findings in
             let device = try TunDevice(name: "watched", kind: .tun)
             let other = try TunDevice(name: "other", kind: .tun)
-            var watch = try LinkWatch(device)
+            var watch = try DeviceWatch(device)
             findings.expect(!watch.state.isUp && watch.state.index == device.index, "it starts down")
             var netlink = try Netlink()
             try netlink.setUp(other.index)
             findings.expect(watch.read() == nil, "another link is no news")
             try netlink.setMTU(1300, of: device.index)
             try netlink.setUp(device.index)
-            guard case .link(let state, let hasBeenDown)? = watch.read() else {
+            guard case .device(let state, let hasBeenDown)? = watch.read() else {
                 return findings.expect(false, "no news")
             }
             findings.expect(hasBeenDown, "it was down when its MTU changed")
-            findings.expect(state, is: LinkState(index: device.index, mtu: 1300, isUp: true), "the link")
-            findings.expect(try device.link(), is: state, "the link when asked for")
-            try netlink.deleteLink(device.index)
+            findings.expect(state, is: DeviceState(index: device.index, mtu: 1300, isUp: true), "the state")
+            findings.expect(try device.deviceState(), is: state, "the state when asked for")
+            try netlink.deleteDevice(device.index)
             guard case .gone? = watch.read() else { return findings.expect(false, "not gone") }
         }
     }
@@ -33,12 +33,12 @@ import Testing
             let device = try TunDevice(name: "moment", kind: .tun)
             var netlink = try Netlink()
             try netlink.setUp(device.index)
-            var watch = try LinkWatch(device)
+            var watch = try DeviceWatch(device)
             for isMoment in [true, false] {
                 if isMoment { try netlink.setDown(device.index) }
                 try netlink.setUp(device.index)
                 try netlink.setMTU(isMoment ? 1400 : 1410, of: device.index)
-                guard case .link(let state, let hasBeenDown)? = watch.read() else {
+                guard case .device(let state, let hasBeenDown)? = watch.read() else {
                     return findings.expect(false, "no news")
                 }
                 findings.expect(state.isUp, "it is down")

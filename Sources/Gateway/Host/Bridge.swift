@@ -15,7 +15,7 @@ struct Bridge {
     init(_ name: InterfaceName, file: String) throws(Failure) {
         let (state, kind) = try Failure.from(.unavailable) { () throws(SystemError) in
             var netlink = try Netlink()
-            return (try netlink.link(named: "\(name)"), try netlink.kind(ofLink: "\(name)"))
+            return (try netlink.device(named: "\(name)"), try netlink.kind(ofDevice: "\(name)"))
         }
         guard let state else {
             throw Failure(

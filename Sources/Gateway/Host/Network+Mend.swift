@@ -80,8 +80,8 @@ extension Network {
     }
 
     private mutating func isUp() -> Bool {
-        guard let name = Self.name(of: index), let link = try? netlink.link(named: name) else { return false }
-        return link.isUp
+        guard let name = Self.name(of: index), let device = try? netlink.device(named: name) else { return false }
+        return device.isUp
     }
 }
 

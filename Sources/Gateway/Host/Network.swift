@@ -59,14 +59,14 @@ struct Network: ~Copyable {
         firewall.remove()
     }
 
-    /// The MTU for a tunnel to these endpoints: the smallest of their links less what IPv6, UDP and WireGuard add.
+    /// The MTU for a tunnel to these endpoints: the smallest on the way less what IPv6, UDP and WireGuard add.
     mutating func derivedMTU(for endpoints: [Endpoint]) -> Int {
         let overhead = 40 + 8 + 32
-        let links = endpoints.compactMap { endpoint -> Int? in
+        let mtus = endpoints.compactMap { endpoint -> Int? in
             guard let path = try? netlink.path(to: endpoint.address, mark: plan.mark) else { return nil }
-            return path.mtu ?? Self.name(of: path.interface).flatMap { try? netlink.link(named: $0)?.mtu }
+            return path.mtu ?? Self.name(of: path.interface).flatMap { try? netlink.device(named: $0)?.mtu }
         }
-        return min(max((links.min() ?? 1500) - overhead, 1280), 65_535 - overhead)
+        return min(max((mtus.min() ?? 1500) - overhead, 1280), 65_535 - overhead)
     }
 
     /// Adds a route; an error says as well what is in the way.

@@ -7,7 +7,7 @@ extension DataLoop {
     /// While the interface is in another namespace its addresses are not known here.
     mutating func answerRefusals() {
         while let refusal = tunnel.pollRefusal() {
-            let answer = link == nil ? nil : ICMPAnswer(towards: refusal.destination)
+            let answer = deviceWatch == nil ? nil : ICMPAnswer(towards: refusal.destination)
             if let answer, answer.send(refusal.message, to: refusal.sender) { continue }
             if !tunnel.inbox.hasRoom { flush() }
             // An answer of IPv4 that comes out of the device from an address of ours would be dropped there.

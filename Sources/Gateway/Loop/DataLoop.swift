@@ -15,7 +15,7 @@ typealias LoopCommand = @Sendable (inout DataLoop, Now) -> Void
 /// the inbox borrows from the receive buffer is written before that buffer is received into again.
 struct DataLoop: ~Copyable {
     enum Source: UInt64 {
-        case device, v4, v6, timer, signals, commands, results, link, socketFile, controlFile, hooks
+        case device, v4, v6, timer, signals, commands, results, deviceState, socketFile, controlFile, hooks
     }
 
     /// Frames and turns of the sockets that one wake-up handles before it looks at the others.
@@ -42,8 +42,8 @@ struct DataLoop: ~Copyable {
     private let lossesAtStart = UDPLosses()
     private var timerSetTo: Instant?
     /// What becomes of the interface; `nil` while that can't be known, and then when to look again.
-    var link: LinkWatch?
-    var linkDueAt = Instant.distantPast
+    var deviceWatch: DeviceWatch?
+    var lookDueAt = Instant.distantPast
     var hasBeenWatched = false
     /// The interface was down, and what it lost then is not back yet.
     var needsMending = false
@@ -109,7 +109,7 @@ struct DataLoop: ~Copyable {
         _ course: inout Course, _ chores: Chores, _ events: inout EventLog
     ) throws(SystemError) {
         try epoll.add(course.hooksDescriptor, token: Source.hooks.rawValue)
-        watchLink(at: Self.now())
+        watchDevice(at: Self.now())
         finishTurn(at: Self.now(), &events)
         while !course.isOver {
             let before = bootTime()
@@ -142,14 +142,14 @@ struct DataLoop: ~Copyable {
                     }
                 case .commands: for command in commands.takeAll() { command(&self, now) }
                 case .results: handleResults(at: now)
-                case .link: readLink(at: now)
+                case .deviceState: readDeviceState(at: now)
                 case .controlFile: lookAfterControl(chores)
                 case .socketFile: if socketFile?.isGone() == true { course.end(.socketGone) }
                 case .hooks: course.noteHooks()
                 case nil: break
                 }
             }
-            if link == nil { watchLink(at: now) }
+            if deviceWatch == nil { watchDevice(at: now) }
             mend(chores)
             handleTimeouts(at: now)
             finishTurn(at: now, &events)
@@ -182,7 +182,7 @@ struct DataLoop: ~Copyable {
         }
         while let event = tunnel.pollEvent() { events.note(event, at: now.instant) }
         events.tellLeftOut(tunnel.unnotedEvents, at: now.instant)
-        var next = link == nil ? min(tunnel.nextTimeout ?? linkDueAt, linkDueAt) : tunnel.nextTimeout
+        var next = deviceWatch == nil ? min(tunnel.nextTimeout ?? lookDueAt, lookDueAt) : tunnel.nextTimeout
         if let dueAt = events.dueAt { next = min(next ?? dueAt, dueAt) }
         guard next != timerSetTo else { return }
         timerSetTo = next

@@ -5,9 +5,9 @@ import Glibc
 /// A change of the network that somebody made.
 public enum NetworkChange: Equatable, Sendable {
     /// An interface came, or something about it changed; what it is now.
-    case link(LinkState)
+    case device(DeviceState)
     /// An interface was deleted or moved to another network namespace.
-    case linkGone(index: UInt32)
+    case deviceGone(index: UInt32)
     case addressAdded(IPAddress, interface: UInt32)
     case addressRemoved(IPAddress, interface: UInt32)
     /// Some route came, changed or went: what was known of paths may be wrong.
@@ -21,10 +21,10 @@ public struct NetlinkMonitor: ~Copyable, Sendable {
     private let file: FileDescriptor
     private var buffer = [UInt8](repeating: 0, count: 32 << 10)
 
-    /// `linksAlone` leaves addresses and routes out, of which there may be very many.
-    public init(linksAlone: Bool = false) throws(SystemError) {
+    /// `devicesAlone` leaves addresses and routes out, of which there may be very many.
+    public init(devicesAlone: Bool = false) throws(SystemError) {
         let others = RTNetlink.addressGroups | RTNetlink.routeGroups
-        let groups = RTNetlink.linkGroup | (linksAlone ? 0 : others)
+        let groups = RTNetlink.linkGroup | (devicesAlone ? 0 : others)
         file = try FileDescriptor(ctun_netlink_open(groups), "open a netlink socket that listens")
     }
 
@@ -57,11 +57,11 @@ extension NetworkChange {
     fileprivate init?(_ message: NetlinkMessage) {
         switch message.type {
         case RTNetlink.newLink:
-            guard let state = LinkState(message) else { return nil }
-            self = .link(state)
+            guard let state = DeviceState(message) else { return nil }
+            self = .device(state)
         case RTNetlink.deleteLink:
             guard let index = message.body.native(UInt32.self, at: 4) else { return nil }
-            self = .linkGone(index: index)
+            self = .deviceGone(index: index)
         case RTNetlink.newAddress, RTNetlink.deleteAddress:
             let attributes = message.attributes(after: RTNetlink.addressSize)
             // IFA_ADDRESS is the far end of a point-to-point link where IFA_LOCAL is given.

@@ -70,19 +70,19 @@ struct PrefixTrie<Bits: FixedWidthInteger & UnsignedInteger & Sendable>: Sendabl
         }
         let leaf = add(bits, length)
         enlist(leaf, value, sequence)
-        guard current >= 0 else { return link(leaf, under: parent, side) }
+        guard current >= 0 else { return attach(leaf, under: parent, side) }
 
         // `current` and the new prefix part after `shared` bits.
         let other = nodes[Int(current)]
         let shared = Self.common(other.bits, bits, limit: min(other.length, length))
         if shared == length {
             nodes[Int(leaf)].children[Self.bit(of: other.bits, at: shared)] = current
-            link(leaf, under: parent, side)
+            attach(leaf, under: parent, side)
         } else {
             let branch = add(bits & Self.mask(shared), shared)
             nodes[Int(branch)].children[Self.bit(of: bits, at: shared)] = leaf
             nodes[Int(branch)].children[Self.bit(of: other.bits, at: shared)] = current
-            link(branch, under: parent, side)
+            attach(branch, under: parent, side)
         }
     }
 
@@ -152,7 +152,7 @@ struct PrefixTrie<Bits: FixedWidthInteger & UnsignedInteger & Sendable>: Sendabl
             guard children[0] < 0 || children[1] < 0 else { return }
             let child = max(children[0], children[1])
             let parent = path.popLast()
-            link(child, under: parent?.node ?? Self.none, parent?.side ?? 0)
+            attach(child, under: parent?.node ?? Self.none, parent?.side ?? 0)
             nodes[Int(node)].children = [-1, -1]
             free.append(node)
             guard child < 0, let parent else { return }
@@ -160,7 +160,7 @@ struct PrefixTrie<Bits: FixedWidthInteger & UnsignedInteger & Sendable>: Sendabl
         }
     }
 
-    private mutating func link(_ node: Int32, under parent: Int32, _ side: Int) {
+    private mutating func attach(_ node: Int32, under parent: Int32, _ side: Int) {
         if parent >= 0 { nodes[Int(parent)].children[side] = node } else { root = node }
     }
 

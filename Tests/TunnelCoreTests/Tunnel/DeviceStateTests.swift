@@ -5,7 +5,7 @@ import Testing
 @testable import TestKit
 @testable import TunnelCore
 
-@Suite struct LinkStateTests {
+@Suite struct DeviceStateTests {
     @Test("a device that is down sends nothing and answers nothing, and its sessions are gone")
     func down() {
         let pair = Pair(alice: Pair.Options(persistentKeepalive: .seconds(5)))

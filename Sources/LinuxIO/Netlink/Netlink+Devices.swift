@@ -2,7 +2,7 @@ public import Addresses
 import Glibc
 
 /// An interface as the kernel describes it.
-public struct LinkState: Equatable, Sendable {
+public struct DeviceState: Equatable, Sendable {
     public let index: UInt32
     /// In bytes, without the link-layer header.
     public let mtu: Int
@@ -17,18 +17,18 @@ public struct LinkState: Equatable, Sendable {
 
 extension Netlink {
     /// The interface called `name`, or `nil` if there is none.
-    public mutating func link(named name: String) throws(SystemError) -> LinkState? {
-        try lookUp(name, LinkState.init)
+    public mutating func device(named name: String) throws(SystemError) -> DeviceState? {
+        try lookUp(name, DeviceState.init)
     }
 
     /// What kind of interface `name` is, as `ip -d link` calls it: `bridge`, `veth`, `tun`; `nil` if it is a network card,
     /// or there is none.
-    public mutating func kind(ofLink name: String) throws(SystemError) -> String? {
+    public mutating func kind(ofDevice name: String) throws(SystemError) -> String? {
         try lookUp(name, \.linkKind)
     }
 
     /// How many packets the kernel dropped that the interface `name` should have sent; `nil` if there is none.
-    public mutating func transmitDrops(ofLink name: String) throws(SystemError) -> UInt64? {
+    public mutating func transmitDrops(ofDevice name: String) throws(SystemError) -> UInt64? {
         try lookUp(name, \.linkTransmitDrops)
     }
 
@@ -80,7 +80,7 @@ extension Netlink {
         try send(request, "switch off link-local addresses of interface \(index)")
     }
 
-    public mutating func deleteLink(_ index: UInt32) throws(SystemError) {
+    public mutating func deleteDevice(_ index: UInt32) throws(SystemError) {
         try send(linkRequest(RTNetlink.deleteLink, index: index), "delete interface \(index)")
     }
 
@@ -147,7 +147,7 @@ extension NetlinkMessage {
     }
 }
 
-extension LinkState {
+extension DeviceState {
     /// What a link message says; `nil` if it is too short.
     init?(_ message: NetlinkMessage) {
         guard let index = message.body.native(UInt32.self, at: 4), let flags = message.body.native(UInt32.self, at: 8)

@@ -3,18 +3,18 @@ import Glibc
 
 /// Tells when a device's interface goes up or down or gets another MTU, while it is in our network namespace.
 ///
-/// In another one it has to be asked, by `TunDevice.link()`: a socket there that listens would keep that namespace alive
-/// after its end, and the interface with it.
-public struct LinkWatch: ~Copyable {
+/// In another one it has to be asked, by `TunDevice.deviceState()`: a socket there that listens would keep that namespace
+/// alive after its end, and the interface with it.
+public struct DeviceWatch: ~Copyable {
     public enum News: Sendable {
         /// What the interface is now, and whether it was down since the last read, if only for a moment.
-        case link(LinkState, hasBeenDown: Bool)
+        case device(DeviceState, hasBeenDown: Bool)
         /// It was deleted or moved to another namespace: this watch is of no more use, the device knows which.
         case gone
     }
 
     /// How the interface was when the watch began.
-    public let state: LinkState
+    public let state: DeviceState
     private var monitor: NetlinkMonitor
 
     /// Begins to watch; the error is `ENODEV` if the interface is elsewhere.
@@ -22,9 +22,9 @@ public struct LinkWatch: ~Copyable {
         let name = try device.currentName
         guard device.isHere else { throw SystemError("watch the interface \(name)", number: ENODEV) }
         // The monitor first: what changes between the two is then told twice, not never.
-        let monitor = try NetlinkMonitor(linksAlone: true)
+        let monitor = try NetlinkMonitor(devicesAlone: true)
         var netlink = try Netlink()
-        guard let state = try netlink.link(named: name) else {
+        guard let state = try netlink.device(named: name) else {
             throw SystemError("watch the interface \(name)", number: ENODEV)
         }
         self.state = state
@@ -40,10 +40,10 @@ public struct LinkWatch: ~Copyable {
         var hasBeenDown = false
         for change in monitor.read() {
             switch change {
-            case .link(let now) where now.index == state.index:
+            case .device(let now) where now.index == state.index:
                 hasBeenDown = hasBeenDown || !now.isUp
-                news = .link(now, hasBeenDown: hasBeenDown)
-            case .linkGone(let index) where index == state.index: return .gone
+                news = .device(now, hasBeenDown: hasBeenDown)
+            case .deviceGone(let index) where index == state.index: return .gone
             case .lost: return .gone
             default: break
             }
@@ -55,10 +55,10 @@ public struct LinkWatch: ~Copyable {
 extension TunDevice {
     /// What the interface is now, in whichever namespace it is. Takes some 100 µs, and `CAP_SYS_ADMIN` if that is not
     /// ours.
-    public func link() throws(SystemError) -> LinkState {
+    public func deviceState() throws(SystemError) -> DeviceState {
         var netlink = try Netlink(besides: self)
         let name = try currentName
-        guard let state = try netlink.link(named: name) else {
+        guard let state = try netlink.device(named: name) else {
             throw SystemError("look at the interface \(name)", number: ENODEV)
         }
         return state
@@ -67,7 +67,7 @@ extension TunDevice {
     /// How many packets the kernel dropped because the interface's queue was full, in whichever namespace it is.
     public func transmitDrops() throws(SystemError) -> UInt64 {
         var netlink = try Netlink(besides: self)
-        return try netlink.transmitDrops(ofLink: try currentName) ?? 0
+        return try netlink.transmitDrops(ofDevice: try currentName) ?? 0
     }
 
     /// Whether the interface is in our namespace; kernels that can't tell are taken to say yes.

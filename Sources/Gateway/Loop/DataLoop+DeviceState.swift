@@ -9,18 +9,18 @@ extension DataLoop {
 
     /// Begins to watch the interface, or looks at it every second while it is in another namespace. Where that is not
     /// allowed, the device itself knows whether it is up, but not its MTU.
-    mutating func watchLink(at now: Now) {
-        guard now.instant >= linkDueAt else { return }
+    mutating func watchDevice(at now: Now) {
+        guard now.instant >= lookDueAt else { return }
         do throws(SystemError) {
-            let watch = try LinkWatch(device)
-            try epoll.add(watch.descriptor, token: Source.link.rawValue)
+            let watch = try DeviceWatch(device)
+            try epoll.add(watch.descriptor, token: Source.deviceState.rawValue)
             // Nobody saw what happened before; at the start, nothing is missing.
             note(watch.state, hasBeenDown: hasBeenWatched, at: now)
             hasBeenWatched = true
-            link = consume watch
+            deviceWatch = consume watch
         } catch {
-            linkDueAt = now.instant + Self.pollInterval
-            if let state = try? device.link() {
+            lookDueAt = now.instant + Self.pollInterval
+            if let state = try? device.deviceState() {
                 note(state, hasBeenDown: false, at: now)
             } else {
                 tunnel.setUp(device.state == .up, at: now)
@@ -29,13 +29,13 @@ extension DataLoop {
     }
 
     /// Takes what the watch has to tell.
-    mutating func readLink(at now: Now) {
-        switch link?.read() {
-        case .link(let state, let hasBeenDown): note(state, hasBeenDown: hasBeenDown, at: now)
+    mutating func readDeviceState(at now: Now) {
+        switch deviceWatch?.read() {
+        case .device(let state, let hasBeenDown): note(state, hasBeenDown: hasBeenDown, at: now)
         case .gone:
             // If it was deleted, the device says so too.
-            link = nil
-            linkDueAt = now.instant
+            deviceWatch = nil
+            lookDueAt = now.instant
         case nil: break
         }
     }
@@ -53,7 +53,7 @@ extension DataLoop {
     }
 
     /// Takes over how the interface is. What was down is to be looked at: it has lost routes.
-    private mutating func note(_ state: LinkState, hasBeenDown: Bool, at now: Now) {
+    private mutating func note(_ state: DeviceState, hasBeenDown: Bool, at now: Now) {
         if !state.isUp || hasBeenDown { needsMending = true }
         tunnel.mtu = state.mtu
         tunnel.setUp(state.isUp, at: now)
