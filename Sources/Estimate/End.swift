@@ -41,13 +41,13 @@ final class End {
 
     /// Hands in what came from the device; how long that took.
     func send(_ packet: Packet, at now: Now) -> CPUTime {
-        guard var frame = packet.superSegment(mtu: tunnel.mtu) else {
+        guard var superSegment = packet.superSegment(mtu: tunnel.mtu) else {
             let bytes = unsafe packet.bytes.span.bytes
             return CPUTime.of { tunnel.handlePacket(bytes, at: now) }
         }
-        var span = frame.mutableSpan
+        var span = superSegment.mutableSpan
         var bytes = unsafe span.mutableBytes
-        return CPUTime.of { tunnel.handleFrame(&bytes, at: now) }
+        return CPUTime.of { tunnel.handleDeviceRead(&bytes, at: now) }
     }
 
     /// Nothing more waits at the device: sends what was gathered, as much of it as the outbox takes at once. False if

@@ -71,7 +71,7 @@ struct Packet {
     /// Longer than the tunnel's packets, and not of a kind that is cut into them.
     func isTooLong(mtu: Int) -> Bool { bytes.count > mtu && (cutAt ?? mtu) >= mtu }
 
-    /// What the capturing host left to its network card to cut: the frame that a device hands over with it, a virtio
+    /// What the capturing host left to its network card to cut: what a device hands over with it, a virtio
     /// header (virtio 1.2 §5.1.6) in front. `nil` if it is a packet as it is.
     func superSegment(mtu: Int) -> [UInt8]? {
         guard bytes.count > mtu, let cutAt, cutAt < mtu else { return nil }

@@ -13,7 +13,7 @@ public enum DropReason: Int, CaseIterable, Sendable {
     case rateLimited
     /// A packet of the device that no peer's AllowedIPs hold.
     case noPeer
-    /// A frame of the device that is not an IP packet.
+    /// What the device handed over and is not an IP packet.
     case notIP
     /// No room in a fixed buffer.
     case overflow

@@ -56,8 +56,10 @@ public enum Limits {
     public static let peers = 1 << 16
     /// The largest UDP payload.
     public static let datagram = 65_507
-    /// The largest packet that a device hands over, and the largest unit that a peer may code.
-    public static let unit = 65_535
+    /// The largest packet, or super-segment, that a device hands over or takes.
+    public static let packet = 65_535
+    /// The largest unit that a peer may code.
+    public static let unit = packet
 
     // MARK: Gateway records
 

@@ -80,7 +80,7 @@ final class Link {
             do {
                 var span = buffer.mutableSpan
                 var bytes = unsafe span.mutableBytes
-                end.tunnel.handleFrame(&bytes, at: now(at: end))
+                end.tunnel.handleDeviceRead(&bytes, at: now(at: end))
             }
             if !end.tunnel.outbox.hasRoom { carry(from: end) }
         }

@@ -128,7 +128,7 @@ extension InterfaceDrops {
         kernelReceive = refused.received
         kernelTransmit = refused.unread
         send = refused.datagrams
-        device = refused.frames
+        device = refused.packets
         frame = drops[.frame]
         storm = drops[.storm]
         checksum = refused.checksums

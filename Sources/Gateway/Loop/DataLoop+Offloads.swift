@@ -10,7 +10,7 @@ extension DataLoop {
         // Ethernet frames come and go whole, one by one.
         guard device.kind == .tun else { return }
 
-        // The device takes merged frames of the kinds that it may hand over, whether it is asked to hand them over or
+        // The device takes merged packets of the kinds that it may hand over, whether it is asked to hand them over or
         // not; UDP needs Linux 6.2.
         let tcp: TunOffloads = [.checksum, .tcp4, .tcp6]
         let takesUDP = accepts(tcp.union([.udp4, .udp6]))

@@ -18,7 +18,7 @@ struct DataLoop: ~Copyable {
         case device, v4, v6, timer, signals, commands, results, deviceState, socketFile, controlFile, hooks
     }
 
-    /// Frames and turns of the sockets that one wake-up handles before it looks at the others.
+    /// Reads of the device and turns of the sockets that one wake-up handles before it looks at the others.
     private static let turn = 64
     private static let slotSize = 65_536
 
@@ -35,7 +35,7 @@ struct DataLoop: ~Copyable {
     private let results: Mailbox<HandshakeResult>
     private let handshakes: WorkThread<HandshakeJob>
 
-    private var frame = Arena(capacity: Self.slotSize + TunDevice.headerSize)
+    private var deviceRead = Arena(capacity: Self.slotSize + TunDevice.headerSize)
     private var received = Arena(capacity: UDPSocket.batch * Self.slotSize)
     private var messages = [ctun_received](repeating: ctun_received(), count: UDPSocket.batch)
     var departures = Departures()
@@ -191,12 +191,11 @@ struct DataLoop: ~Copyable {
 
     // MARK: Device to wire
 
-    /// Reads frames until there are none or the turn is over, and sends what they were gathered to; false if the device is
-    /// gone.
+    /// Reads until there is nothing or the turn is over, and sends what was gathered; false if the device is gone.
     private mutating func readDevice(at now: Now) -> Bool {
         defer { sendGathered(at: now) }
         for _ in 0..<Self.turn {
-            let length = Self.readFrame(device, &frame, &tunnel, at: now)
+            let length = Self.readOnce(device, &deviceRead, &tunnel, at: now)
             guard length > 0 else { return -length != EBADFD }
             // What is not up sends nothing: it went up, and the watch has not told yet.
             if !tunnel.isUp { noteUp(at: now) }
@@ -205,16 +204,16 @@ struct DataLoop: ~Copyable {
         return true
     }
 
-    /// Reads one frame and gives its packet to the tunnel; the frame's length, or -errno.
+    /// Reads once and gives what came to the tunnel; its length, or -errno.
     @inline(__always)
-    private static func readFrame(
-        _ device: borrowing TunDevice, _ frame: inout Arena, _ tunnel: inout Tunnel, at now: Now
+    private static func readOnce(
+        _ device: borrowing TunDevice, _ space: inout Arena, _ tunnel: inout Tunnel, at now: Now
     ) -> Int {
-        var buffer = frame[0..<frame.capacity]
+        var buffer = space[0..<space.capacity]
         let length = device.read(into: &buffer)
         if length > 0 {
             var content = buffer._mutatingExtracting(0..<length)
-            tunnel.handleFrame(&content, at: now)
+            tunnel.handleDeviceRead(&content, at: now)
         }
         return length
     }
@@ -291,11 +290,11 @@ struct DataLoop: ~Copyable {
         }
     }
 
-    /// The device did not take a frame. Some kernels refuse merged ones (6.6.44, early 6.10): then nothing is merged
-    /// any more, and what was lost is sent again by its senders.
-    private mutating func noteRefused(_ frame: Inbox.Frame, errno: Int32) {
-        refused.frames += UInt64(frame.packets)
-        guard errno == EINVAL, frame.packets > 1 else { return }
+    /// The device did not take what was written. Some kernels refuse merged packets (6.6.44, early 6.10): then nothing is
+    /// merged any more, and what was lost is sent again by its senders.
+    private mutating func noteRefused(_ write: Inbox.Write, errno: Int32) {
+        refused.packets += UInt64(write.packets)
+        guard errno == EINVAL, write.packets > 1 else { return }
         tunnel.inbox.mergesTCP = false
         tunnel.inbox.mergesUDP = false
     }
@@ -320,7 +319,7 @@ struct DataLoop: ~Copyable {
 /// What the system would not take.
 struct RefusedCounters: Sendable {
     /// Packets that the device did not accept.
-    var frames: UInt64 = 0
+    var packets: UInt64 = 0
     /// Datagrams that no socket sent.
     var datagrams: UInt64 = 0
     /// Datagrams that the kernel dropped because a socket's buffer was full.

@@ -4,7 +4,7 @@ import Glibc
 /// A TUN or TAP interface that lives as long as this value: closing the descriptor removes it, with its addresses and
 /// routes.
 ///
-/// Every frame begins with the 10 bytes of a `virtio_net_hdr` (native byte order) and carries no protocol prefix. All
+/// Every read and write begins with the 10 bytes of a `virtio_net_hdr` (native byte order), without protocol prefix. All
 /// calls return at once.
 public struct TunDevice: ~Copyable, Sendable {
     public enum Kind: Sendable {
@@ -20,7 +20,7 @@ public struct TunDevice: ~Copyable, Sendable {
         case gone
     }
 
-    /// The size of the header before each frame.
+    /// The size of that header.
     public static let headerSize = 10
 
     public let kind: Kind
@@ -84,21 +84,21 @@ public struct TunDevice: ~Copyable, Sendable {
             ctun_tun_set_offloads(file.raw, offloads.rawValue), "set the offloads of \(name) to \(offloads.rawValue)")
     }
 
-    /// One frame with its header: its length, or `-EAGAIN` if none waits, `-EBADFD` if the interface is gone.
+    /// Reads one packet with its header: its length, or `-EAGAIN` if none waits, `-EBADFD` if the interface is gone.
     ///
-    /// A frame longer than `buffer` is cut: with offloads on, 10 + 65,535 bytes hold any.
+    /// What is longer than `buffer` is cut: with offloads on, 10 + 65,535 bytes hold any.
     public func read(into buffer: inout MutableRawSpan) -> Int {
         ctun_tun_read(file.raw, &buffer)
     }
 
-    /// Sends one frame with its header into the kernel: its length, or `-EINVAL` if the kernel refuses it, `-EIO` if
+    /// Sends one packet with its header into the kernel: its length, or `-EINVAL` if the kernel refuses it, `-EIO` if
     /// the interface is down, `-EBADFD` if it is gone.
     @discardableResult
-    public func write(_ frame: RawSpan) -> Int {
-        ctun_tun_write(file.raw, frame)
+    public func write(_ packet: RawSpan) -> Int {
+        ctun_tun_write(file.raw, packet)
     }
 
-    /// The same for a frame in at most 1024 pieces; the first begins with the header.
+    /// The same for a packet in at most 1024 pieces; the first begins with the header.
     ///
     /// The pieces' memory is read before the call returns.
     @unsafe @discardableResult

@@ -26,7 +26,7 @@ struct FlowTable: ~Copyable {
         var flow: UInt32 = 0
         /// Packets that pass untried.
         var skip: UInt16 = 0
-        /// The bytes of what failed last, in units of 64.
+        /// The bytes of what failed last, divided by 64.
         var failed: UInt16 = 0
         /// What is left of its bytes, in 65,536ths, lately; 0 if that was never tried.
         var fraction: UInt16 = 0

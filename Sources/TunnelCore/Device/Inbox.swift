@@ -2,11 +2,11 @@ import BasicContainers
 
 /// Packets on their way to the device, as lists of pieces that are written together: no packet is copied.
 ///
-///     frame 0   │ virtio header │ packet 0 │ payload 1 │ payload 2 │      merged: one flow, one write
-///     frame 1   │ virtio header │ packet 3 │
+///     write 0   │ virtio header │ packet 0 │ payload 1 │ payload 2 │      merged: one flow, one write
+///     write 1   │ virtio header │ packet 3 │
 ///
 /// A piece borrows the buffer that its datagram was received into, or the inbox's own memory if it was decoded. The
-/// edge calls `finish()`, writes all frames and calls `clear()` before it receives into that buffer again; before it
+/// edge calls `finish()`, does all writes and calls `clear()` before it receives into that buffer again; before it
 /// hands in another datagram, it sees to it that `hasRoom`.
 public struct Inbox: ~Copyable {
     /// Memory to write from; laid out as `struct iovec`.
@@ -21,59 +21,59 @@ public struct Inbox: ~Copyable {
         let shape: MemberShape
     }
 
-    /// What one `writev` to the device takes: a virtio header, then a packet.
-    public struct Frame: Sendable {
+    /// What one `writev` to the device takes: a virtio header, then a packet, a super-segment or an Ethernet frame.
+    public struct Write: Sendable {
         public fileprivate(set) var pieces: Range<Int>
         /// The packets that it stands for.
         public fileprivate(set) var packets = 1
     }
 
-    private static let frameCapacity = 1024
+    private static let writeCapacity = 1024
     private static let pieceCapacity = 2048
     private static let decodedCapacity = 512 * 1024
     /// What one record may need: its packets with all their headers, and those that segmented ones are cut into.
     private static let recordReserve = 2 * (Limits.unit + Limits.recordPackets * PacketLayout.longestHeader)
     private static let headerStride = 16
 
-    private var list = RigidArray<Frame>(capacity: frameCapacity)
+    private var list = RigidArray<Write>(capacity: writeCapacity)
     private var pieceList = RigidArray<Piece>(capacity: pieceCapacity)
-    private var headers = Arena(capacity: frameCapacity * headerStride)
+    private var headers = Arena(capacity: writeCapacity * headerStride)
     private var decoded = Arena(capacity: decodedCapacity)
     private var used = 0
-    private var decodedList = RigidArray<Decoded>(capacity: frameCapacity)
-    /// The last frame, while packets may be added to it.
+    private var decodedList = RigidArray<Decoded>(capacity: writeCapacity)
+    /// The last write, while packets may be added to it.
     private var merge: Merge?
 
-    /// Whether runs of one TCP flow, and of one UDP flow, may become one frame: the edge says so if the device takes
+    /// Whether runs of one TCP flow, and of one UDP flow, may become one write: the edge says so if the device takes
     /// them.
     public var mergesTCP = false
     public var mergesUDP = false
 
     init() {}
 
-    /// How many frames there are.
+    /// How many writes there are.
     public var count: Int { list.count }
-    public subscript(index: Int) -> Frame { list[index] }
-    /// The pieces of all frames.
+    public subscript(index: Int) -> Write { list[index] }
+    /// The pieces of all writes.
     public var pieces: Span<Piece> { @_lifetime(borrow self) get { pieceList.span } }
 
     /// Whether any one datagram can be handled without losing a packet.
     public var hasRoom: Bool {
-        Self.decodedCapacity - used >= Self.recordReserve && list.count + Limits.recordPackets <= Self.frameCapacity
+        Self.decodedCapacity - used >= Self.recordReserve && list.count + Limits.recordPackets <= Self.writeCapacity
             && pieceList.count + 2 * Limits.recordPackets <= Self.pieceCapacity
-            && decodedList.count + Limits.recordPackets <= Self.frameCapacity
+            && decodedList.count + Limits.recordPackets <= Self.writeCapacity
     }
 
-    /// The bytes of a frame behind the virtio header.
-    public func bytes(of frame: Frame) -> [UInt8] {
+    /// The bytes of a write behind the virtio header.
+    public func bytes(of write: Write) -> [UInt8] {
         var bytes: [UInt8] = []
-        for index in frame.pieces.dropFirst() {
+        for index in write.pieces.dropFirst() {
             unsafe pieceList[index].bytes.withUnsafeBytes { unsafe bytes.append(contentsOf: $0) }
         }
         return bytes
     }
 
-    /// Ends the frame that packets are still being added to. Then all may be written.
+    /// Ends the write that packets are still being added to. Then all may be done.
     public mutating func finish() {
         guard let merge else { return }
         self.merge = nil
@@ -94,16 +94,16 @@ public struct Inbox: ~Copyable {
         used = 0
     }
 
-    /// Adds a packet, which must stay where it is until `clear()`: to the last frame if it continues it, else as a frame
+    /// Adds a packet, which must stay where it is until `clear()`: to the last write if it continues it, else as a write
     /// of its own. False if there is no room.
     @inline(__always)
     mutating func append(_ packet: inout MutableRawSpan, _ header: InternetPacket) -> Bool {
-        guard list.count < Self.frameCapacity, pieceList.count + 2 <= Self.pieceCapacity else { return false }
+        guard list.count < Self.writeCapacity, pieceList.count + 2 <= Self.pieceCapacity else { return false }
         let bytes = packet.bytes
         let candidate = mergeable(header) ? MergeCandidate(bytes, header) : nil
         guard let candidate, candidate.hasRightChecksum(bytes, header) else {
             finish()
-            addFrame(bytes)
+            addWrite(bytes)
             return true
         }
         if merge != nil {
@@ -116,7 +116,7 @@ public struct Inbox: ~Copyable {
             }
             finish()
         }
-        addFrame(bytes)
+        addWrite(bytes)
         merge = Merge(candidate, header)
         return true
     }
@@ -148,22 +148,22 @@ public struct Inbox: ~Copyable {
 
     /// Adds a decoded Ethernet frame; false if there is no room.
     mutating func append(frame range: Range<Int>) -> Bool {
-        guard list.count < Self.frameCapacity, pieceList.count + 2 <= Self.pieceCapacity else { return false }
+        guard list.count < Self.writeCapacity, pieceList.count + 2 <= Self.pieceCapacity else { return false }
         let piece = unsafe Piece(base: UnsafeRawPointer(decoded.pointer(at: range.lowerBound)), count: range.count)
-        unsafe addFrame(piece.bytes)
+        unsafe addWrite(piece.bytes)
         return true
     }
 
-    /// Adds a packet that stands for several, as a frame of its own.
+    /// Adds a packet that stands for several, as a write of its own.
     private mutating func append(
         segmented packet: inout MutableRawSpan, _ header: InternetPacket, _ shape: MemberShape, _ virtio: VirtioHeader
     ) -> Bool {
-        guard list.count < Self.frameCapacity, pieceList.count + 2 <= Self.pieceCapacity else { return false }
+        guard list.count < Self.writeCapacity, pieceList.count + 2 <= Self.pieceCapacity else { return false }
         finish()
         if header.isV4 { packet.storeHeaderChecksum(length: shape.layout.internet) }
         let sum = Checksum(pseudoHeaderOf: packet.bytes, header, length: header.length - shape.layout.internet)
         packet.store(checksum: sum.folded, at: shape.layout.internet + Int(virtio.checksumOffset))
-        addFrame(packet.bytes, virtio)
+        addWrite(packet.bytes, virtio)
         list[list.count - 1].packets = shape.packets(of: header.length)
         return true
     }
@@ -186,7 +186,7 @@ public struct Inbox: ~Copyable {
 
     /// Notes that what was decoded to `place` is a packet or frame; false if there are too many.
     mutating func note(decoded place: Range<Int>, _ shape: MemberShape) -> Bool {
-        guard decodedList.count < Self.frameCapacity else { return false }
+        guard decodedList.count < Self.writeCapacity else { return false }
         decodedList.append(Decoded(place: place, shape: shape))
         return true
     }
@@ -206,14 +206,14 @@ public struct Inbox: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func addFrame(_ packet: RawSpan, _ virtio: VirtioHeader = VirtioHeader()) {
+    private mutating func addWrite(_ packet: RawSpan, _ virtio: VirtioHeader = VirtioHeader()) {
         let first = pieceList.count
         let offset = list.count * Self.headerStride
         var header = headers[offset..<offset + VirtioHeader.size]
         virtio.write(to: &header)
         unsafe pieceList.append(Piece(base: UnsafeRawPointer(headers.pointer(at: offset)), count: VirtioHeader.size))
         addPiece(packet)
-        list.append(Frame(pieces: first..<first + 2))
+        list.append(Write(pieces: first..<first + 2))
     }
 
     @inline(__always)

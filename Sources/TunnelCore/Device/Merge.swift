@@ -86,7 +86,7 @@ struct MergeCandidate {
     }
 }
 
-/// Packets of one flow that become one frame of the device, with the headers of the first.
+/// Packets of one flow that become one write to the device, with the headers of the first.
 struct Merge {
     /// What UDP_GRO and older kernels' UDP segmentation take.
     private static let mostPackets = 64
@@ -118,7 +118,7 @@ struct Merge {
         let payload = candidate.end - candidate.payload
         guard !isClosed, candidate.isTCP == first.isTCP, candidate.isV4 == first.isV4,
             candidate.transport == first.transport, candidate.payload == first.payload,
-            payload <= segment, length + payload <= Limits.unit, count < Self.mostPackets,
+            payload <= segment, length + payload <= Limits.packet, count < Self.mostPackets,
             !candidate.isTCP || candidate.sequence == nextSequence, continuesIdentifiers(candidate),
             MergeCandidate.areAlike(head, packet, candidate)
         else { return false }
@@ -130,7 +130,7 @@ struct Merge {
         return true
     }
 
-    /// Whether the packet has the identifier that the kernel will give it when it cuts the frame.
+    /// Whether the packet has the identifier that the kernel will give it when it cuts what is written.
     @inline(__always)
     private func continuesIdentifiers(_ candidate: MergeCandidate) -> Bool {
         guard let identifier = candidate.identifier, let start = first.identifier else { return true }

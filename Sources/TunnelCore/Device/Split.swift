@@ -77,14 +77,14 @@ struct Split {
 
     /// Makes the next packet and says where it is; `nil` after the last.
     @inline(__always)
-    mutating func nextPacket(in frame: inout MutableRawSpan) -> Range<Int>? {
+    mutating func nextPacket(in superSegment: inout MutableRawSpan) -> Range<Int>? {
         guard next < end else { return nil }
         let payload = next..<min(next + segment, end)
         let start = payload.lowerBound - headerLength
         if count > 0 {
-            unsafe frame.copy(template.span.bytes.extracting(0..<headerLength), to: start)
+            unsafe superSegment.copy(template.span.bytes.extracting(0..<headerLength), to: start)
         }
-        var packet = frame.part(start..<payload.upperBound)
+        var packet = superSegment.part(start..<payload.upperBound)
         write(&packet, isLast: payload.upperBound == end)
         next = payload.upperBound
         count += 1

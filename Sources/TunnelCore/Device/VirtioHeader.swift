@@ -1,5 +1,5 @@
-/// What stands before every frame of the device: `struct virtio_net_hdr` (virtio 1.2 §5.1.6), 10 bytes in the machine's
-/// order. It says which work on the packet the kernel left to us, or we leave to the kernel.
+/// The header before the packet in every read and write of the device: `struct virtio_net_hdr` (virtio 1.2 §5.1.6), 10 bytes
+/// in the machine's order. It says which work on the packet the kernel left to us, or we leave to the kernel.
 struct VirtioHeader {
     static let size = 10
 
@@ -26,26 +26,26 @@ struct VirtioHeader {
 
     init() {}
 
-    /// Reads the header of a frame; `nil` if it asks for something that we never said we do.
+    /// Reads the header; `nil` if it asks for something that we never said we do.
     @inline(__always)
-    init?(_ frame: RawSpan) {
-        guard frame.byteCount >= Self.size, let kind = Kind(rawValue: frame.byte(at: 1)) else { return nil }
-        needsChecksum = frame.byte(at: 0) & Self.needsChecksumFlag != 0
+    init?(_ read: RawSpan) {
+        guard read.byteCount >= Self.size, let kind = Kind(rawValue: read.byte(at: 1)) else { return nil }
+        needsChecksum = read.byte(at: 0) & Self.needsChecksumFlag != 0
         self.kind = kind
-        headerLength = frame.little16(at: 2)
-        segment = frame.little16(at: 4)
-        checksumStart = frame.little16(at: 6)
-        checksumOffset = frame.little16(at: 8)
+        headerLength = read.little16(at: 2)
+        segment = read.little16(at: 4)
+        checksumStart = read.little16(at: 6)
+        checksumOffset = read.little16(at: 8)
     }
 
-    /// Writes the header to the start of `frame`.
-    func write(to frame: inout MutableRawSpan) {
-        frame.store(needsChecksum ? Self.needsChecksumFlag : 0, at: 0)
-        frame.store(kind.rawValue, at: 1)
-        frame.store(little: headerLength, at: 2)
-        frame.store(little: segment, at: 4)
-        frame.store(little: checksumStart, at: 6)
-        frame.store(little: checksumOffset, at: 8)
+    /// Writes the header to the start of `space`.
+    func write(to space: inout MutableRawSpan) {
+        space.store(needsChecksum ? Self.needsChecksumFlag : 0, at: 0)
+        space.store(kind.rawValue, at: 1)
+        space.store(little: headerLength, at: 2)
+        space.store(little: segment, at: 4)
+        space.store(little: checksumStart, at: 6)
+        space.store(little: checksumOffset, at: 8)
     }
 }
 

@@ -63,7 +63,7 @@ struct Egress: ~Copyable {
         case .unit(let codec, let effort):
             let size = sealer.compress(index, of: gathering, with: codec, effort)
             guard size > 0, envelope.limits.wireSize(of: size) < batch.wire else { return 0 }
-            sent = sealer.send(unit: size, on: &session, in: envelope, into: &outbox)
+            sent = sealer.send(record: size, on: &session, in: envelope, into: &outbox)
         case .bundle:
             sent = sealer.send(bundle: index, of: gathering, on: &session.forData, in: envelope, into: &outbox)
         }

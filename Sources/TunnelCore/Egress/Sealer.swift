@@ -3,7 +3,7 @@
 ///     outbound:   compress ─▶ encrypt ─▶ frame          this file
 ///     inbound:    decompress ◂─ decrypt ◂─ unframe      `Opener`
 ///
-/// A packet that is not compressed, a keepalive and a HELLO go through the same three stages as a unit: a stage that has
+/// A packet that is not compressed, a keepalive and a HELLO go through the same three steps as a unit: a step that has
 /// nothing to do does nothing. The payload is written straight into the datagram in the outbox, and sealed there.
 ///
 ///     0            16                                              16 + n      32 + n
@@ -17,7 +17,7 @@ struct Sealer: ~Copyable {
     private let encoders = Encoders()
     /// The members of a batch, its record, and the header of one packet.
     private var members = Arena(capacity: Limits.unit + 1)
-    private var unit = Arena(capacity: Limits.unit + 1)
+    private var record = Arena(capacity: Limits.unit + 1)
     private var scratch = Arena(capacity: PacketLayout.longestHeader)
 
     init(_ cargo: Cargo) { self.cargo = cargo }
@@ -46,19 +46,19 @@ struct Sealer: ~Copyable {
     ) -> Int {
         let size = Record.headerSize + frame.byteCount
         guard size <= Limits.unit else { return 0 }
-        Self.write(frame, to: &unit)
-        return send(unit: size, on: &session, in: envelope, into: &outbox)
+        Self.write(frame, to: &record)
+        return send(record: size, on: &session, in: envelope, into: &outbox)
     }
 
     /// Seals the record of `size` bytes that was written last, in one datagram or in fragments.
     mutating func send(
-        unit size: Int, on session: inout Session, in envelope: Envelope, into outbox: inout Outbox
+        record size: Int, on session: inout Session, in envelope: Envelope, into outbox: inout Outbox
     ) -> Int {
         let pieces = envelope.limits.pieces(of: size)
         guard outbox.takes(envelope.limits.wireSize(of: size)) else { return 0 }
         guard pieces != 1 else {
             return seal(size, on: &session.forData, in: envelope, into: &outbox) { payload in
-                payload.copy(unit.bytes(0..<size), to: 0)
+                payload.copy(record.bytes(0..<size), to: 0)
                 return size
             }
         }
@@ -68,7 +68,7 @@ struct Sealer: ~Copyable {
             let fragment = FragmentRecord(number: session.nextUnit, size: size, index: index, count: pieces)
             let length = FragmentRecord.headerSize + fragment.step
             sent += seal(length, on: &session.forData, in: envelope, into: &outbox) { payload in
-                payload.copy(unit.bytes(fragment.range), to: FragmentRecord.headerSize)
+                payload.copy(record.bytes(fragment.range), to: FragmentRecord.headerSize)
                 return fragment.writeHeader(to: &payload)
             }
         }
@@ -123,7 +123,8 @@ struct Sealer: ~Copyable {
 
     // MARK: Compress
 
-    /// Codes a batch and writes it as a UNIT, for `send(unit:)`; the record's size, or 0 if it can't be smaller than the packets alone.
+    /// Codes a batch and writes it as a UNIT, for `send(record:)`; the record's size, or 0 if it can't be smaller than the
+    /// packets alone.
     mutating func compress(
         _ index: Int, of gathering: borrowing Gathering, with codec: Codec, _ effort: Effort
     ) -> Int {
@@ -134,7 +135,7 @@ struct Sealer: ~Copyable {
         let plain: Int
         let coded: Int
         // The compiler takes it to borrow all of us, not this arena alone.
-        var space = unsafe _overrideLifetime(unit[UnitRecord.headerSize..<most], copying: ())
+        var space = unsafe _overrideLifetime(record[UnitRecord.headerSize..<most], copying: ())
         if layout == .packet {
             plain = gathering.bytes(0, of: index).byteCount
             coded = encoders.encode(gathering.bytes(0, of: index), with: codec, level: effort.level, into: &space)
@@ -143,12 +144,12 @@ struct Sealer: ~Copyable {
             coded = encoders.encode(members.bytes(0..<plain), with: codec, level: effort.level, into: &space)
         }
         guard coded > 0 else { return 0 }
-        var record = unit[0..<most]
-        return UnitRecord.writeHeader(codec, layout, decoded: plain, coded: coded, to: &record)
+        var whole = record[0..<most]
+        return UnitRecord.writeHeader(codec, layout, decoded: plain, coded: coded, to: &whole)
     }
 
-    private static func write(_ frame: RawSpan, to unit: inout Arena) {
-        var record = unit[0..<Record.headerSize + frame.byteCount]
+    private static func write(_ frame: RawSpan, to arena: inout Arena) {
+        var record = arena[0..<Record.headerSize + frame.byteCount]
         record.copy(frame, to: Record.headerSize)
         Record.writeHeader(.ethernet, parameter: 0, length: frame.byteCount, to: &record)
     }

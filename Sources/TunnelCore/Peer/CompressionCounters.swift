@@ -1,4 +1,4 @@
-/// Bytes on both sides of the compress stage. Each codec and each reason has its place (`CapacityTests`).
+/// Bytes on both sides of the compression. Each codec and each reason has its place (`CapacityTests`).
 public struct CompressionCounters: Sendable {
     /// Bytes of the packets inside, and of the datagrams that they became.
     public struct Bytes: Sendable, Equatable {

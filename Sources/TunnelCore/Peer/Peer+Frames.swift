@@ -4,7 +4,7 @@ import BasicContainers
 // Ethernet frames to a peer. It is sent nothing before it has said what it takes.
 
 extension Peer {
-    /// Sends a frame that came from a place, or from one that is not known any more, or keeps it until there is a session and the
+    /// Sends a frame that came from a place, or from one that is not known any more, or stages it until there is a session and the
     /// peer has said what it takes.
     mutating func send(
         _ frame: RawSpan, _ header: EthernetFrame, from ingress: MACTable.Place?, _ services: inout Services
@@ -35,7 +35,7 @@ extension Peer {
         drops.count(services.sessions[session].hello.records.contains(.ethernet) ? .staged : .noEthernet)
     }
 
-    /// Sends a frame, before the peer has said anything on the newest session, on the one before, or keeps it.
+    /// Sends a frame, before the peer has said anything on the newest session, on the one before, or stages it.
     @inline(never)
     private mutating func sendEarly(_ frame: RawSpan, _ services: inout Services) {
         guard path != nil else { return drops.count(.noEndpoint) }
@@ -44,11 +44,11 @@ extension Peer {
         {
             return sendAlone(frame, on: previous, &services)
         }
-        keep(frame)
+        stage(frame)
         guard let session = keypairs.current, services.sessions[session].canSend(at: services.now.instant) else {
             return startHandshake(&services)
         }
-        noteHeld(on: session, &services)
+        noteStaged(on: session, &services)
     }
 
     private mutating func gather(

@@ -45,7 +45,7 @@ extension Peer {
 
     /// Data waits for the peer's HELLO: ours is repeated, and if nothing at all has come since it was sent, a new session is
     /// due, as if the data had been sent. A peer that says something, but no HELLO, is there and knows none.
-    mutating func noteHeld(on session: SessionSlot, _ services: inout Services) {
+    mutating func noteStaged(on session: SessionSlot, _ services: inout Services) {
         noteTraffic(on: session, &services)
         let arrived = services.sessions[session].arrived
         if services.sessions[session].hello.isUnanswered(arrived: arrived) { awaitAnswer(&services) }

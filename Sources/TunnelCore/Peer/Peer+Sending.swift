@@ -109,11 +109,11 @@ extension Peer {
         }
     }
 
-    /// Sends a packet, or keeps it until there is a session.
+    /// Sends a packet, or stages it until there is a session.
     @inline(__always)
     mutating func send(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
         guard let session = keypairs.current, services.sessions[session].canSend(at: services.now.instant) else {
-            return stage(packet, header, &services)
+            return stageForHandshake(packet, header, &services)
         }
         guard path != nil else { return refuse(packet, header, &services) }
         if cipher == .aes256gcm, !services.sessions[session].aes.isOpen {
@@ -123,7 +123,7 @@ extension Peer {
     }
 
     /// Sends a packet, before the peer has said on the newest session that it does AES-256-GCM, on the one before if it did
-    /// there, or keeps it; drops it if the peer has said that it doesn't, or nothing for so long that it won't.
+    /// there, or stages it; drops it if the peer has said that it doesn't, or nothing for so long that it won't.
     @inline(never)
     private mutating func sendEarly(
         _ packet: RawSpan, _ header: InternetPacket, before session: SessionSlot, _ services: inout Services
@@ -135,8 +135,8 @@ extension Peer {
             _ = transmit(.packet(packet, header), on: previous, &services)
             return
         }
-        if isSilent(on: session, services) { drops.count(.staged) } else { keep(packet) }
-        noteHeld(on: session, &services)
+        if isSilent(on: session, services) { drops.count(.staged) } else { stage(packet) }
+        noteStaged(on: session, &services)
     }
 
     /// Whether the packet is one of our own datagrams: inside the next one it would come back again, and grow.
@@ -148,7 +148,7 @@ extension Peer {
             && packet.big16(at: ports + 2) == remote.port
     }
 
-    /// The peer has not said yet where it is. Linux answers so; wireguard-go keeps the packet and says nothing.
+    /// The peer has not said yet where it is. Linux answers so; wireguard-go stages the packet and says nothing.
     @inline(never)
     private mutating func refuse(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
         drops.count(.noEndpoint)
@@ -157,14 +157,14 @@ extension Peer {
 
     // MARK: What waits
 
-    private mutating func stage(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
+    private mutating func stageForHandshake(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
         guard path != nil else { return refuse(packet, header, &services) }
-        keep(packet)
+        stage(packet)
         startHandshake(&services)
     }
 
-    /// Keeps a copy of a packet or frame; others may have to go for it.
-    mutating func keep(_ packet: RawSpan) { drops.count(.staged, staged.append(packet)) }
+    /// Stages a copy of a packet or frame; the oldest go if there are too many.
+    mutating func stage(_ packet: RawSpan) { drops.count(.staged, staged.append(packet)) }
 
     /// Sends what waited for a session, or for what the peer says on it.
     mutating func sendStaged(_ services: inout Services) {

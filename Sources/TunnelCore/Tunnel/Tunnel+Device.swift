@@ -4,12 +4,12 @@ import BasicContainers
 // From the device to a peer.
 
 extension Tunnel {
-    /// Takes one frame from the device: a virtio header and a packet, or a super-segment that stands for several. The
-    /// frame's bytes are changed on the way.
+    /// Takes what one read of the device gave: a virtio header and a packet, a super-segment that stands for several, or an
+    /// Ethernet frame. Its bytes are changed on the way.
     @inline(__always)
-    public mutating func handleFrame(_ frame: inout MutableRawSpan, at now: Now) {
-        guard let virtio = VirtioHeader(frame.bytes) else { return services.drops.count(.notIP) }
-        var packet = frame.part(VirtioHeader.size...)
+    public mutating func handleDeviceRead(_ read: inout MutableRawSpan, at now: Now) {
+        guard let virtio = VirtioHeader(read.bytes) else { return services.drops.count(.notIP) }
+        var packet = read.part(VirtioHeader.size...)
         if mode != .packets {
             if virtio.needsChecksum, !virtio.completeChecksum(of: &packet) { return services.drops.count(.frame) }
             return handleEthernet(packet.bytes, at: now)

@@ -141,7 +141,7 @@ enum Members {
             if isLike {
                 guard let last, let size = readNumber(record, &offset, atMost: longestLength),
                     let mask = readNumber(record, &offset, atMost: longestMask), mask >> UInt64(last.header / 2) == 0,
-                    size <= UInt64(Limits.unit - last.header)
+                    size <= UInt64(Limits.packet - last.header)
                 else { return nil }
                 self.mask = mask
                 header = last.header

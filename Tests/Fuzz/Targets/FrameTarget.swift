@@ -44,7 +44,7 @@ struct FrameTarget {
         do {
             var span = frame.mutableSpan
             var bytes = unsafe span.mutableBytes
-            fuzz.alice.tunnel.handleFrame(&bytes, at: fuzz.link.now(at: fuzz.alice))
+            fuzz.alice.tunnel.handleDeviceRead(&bytes, at: fuzz.link.now(at: fuzz.alice))
         }
         datagrams += fuzz.alice.takeDatagrams()
         fuzz.alice.tunnel.inbox.clear()

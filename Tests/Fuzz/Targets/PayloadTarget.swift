@@ -121,7 +121,7 @@ struct PayloadTarget: ~Copyable {
         do {
             var span = frame.mutableSpan
             var bytes = unsafe span.mutableBytes
-            fuzz.bob.tunnel.handleFrame(&bytes, at: now)
+            fuzz.bob.tunnel.handleDeviceRead(&bytes, at: now)
         }
         fuzz.link.settle(fuzz.bob)
         for sighting in fuzz.link.sightings.sent(by: fuzz.bob) { try check(sighting) }

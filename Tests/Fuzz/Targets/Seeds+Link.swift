@@ -115,7 +115,7 @@ extension FuzzLink {
             var frame = bytes[0] < 0x40 ? bytes : [UInt8](repeating: 0, count: VirtioHeader.size) + bytes
             var span = frame.mutableSpan
             var space = unsafe span.mutableBytes
-            fuzz.alice.tunnel.handleFrame(&space, at: now)
+            fuzz.alice.tunnel.handleDeviceRead(&space, at: now)
         }
         fuzz.link.settle(fuzz.alice)
         return fuzz.link.sightings.sent(by: fuzz.alice).compactMap(\.payload)

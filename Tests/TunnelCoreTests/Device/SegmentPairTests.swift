@@ -97,7 +97,7 @@ private final class Wire {
             do {
                 var span = buffer.mutableSpan
                 var bytes = unsafe span.mutableBytes
-                alice.tunnel.handleFrame(&bytes, at: pair.link.now(at: alice))
+                alice.tunnel.handleDeviceRead(&bytes, at: pair.link.now(at: alice))
             }
             datagrams += alice.takeDatagrams().map(\.bytes)
         }

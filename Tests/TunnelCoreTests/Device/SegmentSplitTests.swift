@@ -340,7 +340,7 @@ private final class HostileBench {
         do {
             var span = buffer.mutableSpan
             var bytes = unsafe span.mutableBytes
-            alice.tunnel.handleFrame(&bytes, at: pair.link.now(at: alice))
+            alice.tunnel.handleDeviceRead(&bytes, at: pair.link.now(at: alice))
         }
         let sent = alice.takeDatagrams().count
         return sent > 0 ? .sent(sent) : drops > before ? .dropped : .vanished

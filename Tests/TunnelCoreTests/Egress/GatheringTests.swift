@@ -268,7 +268,7 @@ private let auto = CompressionPolicy(.auto)
         do {
             var span = buffer.mutableSpan
             var bytes = unsafe span.mutableBytes
-            pair.alice.tunnel.handleFrame(&bytes, at: pair.link.now(at: pair.alice))
+            pair.alice.tunnel.handleDeviceRead(&bytes, at: pair.link.now(at: pair.alice))
         }
         pair.link.change(pair.alice) { tunnel, now in tunnel.setPrivateKey(pair.alice.key, at: now) }
         pair.link.run(for: .seconds(1))

@@ -56,7 +56,7 @@ extension Pair {
             var buffer = frame
             var span = buffer.mutableSpan
             var bytes = unsafe span.mutableBytes
-            alice.tunnel.handleFrame(&bytes, at: link.now(at: alice))
+            alice.tunnel.handleDeviceRead(&bytes, at: link.now(at: alice))
         }
         link.settle(alice)
         link.drain()

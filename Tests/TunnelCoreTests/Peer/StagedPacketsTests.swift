@@ -3,8 +3,8 @@ import Testing
 @testable import TestKit
 @testable import TunnelCore
 
-/// What waits for a peer's HELLO on a new session: where AES-256-GCM is demanded, and Ethernet frames.
-@Suite struct HeldPacketsTests {
+/// Packets that are staged until a peer says HELLO on a new session: where AES-256-GCM is demanded, and Ethernet frames.
+@Suite struct StagedPacketsTests {
     @Test("no packet is lost or overtaken when a session that demands AES-256-GCM is renewed, whatever the round trip")
     func renewal() {
         for mode in [TunnelMode.packets, .frames(isHub: false)] {
