@@ -1,3 +1,5 @@
+import TunnelCore
+
 /// An IP packet of the capture, as far as the estimate looks into it.
 struct Packet {
     let bytes: [UInt8]
@@ -6,9 +8,6 @@ struct Packet {
     let transport: UInt8
     private let headerLength: Int
     private let isFragment: Bool
-
-    static let tcp: UInt8 = 6
-    static let udp: UInt8 = 17
 
     /// `nil` if that is no IP packet, or more or less than one.
     init?(_ bytes: [UInt8]) {
@@ -43,7 +42,8 @@ struct Packet {
 
     /// Source and destination.
     var ports: (UInt16, UInt16)? {
-        guard transport == Self.tcp || transport == Self.udp, !isFragment, bytes.count >= headerLength + 4 else {
+        guard transport == IPProtocol.tcp || transport == IPProtocol.udp, !isFragment, bytes.count >= headerLength + 4
+        else {
             return nil
         }
         let at = headerLength
@@ -55,7 +55,7 @@ struct Packet {
         guard ports != nil else { return nil }
         let left = bytes.count - headerLength
         let size: Int
-        if transport == Self.tcp {
+        if transport == IPProtocol.tcp {
             guard left >= 20 else { return nil }
             size = Int(bytes[headerLength + 12] >> 4) * 4
             guard size >= 20 else { return nil }
@@ -75,7 +75,7 @@ struct Packet {
     /// header (virtio 1.2 §5.1.6) in front. `nil` if it is a packet as it is.
     func superSegment(mtu: Int) -> [UInt8]? {
         guard bytes.count > mtu, let cutAt, cutAt < mtu else { return nil }
-        let kind: UInt8 = transport == Self.udp ? 5 : isV4 ? 1 : 4
+        let kind: UInt8 = transport == IPProtocol.udp ? 5 : isV4 ? 1 : 4
         let segment = UInt16(clamping: mtu - cutAt)
         return [0, kind, 0, 0, UInt8(truncatingIfNeeded: segment), UInt8(segment >> 8), 0, 0, 0, 0] + bytes
     }

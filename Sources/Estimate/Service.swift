@@ -1,12 +1,14 @@
+import TunnelCore
+
 /// What a packet is about, as far as its protocol and its ports tell.
 enum Service {
     static func name(of packet: Packet) -> String {
         switch packet.transport {
-        case Packet.tcp: name(packet.ports, tcp) ?? "other tcp"
-        case Packet.udp: name(packet.ports, udp) ?? "other udp"
-        case 1, 58: "icmp"
+        case IPProtocol.tcp: name(packet.ports, tcp) ?? "other tcp"
+        case IPProtocol.udp: name(packet.ports, udp) ?? "other udp"
+        case IPProtocol.icmp, IPProtocol.icmpV6: "icmp"
         case 47: "gre"
-        case 50, 51: "ipsec"
+        case IPProtocol.esp, IPProtocol.authenticationHeader: "ipsec"
         case 132: "sctp"
         default: "other ip"
         }

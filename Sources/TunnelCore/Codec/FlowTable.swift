@@ -77,13 +77,13 @@ struct FlowTable: ~Copyable {
     @inline(__always)
     private func name(_ packet: RawSpan, _ header: InternetPacket, to peer: PeerSlot) -> UInt64 {
         var rest = UInt64(header.transport) << 32 | UInt64(UInt32(bitPattern: peer.number)) << 40
-        let hasPorts = header.transport == 6 || header.transport == 17
-        if hasPorts, !header.hidesPorts, header.length >= header.headerLength + 4 {
+        if header.isTCPOrUDP, !header.hidesPorts, header.length >= header.headerLength + 4 {
             rest ^= UInt64(packet.little32(at: header.headerLength))
         }
-        if header.isV4 { return hash.fold(packet.little64(at: 12), rest, 0) }
-        let source = hash.fold(packet.little64(at: 8), packet.little64(at: 16), 0)
-        let destination = hash.fold(packet.little64(at: 24), packet.little64(at: 32), 2)
+        if header.isV4 { return hash.fold(packet.little64(at: IPv4Header.source), rest, 0) }
+        let source = hash.fold(packet.little64(at: IPv6Header.source), packet.little64(at: IPv6Header.source + 8), 0)
+        let destination = hash.fold(
+            packet.little64(at: IPv6Header.destination), packet.little64(at: IPv6Header.destination + 8), 2)
         return hash.fold(source ^ destination.byteSwapped, rest, 1)
     }
 

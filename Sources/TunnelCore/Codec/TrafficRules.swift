@@ -4,7 +4,7 @@ public import Addresses
 public struct TrafficRules: Sendable, Equatable {
     /// One rule.
     public enum Rule: Sendable, Equatable {
-        /// Packets from or to these ports, of TCP, UDP (6, 17) or both (`nil`).
+        /// Packets from or to these ports, of TCP, UDP or both (`nil`).
         case ports(ClosedRange<UInt16>, transport: UInt8?)
         /// Packets to these ports alone.
         case portsTowards(ClosedRange<UInt16>, transport: UInt8?)
@@ -21,13 +21,13 @@ public struct TrafficRules: Sendable, Equatable {
     /// Where plaintext HTTP goes: an attacker who places text in a request beside a cookie learns the cookie from the
     /// length (CRIME, VORACLE).
     public static let exposed = TrafficRules(
-        [80, 3128, 8080].map { .portsTowards($0...$0, transport: 6) })
+        [80, 3128, 8080].map { .portsTowards($0...$0, transport: IPProtocol.tcp) })
 
     /// Protocols that encrypt or compress by themselves: SSH, TLS on its usual ports, QUIC, IPsec, tunnels.
     static let encrypted = TrafficRules(
-        [22, 443, 465, 636, 853, 989, 990, 992, 993, 995, 5061, 8443].map { .ports($0...$0, transport: 6) }
-            + [443, 500, 853, 1194, 4500, 51820].map { .ports($0...$0, transport: 17) }
-            + [.transport(50), .transport(51)])
+        [22, 443, 465, 636, 853, 989, 990, 992, 993, 995, 5061, 8443].map { .ports($0...$0, transport: IPProtocol.tcp) }
+            + [443, 500, 853, 1194, 4500, 51820].map { .ports($0...$0, transport: IPProtocol.udp) }
+            + [.transport(IPProtocol.esp), .transport(IPProtocol.authenticationHeader)])
 
     /// Whether any rule matches.
     func match(_ traffic: Traffic) -> Bool {
@@ -65,7 +65,7 @@ struct Traffic {
     init(_ packet: RawSpan, _ header: InternetPacket) {
         transport = header.transport
         hasPorts =
-            (transport == 6 || transport == 17) && !header.isFragment && header.length >= header.headerLength + 4
+            header.isTCPOrUDP && !header.isFragment && header.length >= header.headerLength + 4
         hidesPorts = header.hidesPorts
         source = Endpoint(header.source, port: hasPorts ? packet.big16(at: header.headerLength) : 0)
         destination = Endpoint(header.destination, port: hasPorts ? packet.big16(at: header.headerLength + 2) : 0)

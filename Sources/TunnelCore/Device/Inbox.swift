@@ -202,7 +202,7 @@ public struct Inbox: ~Copyable {
 
     @inline(__always)
     private func mergeable(_ header: InternetPacket) -> Bool {
-        header.transport == 6 ? mergesTCP : header.transport == 17 && mergesUDP
+        header.transport == IPProtocol.tcp ? mergesTCP : header.transport == IPProtocol.udp && mergesUDP
     }
 
     @inline(__always)

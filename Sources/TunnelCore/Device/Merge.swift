@@ -15,7 +15,7 @@ struct MergeCandidate {
     let isPushed: Bool
 
     private static let acknowledge: UInt8 = 0x10
-    private static let push: UInt8 = 0x08
+    fileprivate static let push: UInt8 = 0x08
     private static let dontFragment: UInt8 = 0x40
 
     /// `nil` if the packet is none that may be merged.
@@ -24,28 +24,30 @@ struct MergeCandidate {
         transport = header.headerLength
         isV4 = header.isV4
         end = header.length
-        guard !header.isFragment, isV4 ? transport == 20 : true else { return nil }
-        identifier = isV4 && packet.byte(at: 6) & Self.dontFragment == 0 ? packet.big16(at: 4) : nil
+        guard !header.isFragment, isV4 ? transport == IPv4Header.size : true else { return nil }
+        identifier =
+            isV4 && packet.byte(at: IPv4Header.fragmentOffset) & Self.dontFragment == 0
+            ? packet.big16(at: IPv4Header.identification) : nil
         switch header.transport {
-        case 6:
-            guard end > transport + 20 else { return nil }
-            let flags = packet.byte(at: transport + 13)
+        case IPProtocol.tcp:
+            guard end > transport + TCPHeader.size else { return nil }
+            let flags = packet.byte(at: transport + TCPHeader.flags)
             guard flags & ~Self.push == Self.acknowledge else { return nil }
-            payload = transport + Int(packet.byte(at: transport + 12) >> 4) * 4
-            sequence = packet.big32(at: transport + 4)
+            payload = transport + Int(packet.byte(at: transport + TCPHeader.dataOffset) >> 4) * 4
+            sequence = packet.big32(at: transport + TCPHeader.sequence)
             isPushed = flags & Self.push != 0
             isTCP = true
-        case 17:
-            payload = transport + 8
-            guard end > payload, Int(packet.big16(at: transport + 4)) == end - transport,
-                packet.big16(at: transport + 6) != 0
+        case IPProtocol.udp:
+            payload = transport + UDPHeader.size
+            guard end > payload, Int(packet.big16(at: transport + UDPHeader.length)) == end - transport,
+                packet.big16(at: transport + UDPHeader.checksum) != 0
             else { return nil }
             sequence = 0
             isPushed = false
             isTCP = false
         default: return nil
         }
-        guard payload >= transport + (isTCP ? 20 : 8), payload < end else { return nil }
+        guard payload >= transport + (isTCP ? TCPHeader.size : UDPHeader.size), payload < end else { return nil }
     }
 
     /// Whether everything that must be the same in both is: addresses, ports, hop limit, traffic class, acknowledgement,
@@ -144,22 +146,23 @@ struct Merge {
         guard count > 1 else { return virtio }
         let transport = length - first.transport
         if first.isV4 {
-            packet.store(big: UInt16(truncatingIfNeeded: length), at: 2)
+            packet.store(big: UInt16(truncatingIfNeeded: length), at: IPv4Header.totalLength)
             packet.storeHeaderChecksum(length: first.transport)
         } else {
-            packet.store(big: UInt16(truncatingIfNeeded: transport), at: 4)
+            packet.store(big: UInt16(truncatingIfNeeded: transport), at: IPv6Header.payloadLength)
         }
         if first.isTCP {
-            if isPushed { packet.store(packet.bytes.byte(at: first.transport + 13) | 0x08, at: first.transport + 13) }
+            let flags = first.transport + TCPHeader.flags
+            if isPushed { packet.store(packet.bytes.byte(at: flags) | MergeCandidate.push, at: flags) }
         } else {
-            packet.store(big: UInt16(truncatingIfNeeded: transport), at: first.transport + 4)
+            packet.store(big: UInt16(truncatingIfNeeded: transport), at: first.transport + UDPHeader.length)
         }
         virtio.needsChecksum = true
         virtio.kind = first.isTCP ? (first.isV4 ? .tcp4 : .tcp6) : .udp
         virtio.headerLength = UInt16(first.payload)
         virtio.segment = UInt16(segment)
         virtio.checksumStart = UInt16(first.transport)
-        virtio.checksumOffset = first.isTCP ? 16 : 6
+        virtio.checksumOffset = UInt16(first.isTCP ? TCPHeader.checksum : UDPHeader.checksum)
         let sum = Checksum(pseudoHeaderOf: packet.bytes, header, length: transport)
         packet.store(checksum: sum.folded, at: first.transport + Int(virtio.checksumOffset))
         return virtio

@@ -29,8 +29,6 @@ struct Split {
     private static let lastOnly: UInt8 = 0x09
     /// The one that only the first carries: CWR (RFC 3168 §6.1.2).
     private static let firstOnly: UInt8 = 0x80
-    private static let sequenceOffset = 4
-    private static let flagsOffset = 13
 
     /// `nil` if the packet is not what the virtio header says it is.
     init?(_ packet: RawSpan, _ header: InternetPacket, _ virtio: VirtioHeader) {
@@ -39,15 +37,15 @@ struct Split {
         switch virtio.kind {
         case .none: return nil
         case .tcp4, .tcp6:
-            guard header.length >= start + 20 else { return nil }
-            let size = Int(packet.byte(at: start + 12) >> 4) * 4
-            guard size >= 20 else { return nil }
+            guard header.length >= start + TCPHeader.size else { return nil }
+            let size = Int(packet.byte(at: start + TCPHeader.dataOffset) >> 4) * 4
+            guard size >= TCPHeader.size else { return nil }
             length = start + size
-            firstSequence = packet.big32(at: start + Self.sequenceOffset)
-            flags = packet.byte(at: start + Self.flagsOffset)
+            firstSequence = packet.big32(at: start + TCPHeader.sequence)
+            flags = packet.byte(at: start + TCPHeader.flags)
         case .udp:
-            guard header.length >= start + 8 else { return nil }
-            length = start + 8
+            guard header.length >= start + UDPHeader.size else { return nil }
+            length = start + UDPHeader.size
             firstSequence = 0
             flags = 0
         }
@@ -59,7 +57,7 @@ struct Split {
         kind = virtio.kind
         segment = Int(virtio.segment)
         end = header.length
-        firstIdentifier = header.isV4 ? packet.big16(at: 4) : 0
+        firstIdentifier = header.isV4 ? packet.big16(at: IPv4Header.identification) : 0
         next = headerLength
     }
 
@@ -67,8 +65,8 @@ struct Split {
     /// (hop-by-hop options, routing, destination options). `nil` if it is another transport.
     private static func transport(_ header: InternetPacket, _ virtio: VirtioHeader) -> Int? {
         switch (header.isV4, header.transport) {
-        case (_, virtio.kind == .udp ? 17 : 6): return header.headerLength
-        case (false, 0), (false, 43), (false, 60):
+        case (_, virtio.kind == .udp ? IPProtocol.udp : IPProtocol.tcp): return header.headerLength
+        case (false, IPProtocol.hopByHopOptions), (false, IPProtocol.routing), (false, IPProtocol.destinationOptions):
             let start = Int(virtio.checksumStart)
             return virtio.needsChecksum && start > header.headerLength ? start : nil
         default: return nil
@@ -95,22 +93,24 @@ struct Split {
     private func write(_ packet: inout MutableRawSpan, isLast: Bool) {
         let length = packet.byteCount - transport
         if header.isV4 {
-            packet.store(big: UInt16(truncatingIfNeeded: packet.byteCount), at: 2)
-            packet.store(big: firstIdentifier &+ UInt16(truncatingIfNeeded: count) &* identifierStep, at: 4)
+            packet.store(big: UInt16(truncatingIfNeeded: packet.byteCount), at: IPv4Header.totalLength)
+            let identifier = firstIdentifier &+ UInt16(truncatingIfNeeded: count) &* identifierStep
+            packet.store(big: identifier, at: IPv4Header.identification)
             packet.storeHeaderChecksum(length: transport)
         } else {
-            packet.store(big: UInt16(truncatingIfNeeded: packet.byteCount - header.headerLength), at: 4)
+            let payload = UInt16(truncatingIfNeeded: packet.byteCount - header.headerLength)
+            packet.store(big: payload, at: IPv6Header.payloadLength)
         }
         let checksum: Int
         if kind == .udp {
-            packet.store(big: UInt16(truncatingIfNeeded: length), at: transport + 4)
-            checksum = transport + 6
+            packet.store(big: UInt16(truncatingIfNeeded: length), at: transport + UDPHeader.length)
+            checksum = transport + UDPHeader.checksum
         } else {
             let sequence = firstSequence &+ UInt32(truncatingIfNeeded: count &* segment)
-            packet.store(big: sequence, at: transport + Self.sequenceOffset)
+            packet.store(big: sequence, at: transport + TCPHeader.sequence)
             let elsewhere = (isLast ? 0 : Self.lastOnly) | (count == 0 ? 0 : Self.firstOnly)
-            packet.store(flags & ~elsewhere, at: transport + Self.flagsOffset)
-            checksum = transport + 16
+            packet.store(flags & ~elsewhere, at: transport + TCPHeader.flags)
+            checksum = transport + TCPHeader.checksum
         }
         var sum = pseudoHeader(of: packet.bytes, length: length, checksum)
         packet.store(checksum: 0, at: checksum)

@@ -52,7 +52,7 @@ struct VirtioHeader {
 extension VirtioHeader {
     /// Whether the transport header follows the IP header directly, as in a member of a record.
     func isPlain(_ header: InternetPacket) -> Bool {
-        header.transport == (kind == .udp ? 17 : 6) && !header.isFragment
+        header.transport == (kind == .udp ? IPProtocol.udp : IPProtocol.tcp) && !header.isFragment
     }
 }
 
@@ -65,7 +65,7 @@ extension PacketLayout {
         virtio.headerLength = UInt16(header)
         virtio.segment = UInt16(segment)
         virtio.checksumStart = UInt16(internet)
-        virtio.checksumOffset = transport == .udp ? 6 : 16
+        virtio.checksumOffset = UInt16(transport == .udp ? UDPHeader.checksum : TCPHeader.checksum)
         return virtio
     }
 }

@@ -29,7 +29,7 @@ public struct Refusal: Sendable {
             var bytes = unsafe span.mutableBytes
             size = unsafe Unreachable.write(answering: packet.span.bytes, header, from: nil, to: &bytes)
         }
-        return header.isV4 ? Array(answer[20..<size]) : []
+        return header.isV4 ? Array(answer[IPv4Header.size..<size]) : []
     }
 }
 

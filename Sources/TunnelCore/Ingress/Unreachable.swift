@@ -8,9 +8,12 @@ enum Unreachable {
     /// An ICMP error quotes so much that it is no longer than this (RFC 1812 §4.3.2.3, RFC 4443 §2.4).
     private static let longestV4 = 576
     private static let longestV6 = 1280
-    private static let icmp: UInt8 = 1
-    private static let icmpV6: UInt8 = 58
     private static let hopLimit: UInt8 = 64
+    // Types and codes (RFC 792, RFC 4443 §3.1).
+    private static let destinationUnreachable: UInt8 = 3
+    private static let hostUnreachable: UInt8 = 1
+    private static let destinationUnreachableV6: UInt8 = 1
+    private static let addressUnreachableV6: UInt8 = 3
 
     /// The bytes that `write` needs at most.
     static let maximumSize = longestV6
@@ -23,8 +26,8 @@ enum Unreachable {
         let type = packet.byte(at: header.headerLength)
         switch (header.transport, header.isV4) {
         // Echo and its reply, timestamp and its reply: all else are errors, or nothing that wants an answer.
-        case (icmp, true): return [0, 8, 13, 14].contains(type)
-        case (icmpV6, false): return type == 128 || type == 129
+        case (IPProtocol.icmp, true): return [0, 8, 13, 14].contains(type)
+        case (IPProtocol.icmpV6, false): return type == 128 || type == 129
         default: return true
         }
     }
@@ -40,50 +43,54 @@ enum Unreachable {
     private static func writeV4(
         _ packet: RawSpan, _ header: InternetPacket, _ source: IPAddress?, _ space: inout MutableRawSpan
     ) -> Int {
-        let quoted = min(header.length, longestV4 - 28)
-        let length = 28 + quoted
-        space.zero(0..<28)
+        let message = IPv4Header.size
+        let quote = message + ICMPHeader.size
+        let quoted = min(header.length, longestV4 - quote)
+        let length = quote + quoted
+        space.zero(0..<quote)
         space.store(0x45 as UInt8, at: 0)
-        space.store(big: UInt16(length), at: 2)
-        space.store(hopLimit, at: 8)
-        space.store(icmp, at: 9)
-        space.copy(packet.extracting(16..<20), to: 12)
-        if case .v4(let bits) = source { space.store(big: bits, at: 12) }
-        space.copy(packet.extracting(12..<16), to: 16)
-        space.storeHeaderChecksum(length: 20)
-        space.store(3 as UInt8, at: 20)
-        space.store(1 as UInt8, at: 21)
-        space.copy(packet.extracting(0..<quoted), to: 28)
+        space.store(big: UInt16(length), at: IPv4Header.totalLength)
+        space.store(hopLimit, at: IPv4Header.timeToLive)
+        space.store(IPProtocol.icmp, at: IPv4Header.transport)
+        space.copy(packet.extracting(IPv4Header.destination..<IPv4Header.size), to: IPv4Header.source)
+        if case .v4(let bits) = source { space.store(big: bits, at: IPv4Header.source) }
+        space.copy(packet.extracting(IPv4Header.source..<IPv4Header.destination), to: IPv4Header.destination)
+        space.storeHeaderChecksum(length: IPv4Header.size)
+        space.store(destinationUnreachable, at: message)
+        space.store(hostUnreachable, at: message + ICMPHeader.code)
+        space.copy(packet.extracting(0..<quoted), to: quote)
         var sum = Checksum()
-        sum.add(space.bytes.extracting(20..<length))
-        space.store(checksum: sum.value, at: 22)
+        sum.add(space.bytes.extracting(message..<length))
+        space.store(checksum: sum.value, at: message + ICMPHeader.checksum)
         return length
     }
 
     private static func writeV6(
         _ packet: RawSpan, _ header: InternetPacket, _ source: IPAddress?, _ space: inout MutableRawSpan
     ) -> Int {
-        let quoted = min(header.length, longestV6 - 48)
-        let length = 48 + quoted
-        space.zero(0..<48)
+        let message = IPv6Header.size
+        let quote = message + ICMPHeader.size
+        let quoted = min(header.length, longestV6 - quote)
+        let length = quote + quoted
+        space.zero(0..<quote)
         space.store(0x60 as UInt8, at: 0)
-        space.store(big: UInt16(8 + quoted), at: 4)
-        space.store(icmpV6, at: 6)
-        space.store(hopLimit, at: 7)
-        space.copy(packet.extracting(24..<40), to: 8)
+        space.store(big: UInt16(ICMPHeader.size + quoted), at: IPv6Header.payloadLength)
+        space.store(IPProtocol.icmpV6, at: IPv6Header.nextHeader)
+        space.store(hopLimit, at: IPv6Header.hopLimit)
+        space.copy(packet.extracting(IPv6Header.destination..<IPv6Header.size), to: IPv6Header.source)
         if case .v6(let bits) = source {
             for index in 0..<16 {
-                space.store(UInt8(truncatingIfNeeded: bits >> UInt128(8 * (15 - index))), at: 8 + index)
+                space.store(UInt8(truncatingIfNeeded: bits >> UInt128(8 * (15 - index))), at: IPv6Header.source + index)
             }
         }
-        space.copy(packet.extracting(8..<24), to: 24)
-        space.store(1 as UInt8, at: 40)
-        space.store(3 as UInt8, at: 41)
-        space.copy(packet.extracting(0..<quoted), to: 48)
+        space.copy(packet.extracting(IPv6Header.source..<IPv6Header.destination), to: IPv6Header.destination)
+        space.store(destinationUnreachableV6, at: message)
+        space.store(addressUnreachableV6, at: message + ICMPHeader.code)
+        space.copy(packet.extracting(0..<quoted), to: quote)
         if let answer = InternetPacket(space.bytes.extracting(0..<length)) {
-            var sum = Checksum(pseudoHeaderOf: space.bytes, answer, length: 8 + quoted)
-            sum.add(space.bytes.extracting(40..<length))
-            space.store(checksum: sum.value, at: 42)
+            var sum = Checksum(pseudoHeaderOf: space.bytes, answer, length: ICMPHeader.size + quoted)
+            sum.add(space.bytes.extracting(message..<length))
+            space.store(checksum: sum.value, at: message + ICMPHeader.checksum)
         }
         return length
     }

@@ -144,7 +144,7 @@ extension Peer {
     private func isOurs(_ packet: RawSpan, _ header: InternetPacket, _ port: UInt16) -> Bool {
         guard let remote = path?.remote, remote.address == header.destination else { return false }
         let ports = header.headerLength
-        return header.transport == 17 && packet.byteCount >= ports + 4 && packet.big16(at: ports) == port
+        return header.transport == IPProtocol.udp && packet.byteCount >= ports + 4 && packet.big16(at: ports) == port
             && packet.big16(at: ports + 2) == remote.port
     }
 

@@ -18,9 +18,9 @@ struct Checksum {
     @inline(__always)
     init(pseudoHeaderOf packet: RawSpan, isV4: Bool, transport: UInt8, length: Int) {
         if isV4 {
-            add(packet.extracting(12..<20))
+            add(packet.extracting(IPv4Header.source..<IPv4Header.size))
         } else {
-            add(packet.extracting(8..<40))
+            add(packet.extracting(IPv6Header.source..<IPv6Header.size))
         }
         sum += UInt64(UInt16(transport).bigEndian) + UInt64(UInt16(truncatingIfNeeded: length).bigEndian)
     }
@@ -106,9 +106,9 @@ extension MutableRawSpan {
     /// Works out the checksum of an IPv4 header (RFC 791) at the start of the packet and stores it.
     @inline(__always)
     mutating func storeHeaderChecksum(length: Int) {
-        store(checksum: 0, at: 10)
+        store(checksum: 0, at: IPv4Header.checksum)
         var sum = Checksum()
         sum.add(bytes.extracting(0..<length))
-        store(checksum: sum.value, at: 10)
+        store(checksum: sum.value, at: IPv4Header.checksum)
     }
 }

@@ -23,14 +23,15 @@ struct EthernetFrame {
         var vlan: UInt16 = 0
         for number in 0..<2 {
             let type = frame.big16(at: offset)
-            guard type == 0x8100 || type == 0x88a8, frame.byteCount >= offset + 2 + Self.tagSize else { break }
+            guard type == EtherType.vlan || type == EtherType.serviceVLAN, frame.byteCount >= offset + 2 + Self.tagSize
+            else { break }
             if number == 0 { vlan = frame.big16(at: offset + 2) & 0xfff }
             offset += Self.tagSize
         }
         self.vlan = vlan
         let type = frame.big16(at: offset)
         payload = offset + 2
-        isIP = type == 0x0800 || type == 0x86dd
+        isIP = type == EtherType.ipv4 || type == EtherType.ipv6
     }
 
     /// The numbers of all VLAN tags of the frame, and how many there are, in one. Their priorities don't count.

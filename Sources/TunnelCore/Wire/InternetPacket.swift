@@ -19,10 +19,15 @@ struct InternetPacket {
         if isFragment { return true }
         guard !isV4 else { return false }
         return switch transport {
-        case 0, 43, 60, 135, 139, 140: true
+        case IPProtocol.hopByHopOptions, IPProtocol.routing, IPProtocol.destinationOptions, IPProtocol.mobility,
+            IPProtocol.hostIdentity, IPProtocol.shim6:
+            true
         default: false
         }
     }
+
+    /// Whether it is of a protocol with ports.
+    @inline(__always) var isTCPOrUDP: Bool { transport == IPProtocol.tcp || transport == IPProtocol.udp }
 
     @inline(__always) var isV4: Bool { source.isV4 }
 
@@ -36,27 +41,29 @@ struct InternetPacket {
     /// Reads the header; `nil` if the bytes are no whole IP packet.
     @inline(__always)
     init?(_ bytes: RawSpan) {
-        guard bytes.byteCount >= 20 else { return nil }
+        guard bytes.byteCount >= IPv4Header.size else { return nil }
         let first = bytes.byte(at: 0)
         if first >> 4 == 4 {
             headerLength = Int(first & 15) * 4
-            length = Int(bytes.big16(at: 2))
-            guard headerLength >= 20, length >= headerLength, length <= bytes.byteCount else { return nil }
-            source = .v4(bytes.big32(at: 12))
-            destination = .v4(bytes.big32(at: 16))
-            transport = bytes.byte(at: 9)
-            congestion = CongestionBits(rawValue: bytes.byte(at: 1) & 3)
-            isFragment = bytes.big16(at: 6) & 0x3fff != 0
+            length = Int(bytes.big16(at: IPv4Header.totalLength))
+            guard headerLength >= IPv4Header.size, length >= headerLength, length <= bytes.byteCount else {
+                return nil
+            }
+            source = .v4(bytes.big32(at: IPv4Header.source))
+            destination = .v4(bytes.big32(at: IPv4Header.destination))
+            transport = bytes.byte(at: IPv4Header.transport)
+            congestion = CongestionBits(rawValue: bytes.byte(at: IPv4Header.trafficClass) & 3)
+            isFragment = bytes.big16(at: IPv4Header.fragmentOffset) & 0x3fff != 0
         } else if first >> 4 == 6 {
-            guard bytes.byteCount >= 40 else { return nil }
-            headerLength = 40
-            length = 40 + Int(bytes.big16(at: 4))
+            guard bytes.byteCount >= IPv6Header.size else { return nil }
+            headerLength = IPv6Header.size
+            length = IPv6Header.size + Int(bytes.big16(at: IPv6Header.payloadLength))
             guard length <= bytes.byteCount else { return nil }
-            source = .v6(bytes.big128(at: 8))
-            destination = .v6(bytes.big128(at: 24))
-            transport = bytes.byte(at: 6)
+            source = .v6(bytes.big128(at: IPv6Header.source))
+            destination = .v6(bytes.big128(at: IPv6Header.destination))
+            transport = bytes.byte(at: IPv6Header.nextHeader)
             congestion = CongestionBits(rawValue: bytes.byte(at: 1) >> 4 & 3)
-            isFragment = transport == 44
+            isFragment = transport == IPProtocol.fragment
         } else {
             return nil
         }
@@ -80,10 +87,10 @@ struct CongestionBits: Equatable {
             guard old & 3 != 3 else { return true }
             let new = old | 3
             // RFC 1624: the header checksum changes by the difference of one word.
-            let sum = UInt32(~packet.bytes.big16(at: 10)) + UInt32(~old) + UInt32(new)
+            let sum = UInt32(~packet.bytes.big16(at: IPv4Header.checksum)) + UInt32(~old) + UInt32(new)
             let folded = (sum & 0xffff) + (sum >> 16)
             packet.store(big: new, at: 0)
-            packet.store(big: ~UInt16(truncatingIfNeeded: folded + folded >> 16), at: 10)
+            packet.store(big: ~UInt16(truncatingIfNeeded: folded + folded >> 16), at: IPv4Header.checksum)
         } else {
             let second = packet.bytes.byte(at: 1)
             guard second & 0x30 != 0 else { return false }

@@ -78,7 +78,7 @@ enum Transport {
     /// A keepalive: nothing inside.
     static let minimumSize = overhead
     /// The headers of UDP and IPv4 around a datagram.
-    static let outerHeaders = 28
+    static let outerHeaders = IPv4Header.size + UDPHeader.size
 
     /// What a payload of `length` bytes becomes: the next multiple of 16, but not more than the MTU makes necessary (whitepaper §5.4.6).
     @inline(__always)

@@ -2,8 +2,8 @@
 struct PacketLayout: Equatable {
     enum Transport { case tcp, udp, other }
 
-    /// IPv4 with 60 bytes and TCP with 60.
-    static let longestHeader = 120
+    /// IPv4 and TCP with all the options that there can be.
+    static let longestHeader = IPv4Header.longest + TCPHeader.longest
 
     let isV4: Bool
     /// The protocol number, and whether its header counts.
@@ -34,13 +34,13 @@ struct PacketLayout: Equatable {
         case _ where header.isFragment:
             transport = .other
             self.header = internet
-        case 6 where rest >= 20:
-            let size = Int(packet.byte(at: internet + 12) >> 4) * 4
-            transport = size >= 20 && size <= rest ? .tcp : .other
+        case IPProtocol.tcp where rest >= TCPHeader.size:
+            let size = Int(packet.byte(at: internet + TCPHeader.dataOffset) >> 4) * 4
+            transport = size >= TCPHeader.size && size <= rest ? .tcp : .other
             self.header = transport == .tcp ? internet + size : internet
-        case 17 where rest >= 8:
+        case IPProtocol.udp where rest >= UDPHeader.size:
             transport = .udp
-            self.header = internet + 8
+            self.header = internet + UDPHeader.size
         default:
             transport = .other
             self.header = internet
@@ -61,8 +61,8 @@ struct PacketLayout: Equatable {
     /// Where the transport's checksum is.
     var checksumOffset: Int? {
         switch transport {
-        case .tcp: internet + 16
-        case .udp: internet + 6
+        case .tcp: internet + TCPHeader.checksum
+        case .udp: internet + UDPHeader.checksum
         case .other: nil
         }
     }
@@ -73,17 +73,18 @@ struct PacketLayout: Equatable {
         let length = header + payload
         if isV4 {
             let packets = UInt16(truncatingIfNeeded: last.packets(of: header + before))
-            packet.store(big: UInt16(truncatingIfNeeded: length), at: 2)
-            packet.store(big: packet.bytes.big16(at: 4) &+ packets, at: 4)
+            packet.store(big: UInt16(truncatingIfNeeded: length), at: IPv4Header.totalLength)
+            let identification = packet.bytes.big16(at: IPv4Header.identification) &+ packets
+            packet.store(big: identification, at: IPv4Header.identification)
         } else {
-            packet.store(big: UInt16(truncatingIfNeeded: length - 40), at: 4)
+            packet.store(big: UInt16(truncatingIfNeeded: length - IPv6Header.size), at: IPv6Header.payloadLength)
         }
         switch transport {
         case .tcp:
-            let sequence = packet.bytes.big32(at: internet + 4)
-            packet.store(big: sequence &+ UInt32(truncatingIfNeeded: before), at: internet + 4)
+            let sequence = packet.bytes.big32(at: internet + TCPHeader.sequence)
+            packet.store(big: sequence &+ UInt32(truncatingIfNeeded: before), at: internet + TCPHeader.sequence)
         case .udp:
-            packet.store(big: UInt16(truncatingIfNeeded: 8 + payload), at: internet + 4)
+            packet.store(big: UInt16(truncatingIfNeeded: UDPHeader.size + payload), at: internet + UDPHeader.length)
         case .other:
             break
         }
@@ -108,13 +109,13 @@ struct PacketLayout: Equatable {
     func maySegment(_ packet: RawSpan, _ header: InternetPacket, segment: Int) -> Bool {
         guard transport != .other, header.length - self.header > segment else { return false }
         // UDP has no lengths but those of its packets (RFC 768).
-        return transport == .tcp || Int(packet.big16(at: internet + 4)) == header.length - internet
+        return transport == .tcp || Int(packet.big16(at: internet + UDPHeader.length)) == header.length - internet
     }
 
     /// Whether the flags of a segmented TCP packet are such that only cutting it here puts them where they belong: CWR, and
     /// what no stream has in its middle.
     func hasLateFlags(_ packet: RawSpan) -> Bool {
-        transport == .tcp && packet.byte(at: internet + 13) & 0xa6 != 0
+        transport == .tcp && packet.byte(at: internet + TCPHeader.flags) & 0xa6 != 0
     }
 }
 

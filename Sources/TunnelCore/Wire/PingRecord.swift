@@ -1,7 +1,8 @@
 /// PING: a question with a token, or the answer with the same one.
 struct PingRecord: Equatable {
     static let bodySize = 8
-    static let wireSize = 48 + 28
+    /// What it costs: padded, as a datagram, with the headers of UDP and IPv4.
+    static let wireSize = Transport.wireSize(16)
 
     var isAnswer: Bool
     var token: UInt64

@@ -2,7 +2,7 @@
 struct ReportRecord: Equatable {
     static let bodySize = 40
     /// What it costs: padded, as a datagram, with the headers of UDP and IPv4.
-    static let wireSize = 80 + 28
+    static let wireSize = Transport.wireSize(48)
 
     /// The lane for AES-256-GCM, not WireGuard's.
     var isAES: Bool
