@@ -1,4 +1,4 @@
-/// What both commands call themselves.
+/// The version that both programs tell.
 public enum Release {
     /// Printed by `--version`; the one place where it is written.
     public static let version = "0.1.0"

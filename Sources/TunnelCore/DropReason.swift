@@ -13,7 +13,7 @@ public enum DropReason: Int, CaseIterable, Sendable {
     case rateLimited
     /// A packet of the device that no peer's AllowedIPs hold.
     case noPeer
-    /// What the device handed over and is not an IP packet.
+    /// Something from the device that is not an IP packet.
     case notIP
     /// No room in a fixed buffer.
     case overflow
@@ -54,7 +54,7 @@ public enum DropReason: Int, CaseIterable, Sendable {
     /// A frame for a peer that has said that it takes none.
     case noEthernet
 
-    // Nobody's fault.
+    // Traffic that is dropped by nobody's fault.
     /// A packet of the device for a group, that no peer's AllowedIPs hold.
     case multicast
     /// A record of a peer to which we announced none.

@@ -1,6 +1,6 @@
 public import Addresses
 
-/// How to reach a peer: its endpoint, and the address of ours that it talks to.
+/// The way to a peer: its endpoint, and the address of ours that it talks to.
 public struct Path: Hashable, Sendable {
     public var remote: Endpoint
     /// The local address and interface that datagrams from there arrived at; `nil` leaves the choice to the routing
@@ -13,7 +13,7 @@ public struct Path: Hashable, Sendable {
     }
 }
 
-/// Where a datagram goes, and for which peer; `nil`: for none that is known.
+/// The destination of a datagram: the path, and the peer that it is for, `nil` if for none that is known.
 struct Destination {
     let path: Path
     let peer: PeerSlot?

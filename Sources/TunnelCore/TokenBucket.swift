@@ -1,8 +1,8 @@
-/// So many at once, and then one in every interval.
+/// A limit on how often something may happen: so many times at once, and then once in every interval.
 public struct TokenBucket: Sendable {
     private let cost: Interval
     private let most: Interval
-    /// What is left, in time, and when that was.
+    /// The tokens that are left, in time, and when that was.
     private var tokens: Interval
     private var at = Instant.distantPast
 

@@ -6,7 +6,7 @@ public struct RunDirectory: Hashable, Sendable {
 
     public init(_ path: String) { self.path = path }
 
-    /// What `GATEWAY_RUN_DIR` says, else `/run/gateway`.
+    /// The folder in `GATEWAY_RUN_DIR`, else `/run/gateway`.
     public static var current: RunDirectory {
         guard let value = unsafe getenv("GATEWAY_RUN_DIR") else { return RunDirectory("/run/gateway") }
         let path = unsafe String(cString: value)

@@ -6,7 +6,7 @@ public struct Configuration: Sendable {
     /// The path it was read from; a relative `PrivateKeyFile` is relative to its folder.
     public var file: String
     public var interface: Interface
-    /// In the order of the file. No two share a public key or a prefix.
+    /// The peers in the order of the file. No two share a public key or a prefix.
     public var peers: [Peer]
 
     public init(file: String, interface: Interface, peers: [Peer] = []) {
@@ -43,9 +43,9 @@ extension Configuration {
         public var bridge: InterfaceName?
         /// With `Mode = tap`: what came from a peer goes to other peers as well.
         public var isHub = false
-        /// Those that may be used; each is still probed.
+        /// The offloads that may be used; each is still probed.
         public var offloads = Set(Offload.allCases)
-        /// Where metrics are served over TCP; `nil` is off.
+        /// The endpoint at which metrics are served over TCP; `nil` is off.
         public var metricsListen: Endpoint?
 
         public init(name: InterfaceName, privateKey: PrivateKeySource) {
@@ -54,7 +54,7 @@ extension Configuration {
         }
     }
 
-    /// Where the private key is.
+    /// The place of the private key.
     public enum PrivateKeySource: Sendable {
         case inline(PrivateKey)
         /// A path as written, perhaps relative to the config file's folder; `loadPrivateKey()` reads it.
@@ -72,15 +72,15 @@ extension Configuration {
         /// May be empty: such a peer can shake hands but nothing is routed to it.
         public var allowedIPs: [Prefix] = []
         public var endpoint: HostAndPort?
-        /// Whole seconds, 1 to 65535; `nil` is off.
+        /// The persistent keepalive in whole seconds, 1 to 65535; `nil` is off.
         public var persistentKeepalive: Duration?
         /// A name for people, unique in the file.
         public var name: String?
         public var compression: Compression = .off
         public var compressionScope: CompressionScope = .flow
-        /// What is never compressed; `nil` is the built-in list (known-encrypted ports, towards tcp 80, 8080, 3128).
+        /// The traffic that is never compressed; `nil` is the built-in list (known-encrypted ports, towards tcp 80, 8080, 3128).
         public var compressionSkip: [TrafficSelector]?
-        /// What alone is compressed; `nil` is everything that isn't skipped.
+        /// The only traffic that is compressed; `nil` is everything that isn't skipped.
         public var compressionOnly: [TrafficSelector]?
         public var cipher: Cipher = .chacha20poly1305
         /// With `Mode = tap`: the only sources of frames that are believed; `nil` is any.

@@ -1,7 +1,7 @@
 // The keys whose value is one of a few words; each word is the case's raw value.
 
 extension Configuration {
-    /// What is compressed towards a peer, and what of it we can read.
+    /// The compression towards a peer, and what of its compression we can read.
     public enum Compression: String, CaseIterable, Sendable {
         /// Plain WireGuard.
         case off
@@ -13,7 +13,7 @@ extension Configuration {
         case zstd
     }
 
-    /// What a unit and a history may mix.
+    /// The scope of a unit and of a history: what they may mix.
     public enum CompressionScope: String, CaseIterable, Sendable {
         case flow
         /// Flows of the same peer may share a unit: better ratio, and lengths tell one flow about another.
@@ -46,7 +46,7 @@ extension Configuration {
         case udpGRO = "udp-gro"
     }
 
-    /// Which routing table gets the routes of AllowedIPs.
+    /// The routing table that gets the routes of AllowedIPs.
     public enum RoutingTable: Hashable, Sendable {
         /// The main table, and for a default route a table of its own with rules, as wg-quick does it.
         case auto

@@ -49,7 +49,7 @@ extension Configuration {
         return (key, diagnostics)
     }
 
-    /// What is wrong if the private key's file holds a public one: both are 32 bytes, and any 32 bytes can be either.
+    /// The mistake if the private key's file holds a public one: both are 32 bytes, and any 32 bytes can be either.
     private func publicKeyMistake(_ key: PrivateKey, text: Substring, path: String) -> Diagnostic? {
         guard let written = PublicKey(text) else { return nil }
         let isKnown = peers.contains { $0.publicKey == written } || KeyFiles.publicKey(beside: path) == written
@@ -63,7 +63,7 @@ extension Configuration {
             .warning, file: path, message: Self.unclampedKey.message, cure: Self.unclampedKey.cure)
     }
 
-    /// What is said of a key that was not made by `wg genkey` or one of its like. They leave some bits out that a public
+    /// The warning about a key that was not made by `wg genkey` or one of its like. They leave some bits out that a public
     /// key has in fifteen of sixteen cases.
     static let unclampedKey = (
         message: "private key is none that wg genkey makes",

@@ -26,7 +26,7 @@ enum ConfigurationKey: String, CaseIterable {
     case preDown = "PreDown"
     case postDown = "PostDown"
     case saveConfig = "SaveConfig"
-    // Ours, Interface.
+    // Keys of our own in [Interface].
     case privateKeyFile = "PrivateKeyFile"
     case mode = "Mode"
     case bridge = "Bridge"
@@ -39,7 +39,7 @@ enum ConfigurationKey: String, CaseIterable {
     case allowedIPs = "AllowedIPs"
     case endpoint = "Endpoint"
     case persistentKeepalive = "PersistentKeepalive"
-    // Ours, Peer.
+    // Keys of our own in [Peer].
     case name = "Name"
     case compression = "Compression"
     case compressionScope = "CompressionScope"
@@ -113,7 +113,7 @@ func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
 extension StringProtocol {
     var withoutWhitespace: String { String(filter { !$0.isWhitespace }) }
 
-    /// Without the white space around it, and the byte order mark that some editors begin a file with.
+    /// The text without the white space around it, and the byte order mark that some editors begin a file with.
     var trimmed: SubSequence {
         let head = drop { $0.isWhitespace || $0 == "\u{FEFF}" }
         guard let last = head.lastIndex(where: { !$0.isWhitespace }) else { return head.prefix(0) }

@@ -27,7 +27,7 @@ extension ConfigurationLine {
         text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map { Substring($0) }
     }
 
-    /// What a line says; `nil` if nothing.
+    /// The content of a line; `nil` if it says nothing.
     static func content(of line: Substring) -> Content? {
         let (said, isOurs) = withoutComment(line)
         guard !said.isEmpty else { return nil }
@@ -41,7 +41,7 @@ extension ConfigurationLine {
         return said.first == "[" ? .section(String(said)) : .unreadable(String(said))
     }
 
-    /// What stands before the comment, and whether the line is of the form `#: Key = value`.
+    /// The text before the comment, and whether the line is of the form `#: Key = value`.
     static func withoutComment(_ line: Substring) -> (said: Substring, isOurs: Bool) {
         var line = line.trimmed
         let isOurs = line.hasPrefix("#:")

@@ -1,4 +1,4 @@
-// What belongs to one mode, and not to the other.
+// Keys that belong to one mode, and not to the other.
 
 extension ConfigurationParser {
     /// The largest MTU of a TAP: a frame with its header, two VLAN tags and the record's head fits into a unit.

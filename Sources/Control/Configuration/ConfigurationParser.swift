@@ -31,7 +31,7 @@ struct ConfigurationParser {
 
     /// A section with what was written in it. All `[Interface]` sections of a file are one.
     struct Section {
-        /// Of the header.
+        /// The line of the header.
         let line: Int
         var entries: [Entry] = []
 

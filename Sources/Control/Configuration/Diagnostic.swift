@@ -3,7 +3,7 @@ public struct Diagnostic: Hashable, Sendable {
     public enum Severity: String, Sendable {
         /// The file can't be used.
         case error
-        /// It can, but the reader should know.
+        /// A warning: the file can be used, but the reader should know.
         case warning
     }
 
@@ -12,11 +12,11 @@ public struct Diagnostic: Hashable, Sendable {
     public let file: String
     /// From 1; `nil` if the whole file is meant.
     public let line: Int?
-    /// What was written there. `nil` where nothing was, and always where it may be a secret.
+    /// The text that was written there. `nil` where nothing was, and always where it may be a secret.
     public let text: String?
-    /// What is wrong, without a full stop.
+    /// The mistake, without a full stop.
     public let message: String
-    /// What to do about it.
+    /// The cure.
     public let cure: String
 
     public init(

@@ -19,8 +19,8 @@ enum KeyFiles {
         return text[..<old.startIndex] + key + text[old.endIndex...]
     }
 
-    /// What has to change beside a config file that holds its key itself: the files named like it, as far as they hold the
-    /// old key. Others are somebody else's.
+    /// The files that have to change beside a config file that holds its key itself: the files named like it, as far as they
+    /// hold the old key. Others are somebody else's.
     static func changes(beside config: String, from old: PublicKey, to key: PrivateKey) -> [FileChange] {
         let stem = config.hasSuffix(".conf") ? String(config.dropLast(5)) : config
         var changes: [FileChange] = []

@@ -3,7 +3,7 @@
 /// `gateway NAME` makes an interface and goes to the background, whatever the name. Someone who mistypes a command should
 /// not get one.
 public struct MistakenName: Hashable, Sendable {
-    /// What is wrong and what to write, without the word itself.
+    /// The mistake and what to write, without the word itself.
     public let explanation: String
 
     /// `nil` if the word is a sensible name.

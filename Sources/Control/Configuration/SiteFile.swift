@@ -20,7 +20,7 @@ public struct SiteFile: Sendable {
     /// The public half of its private key; `nil` if that is in a file that isn't here.
     public var publicKey: PublicKey? { configuration.loadPrivateKey().0?.publicKey }
 
-    /// What puts a peer behind all that stands there. Fails if the file would have an error then.
+    /// The change that puts a peer behind all that stands there. Fails if the file would have an error then.
     public func adding(_ peer: Configuration.Peer) throws(Failure) -> FileChange {
         let name = peer.name ?? "\(peer.publicKey)"
         if let known = configuration.peers.first(where: { $0.publicKey == peer.publicKey || $0.name == name }) {

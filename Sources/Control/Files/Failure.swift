@@ -1,4 +1,4 @@
-/// What ends a command early: a line that says what, where and what to do, and the exit code.
+/// A failure that ends a command early: a line that says what, where and what to do, and the exit code.
 public struct Failure: Error, Sendable {
     public let status: ExitStatus
     public let message: String

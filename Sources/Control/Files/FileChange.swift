@@ -2,7 +2,7 @@
 public enum FileChange: Sendable {
     /// A new file with these permission bits; an existing one is an error.
     case create(String, mode: UInt32, text: String)
-    /// Another content for a file.
+    /// A new content for a file that is there.
     case replace(String, text: String)
     /// More behind the content of a file, of which every byte stays.
     case append(String, text: String)
@@ -23,7 +23,7 @@ extension TextFile {
         }
     }
 
-    /// What was made, and what takes it back.
+    /// The changes that were made, and what takes them back.
     private enum Done {
         case created(String)
         case replaced(String, old: [UInt8])

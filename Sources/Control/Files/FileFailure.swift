@@ -2,7 +2,7 @@ import Glibc
 
 /// A file that couldn't be read or written, with the system's reason.
 public struct FileFailure: Error, Hashable, Sendable {
-    /// What was tried, as a person says it: `read`, `create`, `replace`.
+    /// The attempt, as a person says it: `read`, `create`, `replace`.
     public let operation: String
     public let path: String
     /// `errno` of the failed call.

@@ -10,7 +10,7 @@ public enum TextFile {
         String(decoding: try readBytes(path), as: UTF8.self)
     }
 
-    /// The same as it stands.
+    /// The content as it stands.
     static func readBytes(_ path: String) throws(FileFailure) -> [UInt8] {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw FileFailure("read", path: path, code: errno) }

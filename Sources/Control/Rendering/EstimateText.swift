@@ -38,7 +38,7 @@ public enum EstimateText {
         return ("  " + left(cells[0], 13) + columns.joined()).trimmingEnd
     }
 
-    /// What it costs beyond WireGuard.
+    /// The cost beyond WireGuard's.
     private static func processor(_ total: EstimateReport.Row) -> [String] {
         let gigabytes = Double(total.plainBytes) / 1e9
         func cost(_ seconds: Double) -> String {

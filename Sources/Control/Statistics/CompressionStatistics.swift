@@ -1,4 +1,4 @@
-/// What compression does for one peer.
+/// The statistics of compression for one peer.
 public struct CompressionStatistics: Codable, Hashable, Sendable {
     /// The value of `Compression` in the config.
     public var configured: String
@@ -6,7 +6,7 @@ public struct CompressionStatistics: Codable, Hashable, Sendable {
     public var active: Bool
     public var tx: ByteCounts
     public var rx: ByteCounts
-    /// By the codec's name.
+    /// The units of each codec, by its name.
     public var codecs: [String: CodecStatistics]
     /// `nil`: the daemon is older than they are.
     public var bundles: BundleStatistics?
@@ -74,10 +74,10 @@ public struct BundleStatistics: Codable, Hashable, Sendable {
 public struct SkipCounts: Codable, Hashable, Sendable {
     /// Already encrypted or compressed.
     public var encrypted: UInt64
-    /// Of a protocol where length would tell a secret.
+    /// Packets of a protocol where length would tell a secret.
     public var exposed: UInt64
     public var small: UInt64
-    /// Of a flow that didn't shrink before.
+    /// Packets of a flow that didn't shrink before.
     public var backoff: UInt64
     /// The processor had no time for it.
     public var busy: UInt64

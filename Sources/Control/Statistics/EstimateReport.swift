@@ -1,14 +1,14 @@
-/// What `gatewayctl estimate` found; `--json` prints it. Fields may be added; none is renamed or removed.
+/// The findings of `gatewayctl estimate`; `--json` prints it. Fields may be added; none is renamed or removed.
 public struct EstimateReport: Codable, Hashable, Sendable {
-    /// What the packets of one protocol came to.
+    /// The packets of one protocol, and what they came to.
     public struct Row: Codable, Hashable, Sendable {
         public var name: String
         public var packets: UInt64 = 0
         /// Bytes of the packets.
         public var plainBytes: UInt64 = 0
-        /// What plain WireGuard makes of them on the wire, with the IP and UDP headers outside.
+        /// Their bytes on the wire with plain WireGuard, with the IP and UDP headers outside.
         public var wireGuardBytes: UInt64 = 0
-        /// What the gateway makes of them.
+        /// Their bytes on the wire with the gateway.
         public var gatewayBytes: UInt64 = 0
         /// Processor time more than plain WireGuard takes, at the sender and at the receiver; less than 0 if it takes less.
         public var compressSeconds = 0.0
@@ -38,7 +38,7 @@ public struct EstimateReport: Codable, Hashable, Sendable {
         public var local: UInt64 = 0
         /// Longer than the MTU, and neither TCP nor UDP.
         public var tooLong: UInt64 = 0
-        /// Of a link type that can't be read.
+        /// Frames of a link type that can't be read.
         public var unknownLink: UInt64 = 0
 
         public init() {}
@@ -63,7 +63,7 @@ public struct EstimateReport: Codable, Hashable, Sendable {
     public var protocols: [Row]
     /// Handshakes, keepalives and records of the gateways' own.
     public var tunnel: Row
-    /// All of that.
+    /// All protocols together.
     public var total: Row
     public var links: [Link]
 

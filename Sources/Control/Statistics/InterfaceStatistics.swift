@@ -35,7 +35,7 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
     /// Base64.
     public var publicKey: String
     public var name: String?
-    /// Where it was last heard from, or is configured to be; absent if neither is known.
+    /// The endpoint where it was last heard from, or is configured to be; absent if neither is known.
     public var endpoint: String?
     public var allowedIPs: [String]
     /// The Ethernet addresses that were learned at the peer; absent but with `Mode = tap`.
@@ -48,11 +48,11 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
     public var latestHandshake: Int64
     public var rxBytes: UInt64
     public var txBytes: UInt64
-    /// What seals now: `chacha20poly1305` or `aes256gcm`.
+    /// The cipher of now: `chacha20poly1305` or `aes256gcm`.
     public var cipher: String
     /// 0 while unknown.
     public var rttMicroseconds: UInt64
-    /// Of a thousand datagrams.
+    /// The loss, of a thousand datagrams.
     public var lossPermille: UInt32
     public var compression: CompressionStatistics
     public var drops: PeerDrops
@@ -60,7 +60,7 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
     public var error: String?
     /// The name that is configured as its endpoint; absent if that is an address.
     public var endpointName: String?
-    /// What kept the peer from being reached last; absent if nothing did.
+    /// The problem that kept the peer from being reached last; absent if nothing did.
     public var lastProblem: String?
     /// When that was seen last, in seconds since 1970.
     public var lastProblemTime: Int64?
@@ -104,9 +104,9 @@ public struct PeerDrops: Codable, Hashable, Sendable {
     public var allowedIPs: UInt64 = 0
     /// Authentic, but neither a packet nor a record that we announced.
     public var malformed: UInt64 = 0
-    /// Forged or damaged.
+    /// Datagrams that were forged or damaged.
     public var authentication: UInt64 = 0
-    /// For a session that has reached its end.
+    /// Datagrams for a session that has reached its end.
     public var expired: UInt64 = 0
     /// A fragment for which other peers' units left no room.
     public var incomplete: UInt64 = 0

@@ -111,7 +111,7 @@ extension UAPIChange {
         return endpoint
     }
 
-    /// All zeros is none.
+    /// Whether a key is all zeros, which stands for none.
     private static func isZeros(_ digits: some Collection<UInt8>) -> Bool {
         digits.count == 64 && digits.allSatisfy { $0 == UInt8(ascii: "0") }
     }

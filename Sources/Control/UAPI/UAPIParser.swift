@@ -17,7 +17,7 @@ public struct UAPIParser {
         case idle
         case get
         case set([UAPIChange], hasPeer: Bool)
-        /// What is left of a request is passed over.
+        /// The rest of a request is passed over.
         case wrong(UAPIError)
     }
 

@@ -1,7 +1,7 @@
 public import Addresses
 public import Keys
 
-/// What a client of the UAPI wants (the configuration protocol of wireguard.com/xplatform).
+/// The request of a client of the UAPI (the configuration protocol of wireguard.com/xplatform).
 public enum UAPIRequest: Sendable {
     case get
     /// To be done in this order.
@@ -20,19 +20,19 @@ public enum UAPIChange: Sendable {
     /// Takes all peers away.
     case replacePeers
 
-    /// What follows is about this peer, which is made if it is not there.
+    /// The lines that follow are about this peer, which is made if it is not there.
     case peer(PublicKey)
     /// The peer is left alone if this request would make it.
     case updateOnly
     case remove
     case presharedKey(PresharedKey?)
     case endpoint(Endpoint)
-    /// In seconds; 0 is none.
+    /// The persistent keepalive in seconds; 0 is none.
     case persistentKeepalive(UInt16)
     case replaceAllowedIPs
     case allow(Prefix)
     case disallow(Prefix)
-    /// Ours: `gateway_compression` and `gateway_cipher`.
+    /// The keys of our own: `gateway_compression` and `gateway_cipher`.
     case compression(Configuration.Compression)
     case cipher(Configuration.Cipher)
 }

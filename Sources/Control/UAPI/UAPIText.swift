@@ -15,7 +15,7 @@ public struct UAPIText: ~Copyable {
 
     public init() {}
 
-    /// What stands before the peers.
+    /// The lines before the peers.
     public mutating func append(privateKey: PrivateKey?, listenPort: UInt16, fwmark: UInt32) {
         if let privateKey { line("private_key") { privateKey.appendHex(to: &$0) } }
         if listenPort != 0 { line("listen_port", listenPort) }
@@ -41,7 +41,7 @@ public struct UAPIText: ~Copyable {
 
     public mutating func append(allowed prefix: Prefix) { line("allowed_ip", prefix.description) }
 
-    /// What only a gateway has: what the packets were before compression and what datagrams they became.
+    /// The lines that only a gateway has: what the packets were before compression and what datagrams they became.
     public mutating func append(_ ours: UAPIPeer.Ours) {
         line("gateway_compression", ours.compression)
         line("gateway_cipher", ours.cipher)
@@ -78,7 +78,7 @@ public struct UAPIText: ~Copyable {
     }
 }
 
-/// What a reply says about a peer.
+/// The lines of a reply about a peer.
 public struct UAPIPeer: Sendable {
     public var publicKey: PublicKey
     public var presharedKey: PresharedKey?
@@ -87,12 +87,12 @@ public struct UAPIPeer: Sendable {
     public var lastHandshake: (seconds: Int64, nanoseconds: UInt32) = (0, 0)
     public var sent: UInt64 = 0
     public var received: UInt64 = 0
-    /// In seconds; 0 is none.
+    /// The persistent keepalive in seconds; 0 is none.
     public var persistentKeepalive: UInt16 = 0
 
     public init(publicKey: PublicKey) { self.publicKey = publicKey }
 
-    /// What no other WireGuard has.
+    /// The values that no other WireGuard has.
     public struct Ours: Sendable {
         public var compression: String
         public var cipher: String

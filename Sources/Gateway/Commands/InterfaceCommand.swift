@@ -83,9 +83,9 @@ struct InterfaceCommand: ParsableCommand {
     }
 }
 
-/// The same program again, without the shell.
+/// This program, started again without the shell.
 private enum Background {
-    /// Where to tell that all is ready: a pipe's end.
+    /// The end of a pipe in which to tell that all is ready.
     private static let readiness = "GATEWAY_READY_FD"
 
     /// Runs it with the two descriptors and lets it go when it is ready; if it never is, ends as it did. Threads do not

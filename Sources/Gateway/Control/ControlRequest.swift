@@ -6,7 +6,7 @@ import NIOHTTP1
 import Synchronization
 import TunnelCore
 
-/// What a client of the control socket gets: JSON, or one line of text that says what was wrong.
+/// The reply to a client of the control socket: JSON, or one line of text that says what was wrong.
 struct ControlReply: Sendable {
     let status: HTTPResponseStatus
     /// Shared by all who get the same reply.
@@ -124,7 +124,7 @@ struct ControlRequest: Sendable {
     }
 }
 
-/// What requests to the control socket are answered from.
+/// The desk that requests to the control socket are answered from.
 final class ControlDesk: Sendable {
     let daemon: Daemon
     let statistics: SharedStatistics
@@ -136,7 +136,7 @@ final class ControlDesk: Sendable {
         statistics = SharedStatistics(daemon)
     }
 
-    /// What becomes of a change when its files are written.
+    /// The outcome of a change when its files are written.
     enum Change {
         case refusal(ControlReply)
         /// To be done on the data thread.

@@ -7,7 +7,7 @@ import LinuxIO
 struct Bridge {
     let name: InterfaceName
     let index: UInt32
-    /// As it is before the interface joins: the kernel lowers it then, unless somebody has set it.
+    /// The MTU before the interface joins: the kernel lowers it then, unless somebody has set it.
     let mtu: Int
     let isUp: Bool
 
@@ -44,12 +44,12 @@ extension MACAddress {
     }
 }
 
-/// What fits.
+/// The sizes that fit: the interface's MTU, and the largest payload of a datagram.
 struct Sizes {
     /// Into the interface: its MTU.
     let mtu: Int
-    /// Of an Ethernet tunnel, into a datagram on the way to the peers: no more than into that of a full packet of a common
-    /// link, since a larger MTU of this host says little of what lies behind it.
+    /// The payload that a datagram of an Ethernet tunnel may have on the way to the peers: no more than into that of a full
+    /// packet of a common link, since a larger MTU of this host says little of what lies behind it.
     let framePayload: Int
 }
 

@@ -6,7 +6,8 @@ import LinuxIO
 import Synchronization
 import TunnelCore
 
-/// What may block: reading and writing files, mending the network, and asking for the addresses of names. Each on a thread of its own, so that
+/// Chores, which may block: reading and writing files, mending the network, and asking for the addresses of names. Each on a
+/// thread of its own, so that
 /// a name server which does not answer, or a disk that is slow, holds up nothing else.
 final class Chores: Sendable {
     /// Milliseconds that the end waits for files.

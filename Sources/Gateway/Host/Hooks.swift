@@ -42,7 +42,7 @@ final class Hooks: Sendable {
     /// Readable when commands that were started are done.
     var descriptor: Int32 { runner.ends.descriptor }
 
-    /// What became of them; `nil` if they are not done.
+    /// The outcome of the list; `nil` if it is not done.
     func takeEnd() -> End? { runner.ends.takeAll().first.map { End(failure: $0) } }
 
     struct End {
@@ -80,7 +80,7 @@ final class Hooks: Sendable {
     }
 }
 
-/// What the thread does.
+/// The thread's work.
 private final class Runner: Sendable {
     /// How long a command on the way down may take, in nanoseconds: two of them end before systemd loses its patience.
     private static let limit: Int64 = 30_000_000_000

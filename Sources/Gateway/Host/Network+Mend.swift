@@ -4,7 +4,7 @@ import Glibc
 import LinuxIO
 import Synchronization
 
-/// What an interface had lost and got back, and what it can't have.
+/// The outcome of mending: what an interface had lost and got back, and what it can't have.
 struct Mended {
     /// Nothing can be mended while it is down.
     var isDown = false

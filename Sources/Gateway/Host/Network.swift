@@ -10,9 +10,9 @@ struct Network: ~Copyable {
     var netlink: Netlink
     let index: UInt32
     let interface: Configuration.Interface
-    /// What is wanted; what of it is there is the kernel's to say.
+    /// The plan: what is wanted. How much of it is there is the kernel's to say.
     var plan: RoutingPlan
-    /// Those that were made, as the kernel placed them.
+    /// The rules that were made, as the kernel placed them.
     var rules: [RoutingRule] = []
     var firewall: Firewall
     private let log: Log
@@ -104,7 +104,7 @@ struct Network: ~Copyable {
         }
     }
 
-    /// As wg-quick finds it: the first from 51820 on without routes.
+    /// A table without routes, as wg-quick finds it: the first from 51820 on.
     private static func freeTable(_ netlink: inout Netlink) throws(SystemError) -> UInt32 {
         let used = try netlink.tablesInUse()
         return (RoutingPlan.firstTable..<UInt32.max).first { !used.contains($0) } ?? RoutingPlan.firstTable

@@ -9,9 +9,9 @@ enum Program {
         case ended(Int32, said: String)
     }
 
-    /// Where to look besides PATH, which may be a user's.
+    /// Folders to look in besides PATH, which may be a user's.
     private static let folders = ["/usr/sbin/", "/sbin/"]
-    /// Of what it writes, so much is kept.
+    /// The bytes of its output that are read at most.
     private static let longestOutput = 4096
 
     /// Runs it and waits; `arguments` without its name.
@@ -55,7 +55,7 @@ enum Program {
         return nil
     }
 
-    /// All that comes until the other end is closed, of which the beginning is kept.
+    /// The beginning of what comes until the other end is closed.
     private static func read(_ socket: Int32) -> String {
         var kept: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: longestOutput)

@@ -2,7 +2,7 @@ import Addresses
 import Control
 import LinuxIO
 
-/// Which routes and rules an interface needs: worked out before anything is made.
+/// The routes and rules that an interface needs: worked out before anything is made.
 struct RoutingPlan: Equatable {
     /// The mark on our own datagrams, by which they escape the tunnel's own default route; 0 is none.
     let mark: UInt32

@@ -1,7 +1,7 @@
 import LinuxIO
 import TunnelCore
 
-// What happens to the interface: up, down, another MTU, another namespace.
+// The state of the interface: up, down, another MTU, another namespace.
 
 extension DataLoop {
     /// How often an interface that can't be watched is looked at.

@@ -2,7 +2,7 @@ import CTun
 import LinuxIO
 import TunnelCore
 
-// What the system and the network say about what was sent. Whoever reads the log or the statistics is told; nothing else
+// Errors of the system and the network about what was sent. Whoever reads the log or the statistics is told; nothing else
 // changes by it.
 
 extension DataLoop {

@@ -41,7 +41,7 @@ struct DataLoop: ~Copyable {
     var departures = Departures()
     private let lossesAtStart = UDPLosses()
     private var timerSetTo: Instant?
-    /// What becomes of the interface; `nil` while that can't be known, and then when to look again.
+    /// The watch on the interface; `nil` while there can be none, and then when to look again.
     var deviceWatch: DeviceWatch?
     var lookDueAt = Instant.distantPast
     var hasBeenWatched = false
@@ -50,7 +50,7 @@ struct DataLoop: ~Copyable {
     var socketFile: FileWatch?
     var control: ControlServer?
     var controlFile: FileWatch?
-    /// It is being made again.
+    /// The control socket is being made again.
     var isControlDue = false
     private var refused = RefusedCounters()
 
@@ -316,7 +316,7 @@ struct DataLoop: ~Copyable {
     }
 }
 
-/// What the system would not take.
+/// Packets, datagrams and jobs that somebody did not take.
 struct RefusedCounters: Sendable {
     /// Packets that the device did not accept.
     var packets: UInt64 = 0
@@ -324,7 +324,7 @@ struct RefusedCounters: Sendable {
     var datagrams: UInt64 = 0
     /// Datagrams that the kernel dropped because a socket's buffer was full.
     var received: UInt64 = 0
-    /// Those that it dropped because their checksum was wrong.
+    /// Datagrams that it dropped because their checksum was wrong.
     var checksums: UInt64 = 0
     /// Packets that the kernel dropped because the device's queue was full.
     var unread: UInt64 = 0

@@ -63,7 +63,7 @@ struct LineLimits {
         return true
     }
 
-    /// What was left out since it was asked last; it is to be asked at `dueAt`.
+    /// The lines that were left out since it was asked last; it is to be asked at `dueAt`.
     mutating func takeLeftOut(at now: Instant) -> [LeftOut] {
         dueAt = nil
         var found: [LeftOut] = []

@@ -22,7 +22,7 @@ extension PeerProblem {
         }
     }
 
-    /// What to look at when nobody answers.
+    /// The advice what to look at when nobody answers.
     var hint: String { ". Is the endpoint right, the peer up, our key known to it?" }
 
     private static func cause(of number: Int32) -> String {

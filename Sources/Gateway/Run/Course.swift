@@ -1,7 +1,7 @@
 import Control
 import LinuxIO
 
-/// What an interface goes through while its loop runs: its `PostUp`, its service, its `PreDown`. The loop tells what happens, and
+/// The course of an interface while its loop runs: its `PostUp`, its service, its `PreDown`. The loop tells what happens, and
 /// goes on until that is the end.
 struct Course: ~Copyable {
     /// Why it ends.

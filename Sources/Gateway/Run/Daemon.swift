@@ -15,7 +15,7 @@ import TunnelCore
 final class Daemon: Sendable {
     private let current: Mutex<Settings>
     let log: Log
-    /// What other threads want done to the tunnel, on the data thread.
+    /// Commands of other threads to the tunnel, done on the data thread.
     let commands: Mailbox<LoopCommand>
     /// The public key of the private one that the file held when it was last read or written; on the chores' thread for
     /// files, once the interface runs.
@@ -42,8 +42,8 @@ final class Daemon: Sendable {
         mark.store(loop.mark, ordering: .relaxed)
     }
 
-    /// What holds now: the file as it was when it was last read, with the keys of now. Nothing is done under the lock but
-    /// to take over a reference, so no thread waits for what another one does.
+    /// The settings that hold now: the file as it was when it was last read, with the keys of now. Nothing is done under the
+    /// lock but to take over a reference, so no thread waits for what another one does.
     var settings: Settings { current.withLock { $0 } }
 
     var configuration: Configuration { settings.configuration }
@@ -55,7 +55,7 @@ final class Daemon: Sendable {
         current.withLock { swap(&$0, &settings) }
     }
 
-    /// What a person calls a peer.
+    /// The name by which a person calls a peer.
     func name(of key: PublicKey) -> String { settings.name(of: key) }
 }
 

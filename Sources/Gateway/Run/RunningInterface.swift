@@ -21,7 +21,7 @@ struct RunningInterface: ~Copyable {
     /// The device with the interface, and the sockets.
     private var loop: DataLoop?
 
-    /// Nothing but the threads beside the loop. Make it after what blocks signals: threads inherit that.
+    /// Makes nothing but the threads beside the loop. Make it after what blocks signals: threads inherit that.
     init(_ daemon: Daemon, _ hooks: Hooks) throws(Failure) {
         self.daemon = daemon
         self.hooks = hooks

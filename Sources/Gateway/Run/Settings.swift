@@ -1,7 +1,7 @@
 import Control
 import Keys
 
-/// What the configuration says, as one value that never changes. Who holds it may keep it and takes no lock to read it; a
+/// The configuration as one value that never changes. Who holds it may keep it and takes no lock to read it; a
 /// change makes another one (`Daemon.change`).
 final class Settings: Sendable {
     let configuration: Configuration
@@ -16,6 +16,6 @@ final class Settings: Sendable {
     /// The peer's section.
     func peer(_ key: PublicKey) -> Configuration.Peer? { places[key].map { configuration.peers[$0] } }
 
-    /// What a person calls a peer: its name, or the beginning of its key.
+    /// The name by which a person calls a peer: its name, or the beginning of its key.
     func name(of key: PublicKey) -> String { peer(key)?.name ?? "peer \(key.description.prefix(8))…" }
 }

@@ -18,7 +18,7 @@ final class UAPIHandler: ChannelInboundHandler {
     private let daemon: Daemon
     private let order: UAPIOrder
     private var parser = UAPIParser()
-    /// What came and is no whole line yet, or waits for the request before it.
+    /// The bytes that came and are no whole line yet, or wait for the request before them.
     private var received = ByteBuffer()
     private var isBusy = false
     private var isInputOver = false
@@ -182,7 +182,7 @@ final class UAPIHandler: ChannelInboundHandler {
     }
 }
 
-/// Whose request is done when: one after the other, whatever connection it came on, so that none sees half of another.
+/// The order of requests: one after the other, whatever connection it came on, so that none sees half of another.
 /// Belongs to one event loop.
 final class UAPIOrder {
     private var last: EventLoopFuture<Void>

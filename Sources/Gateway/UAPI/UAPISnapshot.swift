@@ -5,7 +5,7 @@ import LinuxIO
 import NIOCore
 import TunnelCore
 
-/// What `get=1` tells, taken from the data thread in parts.
+/// The content of a reply to `get=1`, taken from the data thread in parts.
 struct UAPISnapshot: Sendable {
     /// Places for peers that one turn looks at.
     private static let portion = 256
@@ -13,7 +13,7 @@ struct UAPISnapshot: Sendable {
     fileprivate(set) var privateKey: PrivateKey?
     fileprivate(set) var listenPort: UInt16 = 0
     fileprivate(set) var mark: UInt32 = 0
-    /// In the order in which they were added; their AllowedIPs are in `allowedIPs`.
+    /// The peers in the order in which they were added; their AllowedIPs are in `allowedIPs`.
     fileprivate(set) var peers: [TunnelCore.PeerStatistics] = []
     fileprivate(set) var allowedIPs = AllowedIPs()
     private var parts = StatisticsInParts()

@@ -11,7 +11,7 @@ import TunnelCore
 /// The request was valid as a whole before. What can still fail is a port that is taken, and that is tried first: then
 /// nothing has changed.
 struct UAPITransaction: Sendable {
-    /// What one turn does at most: so many prefixes, or a sixteenth as many peers.
+    /// The work of one turn at most: so many prefixes, or a sixteenth as many peers.
     private static let portion = 1000
     private static let costOfPeer = 16
 
@@ -21,13 +21,13 @@ struct UAPITransaction: Sendable {
 
     // The peer that the changes are about.
     private var peer: PublicKey?
-    /// This request made it.
+    /// The peer is new: this request made it.
     private var isNew = false
-    /// It is ourselves, or gone: what is said of it is passed over.
+    /// The peer is ourselves, or gone: what is said of it is passed over.
     private var isIgnored = false
-    /// Takes effect when all else is said, so that what is sent then goes to the right place.
+    /// Its persistent keepalive, which takes effect when all else is said, so that what is sent then goes to the right place.
     private var keepalive: UInt16?
-    /// The file's, which a peer that is made anew is not to be without.
+    /// The AllowedMACs of the file, which a peer that is made anew is not to be without.
     private var allowedMACs: [PublicKey: [MACAddress]] = [:]
 
     private init(_ changes: [UAPIChange]) { self.changes = changes }

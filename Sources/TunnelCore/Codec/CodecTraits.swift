@@ -1,4 +1,5 @@
-/// What a codec is to those who choose and use it. A new codec is a case of `Codec`, a line in `Codec.traits`, and a file like `Zstd.swift`.
+/// A codec as those see it who choose and use it. A new codec is a case of `Codec`, a line in `Codec.traits`, and a file
+/// like `Zstd.swift`.
 @safe struct CodecTraits {
     /// The name that people write and read.
     let name: StaticString
@@ -44,7 +45,7 @@ extension CodecSet {
     }
 }
 
-/// What codes, with each codec: contexts that are made once and used for one unit after the other.
+/// The encoders of all codecs: contexts that are made once and used for one unit after the other.
 @safe
 struct Encoders: ~Copyable {
     /// By the codec's number on the wire, of four bits.
@@ -72,7 +73,7 @@ struct Encoders: ~Copyable {
     }
 }
 
-/// What decodes, with each codec, likewise.
+/// The decoders of all codecs, likewise.
 @safe
 struct Decoders: ~Copyable {
     private var contexts = unsafe InlineArray<16, CodecTraits.Library.Context?>(repeating: nil)

@@ -1,4 +1,4 @@
-/// How hard a codec tries, and what that is worth on a link.
+/// A level of a codec: what it costs the thread, and what it saves on the link.
 ///
 /// A byte that is not sent saves the time that the link takes for it; a byte that is coded costs the thread's time. The
 /// figures are those of text on a processor of 2020 (`docs/performance.md`); that they are wrong by a factor of two matters
@@ -7,14 +7,14 @@ struct Effort {
     let level: Int32
     /// Nanoseconds for a byte of a large unit.
     let cost: Double
-    /// What is left, by what the effort of size 1 leaves.
+    /// The bytes that it leaves, in relation to those that the effort of size 1 leaves.
     let size: Double
 
     /// Nanoseconds that the link takes for a byte if nothing is known of it: 32 Mbit/s.
     static let unknownLink: Double = 250
     /// The thread has more to do than to code, and the other end must decode.
     private static let margin = 1.5
-    /// What starting costs, as bytes.
+    /// The cost of starting, as bytes.
     private static let start: Double = 2000
 
     /// The effort that is worth most for a unit of `size` bytes of which `fraction` is left, on a link that takes

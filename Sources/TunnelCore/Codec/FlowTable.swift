@@ -1,5 +1,5 @@
-/// What is known of the flows that pass: whether the rules let them be compressed, how well that works, and for those that
-/// do not compress how long to leave them alone, by exponential back-off as in RFC 3173 §2.2.
+/// The flows that pass, and what is known of each: whether the rules let them be compressed, how well that works, and for those
+/// that do not compress how long to leave them alone, by exponential back-off as in RFC 3173 §2.2.
 ///
 /// A fixed table that is indexed by a hash of the flow; two flows that meet in one entry take turns in it. Nothing in it
 /// ever grows.
@@ -11,7 +11,7 @@ struct FlowTable: ~Copyable {
         let hash: UInt64
     }
 
-    /// What the rules and the flow's first bytes say about it.
+    /// The verdict of the rules and of the flow's first bytes.
     enum Verdict: UInt8 {
         /// Nobody has looked yet.
         case unknown
@@ -28,7 +28,7 @@ struct FlowTable: ~Copyable {
         var skip: UInt16 = 0
         /// The bytes of what failed last, divided by 64.
         var failed: UInt16 = 0
-        /// What is left of its bytes, in 65,536ths, lately; 0 if that was never tried.
+        /// The part of its bytes that coding leaves, lately, in 65,536ths; 0 if that was never tried.
         var fraction: UInt16 = 0
         var verdict = Verdict.unknown
         /// It is skipped because to code it is not worth it now.
@@ -40,7 +40,7 @@ struct FlowTable: ~Copyable {
     private static let size = 4096
     /// At most every 512th packet of a hopeless flow is tried.
     private static let longestBackoff: UInt8 = 9
-    /// What announces itself as compressed is tried this rarely from the start.
+    /// The back-off, from the start, of a flow that announces itself as compressed.
     private static let compressedBackoff: UInt8 = 6
 
     private var entries = ContiguousArray(repeating: Entry(), count: size)
@@ -133,7 +133,7 @@ struct FlowTable: ~Copyable {
     }
 
     /// Takes the turn of the flow's next packet: true if it is to be tried, else it is one of those that the back-off lets pass.
-    /// What is much larger than what failed may be tried at any time.
+    /// A packet much larger than the one that failed may be tried at any time.
     @inline(__always)
     mutating func takeTurn(_ flow: Flow, size: Int) -> Bool {
         guard entries[flow.entry].skip > 0, size >> 7 <= entries[flow.entry].failed else { return true }
@@ -145,7 +145,7 @@ struct FlowTable: ~Copyable {
     @inline(__always)
     func isDoubtful(_ flow: Flow) -> Bool { entries[flow.entry].fraction == 0 || entries[flow.entry].backoff > 0 }
 
-    /// What is left of the flow's bytes when they are coded, between 0 and 1.
+    /// The part of the flow's bytes that coding leaves, between 0 and 1.
     func fraction(_ flow: Flow) -> Double {
         let fraction = entries[flow.entry].fraction
         return fraction == 0 ? 0.5 : Double(fraction) / 65_536
@@ -183,7 +183,7 @@ struct FlowTable: ~Copyable {
         entries[flow.entry].skip = 15
     }
 
-    /// Notes that what comes now calls itself compressed, whatever its size.
+    /// Notes that the flow's bytes call themselves compressed, whatever their size.
     mutating func noteCompressed(_ flow: Flow) {
         entries[flow.entry].backoff = max(entries[flow.entry].backoff, Self.compressedBackoff)
         noteFailure(on: flow, size: Limits.unit)

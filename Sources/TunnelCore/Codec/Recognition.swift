@@ -1,4 +1,4 @@
-/// What the bytes of a payload tell without a codec.
+/// Recognises payloads that are encrypted or compressed already, by their bytes and without a codec.
 enum Recognition {
     case unknown
     /// A protocol that encrypts by itself.

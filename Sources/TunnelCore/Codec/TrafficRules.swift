@@ -18,7 +18,7 @@ public struct TrafficRules: Sendable, Equatable {
 
     public init(_ rules: [Rule]) { self.rules = rules }
 
-    /// Where plaintext HTTP goes: an attacker who places text in a request beside a cookie learns the cookie from the
+    /// The ports of plaintext HTTP: an attacker who places text in a request beside a cookie learns the cookie from the
     /// length (CRIME, VORACLE).
     public static let exposed = TrafficRules(
         [80, 3128, 8080].map { .portsTowards($0...$0, transport: IPProtocol.tcp) })

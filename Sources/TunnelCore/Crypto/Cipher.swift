@@ -1,6 +1,6 @@
 import Keys
 
-/// How transport messages are sealed: both are AEADs with a 32-byte key, a tag of 16 bytes and no associated data, and a
+/// The ciphers of transport messages: both are AEADs with a 32-byte key, a tag of 16 bytes and no associated data, and a
 /// nonce of 32 zero bits and the counter, little-endian.
 public enum CipherSuite: Sendable, Equatable {
     /// RFC 8439: WireGuard's, and what every peer has.
@@ -9,7 +9,7 @@ public enum CipherSuite: Sendable, Equatable {
     case aes256gcm
 }
 
-/// Who does the ChaCha20-Poly1305. Both give the same bytes; which is faster depends on the processor and is measured at
+/// The library that does ChaCha20-Poly1305. Both give the same bytes; which is faster depends on the processor and is measured at
 /// the start.
 public enum ChaChaImplementation: CaseIterable, Sendable {
     case libsodium

@@ -1,7 +1,7 @@
 import CSodium
 import Keys
 
-/// Where unpredictable bytes come from: the system, or in tests a seed.
+/// The source of unpredictable bytes: the system, or in tests a seed.
 public struct Randomness: Sendable {
     private let seed: InlineArray<32, UInt8>?
     private var drawn: UInt64 = 0

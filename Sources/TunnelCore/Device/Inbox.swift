@@ -21,7 +21,7 @@ public struct Inbox: ~Copyable {
         let shape: MemberShape
     }
 
-    /// What one `writev` to the device takes: a virtio header, then a packet, a super-segment or an Ethernet frame.
+    /// One `writev` to the device: a virtio header, then a packet, a super-segment or an Ethernet frame.
     public struct Write: Sendable {
         public fileprivate(set) var pieces: Range<Int>
         /// The packets that it stands for.
@@ -31,7 +31,7 @@ public struct Inbox: ~Copyable {
     private static let writeCapacity = 1024
     private static let pieceCapacity = 2048
     private static let decodedCapacity = 512 * 1024
-    /// What one record may need: its packets with all their headers, and those that segmented ones are cut into.
+    /// The bytes that one record may need: its packets with all their headers, and those that segmented ones are cut into.
     private static let recordReserve = 2 * (Limits.unit + Limits.recordPackets * PacketLayout.longestHeader)
     private static let headerStride = 16
 
@@ -181,7 +181,7 @@ public struct Inbox: ~Copyable {
 
     /// How many packets were decoded since `clear()`.
     var decodedCount: Int { decodedList.count }
-    /// One of them.
+    /// A decoded packet.
     func decodedPacket(_ index: Int) -> Decoded { decodedList[index] }
 
     /// Notes that what was decoded to `place` is a packet or frame; false if there are too many.
@@ -196,7 +196,7 @@ public struct Inbox: ~Copyable {
         @_lifetime(&self) mutating get { decoded[range] }
     }
 
-    /// The same, to read.
+    /// Decoded bytes, to read.
     @_lifetime(borrow self)
     func bytes(decoded range: Range<Int>) -> RawSpan { decoded.bytes(range) }
 
@@ -226,7 +226,7 @@ public struct Inbox: ~Copyable {
 }
 
 extension Inbox.Piece {
-    /// What it borrows. The compiler cannot know how long that is good: until `clear()`.
+    /// The bytes that it borrows. The compiler cannot know how long that is good: until `clear()`.
     @unsafe fileprivate var bytes: RawSpan {
         @_lifetime(immortal) get {
             let bytes = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(start: base, count: count))
@@ -234,7 +234,7 @@ extension Inbox.Piece {
         }
     }
 
-    /// The same, to write to: the owner of the buffer has lent it for that.
+    /// The bytes that it borrows, to write to: the owner of the buffer has lent it for that.
     @unsafe fileprivate var mutableBytes: MutableRawSpan {
         @_lifetime(immortal) get {
             let start = unsafe UnsafeMutableRawPointer(mutating: base)

@@ -90,7 +90,7 @@ struct MergeCandidate {
 
 /// Packets of one flow that become one write to the device, with the headers of the first.
 struct Merge {
-    /// What UDP_GRO and older kernels' UDP segmentation take.
+    /// The packets that UDP_GRO and older kernels' UDP segmentation take at most.
     private static let mostPackets = 64
 
     let first: MergeCandidate

@@ -22,8 +22,8 @@ public struct Outbox: ~Copyable {
         fileprivate var isClosed: Bool
     }
 
-    /// What the output of one input may need: a super-segment of the device cut into its smallest pieces, all staged packets
-    /// of a peer, or all that is gathered.
+    /// The bytes that the output of one input may need: a super-segment of the device cut into its smallest pieces, all staged
+    /// packets of a peer, or all that is gathered.
     static let reserve = 640 * 1024
     /// The reserve, and four super-segments: what is sent at once, so that the first does not wait for many more.
     private static let capacity = reserve + 256 * 1024

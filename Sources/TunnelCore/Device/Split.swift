@@ -14,7 +14,7 @@ struct Split {
     private let segment: Int
     private let end: Int
     private let firstIdentifier: UInt16
-    /// How many packets each of what it is cut into stands for.
+    /// How many packets each of the parts stands for that it is cut into.
     var identifierStep: UInt16 = 1
     private let firstSequence: UInt32
     private let flags: UInt8

@@ -1,4 +1,4 @@
-/// What stands between the peers and the wire, shared by all peers.
+/// The way out, from the peers to the wire, shared by all peers.
 ///
 ///     admission ▸ gathering ▸ compress ▸ encrypt ▸ frame ▸ outbox
 ///

@@ -1,4 +1,4 @@
-/// What to do with the packets of a peer that takes more than plain ones: how large units and bundles may be, and which packets
+/// The policy for packets to a peer that takes more than plain ones: how large units and bundles may be, and which packets
 /// are compressed.
 struct GatherPolicy {
     /// Packets up to this size travel in bundles: of larger ones hardly two fit into a datagram.
@@ -12,7 +12,7 @@ struct GatherPolicy {
     private static let muchLoss = 0.005
 
     let mode: CompressionPolicy.Mode
-    /// What the peer decodes, and the largest unit that it takes.
+    /// The peer's HELLO: what it decodes, and the largest unit that it takes.
     let hello: HelloExchange
     let limits: RecordLimits
     /// Nanoseconds that the link takes for a byte.
@@ -20,7 +20,7 @@ struct GatherPolicy {
     /// The part of the datagrams that get lost.
     let loss: Double
 
-    /// What to do with a packet of a flow that has no batch.
+    /// The treatment of a packet of a flow that has no batch.
     enum Treatment {
         case code(Codec)
         /// It is not compressed; the reason is counted if there is one.

@@ -4,7 +4,7 @@ import BasicContainers
 ///
 /// Nothing waits here for more to come: what is gathered leaves before the thread sleeps.
 struct Gathering: ~Copyable {
-    /// What becomes of a batch.
+    /// The purpose of a batch.
     enum Purpose {
         case unit(Codec, FlowTable.Flow)
         case bundle
@@ -23,7 +23,7 @@ struct Gathering: ~Copyable {
         fileprivate(set) var flows: UInt64
         fileprivate(set) var count = 0
         fileprivate(set) var packets = 0
-        /// As they stand here, as the network inside sees them, and as WireGuard would send them.
+        /// The size of the packets as they stand here, as the network inside sees them, and as WireGuard would send them.
         fileprivate(set) var bytes = 0
         fileprivate(set) var plain = 0
         fileprivate(set) var wire = 0

@@ -4,14 +4,14 @@ enum OutboundMessage: ~Escapable {
     case packet(RawSpan, InternetPacket)
     /// An Ethernet frame as a record of its own, and the traffic class outside.
     case frame(RawSpan, trafficClass: UInt8)
-    /// What is in a batch of the gathering.
+    /// A batch of the gathering, and the form that it leaves in.
     case batch(Int, BatchForm)
     /// A record that is no data.
     case control(ControlRecord)
     case keepalive
 }
 
-/// What a batch leaves as.
+/// The form that a batch leaves in.
 enum BatchForm {
     /// One UNIT, in fragments if it must be; nothing if it is not smaller than its packets alone.
     case unit(Codec, Effort)

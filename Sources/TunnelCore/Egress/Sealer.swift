@@ -1,4 +1,4 @@
-/// The outbound half of the transform chain: what happens to every payload before the wire.
+/// The outbound half of the transform chain, for every payload that leaves.
 ///
 ///     outbound:   compress ─▶ encrypt ─▶ frame          this file
 ///     inbound:    decompress ◂─ decrypt ◂─ unframe      `Opener`
@@ -181,7 +181,7 @@ struct Sealer: ~Copyable {
     }
 }
 
-/// Where a payload goes, in what traffic class, and how large it may be.
+/// The envelope of a payload: where it goes, in what traffic class, and how large it may be.
 struct Envelope {
     let destination: Destination
     let limits: RecordLimits

@@ -1,8 +1,8 @@
-/// What came out of a unit, a bundle or a frame: packets that stand in the inbox's memory.
+/// Packets that came out of a unit, a bundle or a frame, and stand in the inbox's memory.
 struct DecodedPackets {
     /// Which of the inbox's decoded packets they are, good until `Inbox.clear()`.
     let packets: Range<Int>
-    /// What they were coded with; `nil`: they were not.
+    /// The codec of the unit; `nil`: they were not compressed.
     let codec: Codec?
     /// They came in a bundle.
     let isBundle: Bool

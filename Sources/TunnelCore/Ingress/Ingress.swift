@@ -1,6 +1,6 @@
 import Addresses
 
-/// What stands between the wire and the device, shared by all peers: the chain's inbound half, and what goes to the device.
+/// The way in, from the wire to the device, shared by all peers: the chain's inbound half, and the inbox.
 @usableFromInline
 struct Ingress: ~Copyable {
     @usableFromInline var inbox = Inbox()

@@ -1,4 +1,4 @@
-/// The inbound half of the transform chain: what happens to every transport message that comes.
+/// The inbound half of the transform chain, for every transport message that comes.
 ///
 ///     outbound:   compress ─▶ encrypt ─▶ frame          `Sealer`
 ///     inbound:    decompress ◂─ decrypt ◂─ unframe      this file
@@ -16,10 +16,10 @@ struct Opener: ~Copyable {
     /// Units of which too few fragments came.
     var abandonedUnits: UInt64 { fragments.abandoned }
 
-    /// What is known of a message besides its bytes.
+    /// The context of a message: what is known besides its bytes.
     struct Context {
         let peer: PeerSlot
-        /// What we told the peer that we take; `nil`: nothing, not even that we know records.
+        /// The content of our HELLO; `nil`: there was none, the peer was not even told that we know records.
         let announced: Announcement?
         /// It met congestion.
         let isMarked: Bool
@@ -154,7 +154,7 @@ struct Opener: ~Copyable {
     }
 }
 
-/// What is known of the datagrams that brought a record.
+/// The datagrams that brought a record.
 struct Arrival {
     /// One of them met congestion.
     var isMarked: Bool
@@ -162,7 +162,7 @@ struct Arrival {
     var wire: Int
 }
 
-/// What was in a transport message.
+/// The content of a transport message.
 enum Inbound {
     case dropped(DropReason)
     case keepalive

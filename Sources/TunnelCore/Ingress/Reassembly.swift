@@ -38,7 +38,7 @@ struct Reassembly: ~Copyable {
         let arrival: Arrival
     }
 
-    /// What became of a piece.
+    /// The outcome of adding a piece.
     enum Outcome {
         case incomplete
         case whole(Whole)
@@ -49,7 +49,7 @@ struct Reassembly: ~Copyable {
     }
 
     private static let capacity = 64
-    /// Of which one peer may have so many.
+    /// How many of the places one peer may have.
     private static let mostOfPeer = 4
     private static let slotSize = 65_536
     /// A unit of which no piece came for so long is forgotten.

@@ -1,14 +1,14 @@
 public import Addresses
 import BasicContainers
 
-// What is said to the sender of a packet that goes nowhere.
+// Refusals: the senders of packets that go nowhere are told so by ICMP.
 
 /// A packet that went nowhere, and whose sender is to be told.
 public struct Refusal: Sendable {
-    /// Where it came from, and where it was to go.
+    /// The addresses that it came from and was to go to.
     public let sender: IPAddress
     public let destination: IPAddress
-    /// As much of it as is quoted, and its header.
+    /// The part of the packet that is quoted, and its header.
     let packet: [UInt8]
     let header: InternetPacket
 

@@ -1,11 +1,11 @@
 import Addresses
 
-/// How much an address may have: 5 at once and 20 a second after that, for an IPv4 address or an IPv6 /64. It is asked
+/// A limit for each address: 5 at once and 20 a second after that, for an IPv4 address or an IPv6 /64. It is asked
 /// only under load.
 struct RateLimiter {
     /// Addresses that are remembered at once.
     private static let capacity = 8192
-    /// Whether others get in while there are so many.
+    /// Whether further addresses are admitted while there are so many.
     let admitsWhenFull: Bool
 
     private enum Network: Hashable {

@@ -1,6 +1,6 @@
 import Keys
 
-/// What a peer's own handshakes have come to.
+/// The state of our own handshake with a peer: the pending initiation, attempts, cookies.
 struct Handshaking {
     /// Our index for the initiation that waits for its response.
     private(set) var pending: ReceiverIndex?

@@ -1,4 +1,4 @@
-/// What the way to a peer is like, as its REPORTs and the answers to our PINGs tell.
+/// The quality of the way to a peer, as its REPORTs and the answers to our PINGs tell.
 struct PathQuality {
     /// Smoothed as TCP does (RFC 6298 §2); `nil` until an answer came.
     private(set) var roundTrip: Interval?

@@ -6,7 +6,7 @@ import Keys
 // turned into messages and sessions.
 
 extension Peer {
-    // MARK: Asking
+    // MARK: Initiations
 
     /// Begins a handshake, unless one began in the last five seconds.
     mutating func startHandshake(_ services: inout Services) {
@@ -52,7 +52,7 @@ extension Peer {
         if let index = handshaking.forgetPending() { services.indices.remove(index) }
     }
 
-    // MARK: What came of it
+    // MARK: Results of handshakes
 
     /// Sends an initiation that the handshake thread has made, if it is still wanted.
     mutating func send(initiation: Initiation.Bytes, _ index: ReceiverIndex, _ services: inout Services) {
@@ -159,7 +159,7 @@ extension Peer {
         forgetHandshake(&services)
     }
 
-    /// Nothing has come of the peer for 540 s.
+    /// Wipes the sessions after 540 s in which no new one was made.
     mutating func wipeSessions(_ services: inout Services) {
         let hadAny = keypairs.hasAny
         noteSilence(services.sessions)
@@ -167,7 +167,7 @@ extension Peer {
         if hadAny { services.note(.wiped(publicKey)) }
     }
 
-    // MARK: Where it is
+    // MARK: Endpoint
 
     /// Follows a peer that talks from somewhere else.
     mutating func roam(to path: Path, _ services: inout Services) {
@@ -175,14 +175,15 @@ extension Peer {
         self.path = path
     }
 
-    /// Sends there from now on, until something authentic comes from elsewhere; from which address of ours is open again.
+    /// Sets the endpoint: datagrams go there from now on, until something authentic comes from elsewhere; from which address of
+    /// ours is open again.
     mutating func setEndpoint(_ endpoint: Endpoint) { path = Path(endpoint) }
 
-    /// The local address that it is answered from was refused by the system: lets the routing table choose.
+    /// Forgets the local address that it is answered from, which the system refused: lets the routing table choose.
     mutating func forgetSource() { path?.local = nil }
 }
 
-/// What a handshake makes a session of.
+/// The keys and indices that a handshake makes a session of.
 struct NewSession {
     let keys: SessionKeys
     let local: ReceiverIndex

@@ -97,7 +97,7 @@ extension Peer {
         _ = transmit(.control(record), on: session, &services)
     }
 
-    // MARK: In
+    // MARK: Records of the peer
 
     /// Takes a record of the peer's.
     mutating func receive(_ record: ControlRecord, on session: SessionSlot, _ services: inout Services) {

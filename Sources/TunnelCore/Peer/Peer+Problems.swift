@@ -1,6 +1,6 @@
 import Addresses
 
-// What keeps a peer from being reached. It is noted for people alone: nothing here changes what is sent.
+// Problems: what keeps a peer from being reached. It is noted for people alone: nothing here changes what is sent.
 
 extension Peer {
     /// Remembers a problem, and tells it if it is another than before, or comes again.

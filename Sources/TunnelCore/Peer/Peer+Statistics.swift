@@ -1,7 +1,7 @@
 public import Addresses
 public import Keys
 
-/// What is known of one peer.
+/// The statistics of one peer.
 public struct PeerStatistics: Sendable {
     public let id: PeerID
     public let publicKey: PublicKey
@@ -39,7 +39,7 @@ public struct PeerStatistics: Sendable {
 }
 
 extension Peer {
-    /// What is known of it, without its AllowedIPs and Ethernet addresses.
+    /// Its statistics, without its AllowedIPs and Ethernet addresses.
     func statistics(_ services: borrowing Services) -> PeerStatistics {
         var hello = HelloExchange()
         var hasAES = false

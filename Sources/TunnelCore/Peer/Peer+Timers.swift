@@ -1,4 +1,4 @@
-// Time, whitepaper §6.
+// The timers of a peer, whitepaper §6.
 
 extension Peer {
     /// Does what is due. To be called when the schedule comes to this peer, `instant` being what it was entered for.

@@ -1,8 +1,8 @@
 import Addresses
 import Keys
 
-/// One peer: its sessions and their rotation, its handshakes, timers and HELLOs, where it is and what the way there is like, and what
-/// is counted of it. A packet or datagram that is routed to it is its business from there on.
+/// One peer: its sessions and their rotation, its handshakes, timers and HELLOs, where it is and what the way there is like,
+/// and what is counted of it. A packet or datagram that is routed to it is its business from there on.
 ///
 /// Functions take the `Services` that all peers share, one after the other.
 struct Peer: ~Copyable {
@@ -10,7 +10,7 @@ struct Peer: ~Copyable {
     let id: PeerID
     let publicKey: PublicKey
 
-    // The operator's.
+    // The operator's settings.
     /// False once it is removed: the slot waits for the next peer.
     private(set) var isAlive = true
     private(set) var persistentKeepalive: Interval?
@@ -21,7 +21,7 @@ struct Peer: ~Copyable {
     /// The rate of its frames for everybody, where they go on to others.
     var flooding = TokenBucket.floods
 
-    /// Where it is: the last address from which something authentic came.
+    /// The way to it: the last address from which something authentic came.
     var path: Path?
     var quality = PathQuality()
 
@@ -37,7 +37,7 @@ struct Peer: ~Copyable {
 
     var problems = PeerProblems()
 
-    // What is counted.
+    // Counters.
     var received: UInt64 = 0
     var sent: UInt64 = 0
     var lastHandshake: WallTime?
@@ -56,7 +56,7 @@ struct Peer: ~Copyable {
         handshaking = Handshaking(publicKey)
     }
 
-    // MARK: What the operator changes
+    // MARK: Configuration
 
     /// Ends all that there is of it.
     mutating func remove(_ services: inout Services) {
@@ -67,7 +67,7 @@ struct Peer: ~Copyable {
         isAlive = false
     }
 
-    /// Takes effect with the next handshake.
+    /// Sets the preshared key, which takes effect with the next handshake.
     mutating func setPresharedKey(_ presharedKey: PresharedKey?, _ services: inout Services) {
         self.presharedKey = presharedKey
         services.jobs.append(.peer(id, publicKey, presharedKey))
@@ -80,7 +80,7 @@ struct Peer: ~Copyable {
         return allowedMACs != old
     }
 
-    /// `nil`: none. One that was not there before begins with a keepalive now.
+    /// Sets the interval of persistent keepalives, `nil` being none. Where there was none before, one is sent now.
     mutating func setPersistentKeepalive(_ interval: Interval?, _ services: inout Services) {
         let wasOff = !timers.isArmed(.persistentKeepalive)
         persistentKeepalive = interval
@@ -88,12 +88,13 @@ struct Peer: ~Copyable {
         if wasOff { arm(.persistentKeepalive, at: services.now.instant, &services.schedule) }
     }
 
-    /// What is sent changes at once; what is announced can be unsaid only by a new session, which is asked for.
+    /// Sets compression and cipher. What is sent changes at once; what is announced can be unsaid only by a new session, which
+    /// is asked for.
     mutating func setOptions(_ compression: CompressionPolicy, _ cipher: CipherPolicy, _ services: inout Services) {
         let announcement = announcement(services.cargo)
         let isSame = self.cipher == cipher
         self.compression = compression
-        // What the old rules said of them holds no more.
+        // The verdicts were the old rules'.
         services.egress.flows.removeAll()
         self.cipher = cipher
         guard !isSame || self.announcement(services.cargo) != announcement else { return }
@@ -108,7 +109,7 @@ struct Peer: ~Copyable {
         if hadSession { startHandshake(&services) }
     }
 
-    /// What HELLO says that we take; `nil` if the configuration asks for no more than WireGuard, and no HELLO is sent.
+    /// The content of our HELLO; `nil` if the configuration asks for no more than WireGuard, and no HELLO is sent.
     @inline(__always)
     func announcement(_ cargo: Cargo) -> Announcement? {
         if cargo == .frames { return Announcement(codecs: compression.announced, records: cargo.records) }
@@ -116,7 +117,7 @@ struct Peer: ~Copyable {
         return cipher == .chacha20poly1305 ? nil : Announcement(codecs: [], records: [.init(.report), .init(.ping)])
     }
 
-    // MARK: What happens to the device
+    // MARK: Device up and down
 
     /// The device is up: a peer with a persistent keepalive or with packets that wait is greeted.
     mutating func wake(_ services: inout Services) {

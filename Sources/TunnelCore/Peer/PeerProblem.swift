@@ -1,6 +1,6 @@
 public import Addresses
 
-/// What stands between us and a peer, as far as this end can tell.
+/// A problem that keeps us from a peer, as far as this end can tell.
 public enum PeerProblem: Sendable, Equatable {
     /// Nothing has answered our handshake, and nothing else is known.
     case unanswered
@@ -8,7 +8,7 @@ public enum PeerProblem: Sendable, Equatable {
     case notSent(Endpoint, errno: Int32)
     /// Somebody on the way has said that a datagram did not get there.
     case rejected(Endpoint, Rejection)
-    /// What goes there comes back out of the device: it is routed into the tunnel.
+    /// Our datagrams there come back out of the device: it is routed into the tunnel.
     case loop(Endpoint)
     /// The endpoint is a name that has no address now; the resolver's words.
     case noAddress(String)
@@ -19,7 +19,7 @@ public enum PeerProblem: Sendable, Equatable {
     /// We answered its handshake, and nothing came on the session.
     case unconfirmed
 
-    /// What an ICMP error says, and who says it. Anybody on the way can forge one: it is told and changes nothing.
+    /// An ICMP error: what it says, and who says it. Anybody on the way can forge one: it is told and changes nothing.
     public struct Rejection: Sendable, Equatable {
         public enum Reason: Sendable {
             case port, host, network, prohibited, hops, other
@@ -36,7 +36,7 @@ public enum PeerProblem: Sendable, Equatable {
     }
 }
 
-/// What is remembered of a peer's problems: for people alone, it changes nothing that is sent.
+/// The problems of a peer that are remembered: for people alone, it changes nothing that is sent.
 struct PeerProblems {
     /// After this time without it, a problem that comes again is news.
     private static let memory = Interval.seconds(120)
@@ -76,7 +76,7 @@ struct PeerProblems {
         unanswered = 0
     }
 
-    /// What is known to keep an initiation from being answered that went out then.
+    /// The known reason why an initiation that went out then is not answered.
     func cause(since initiation: Instant) -> PeerProblem? {
         guard let last, !last.isOver, last.problem != .unanswered, last.at >= initiation else { return nil }
         return last.problem

@@ -1,7 +1,7 @@
 public import Addresses
 public import Keys
 
-/// What a person may want to know.
+/// An event that a person may want to know.
 public enum TunnelEvent: Sendable, Equatable {
     /// A session was made.
     case handshakeDone(PublicKey, Path, initiator: Bool)

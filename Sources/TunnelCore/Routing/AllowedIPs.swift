@@ -1,6 +1,6 @@
 public import Addresses
 
-/// Which peer each inner address belongs to, both ways: where a packet to it goes, and who may send a packet from it
+/// The owner of each inner address, both ways: where a packet to it goes, and who may send a packet from it
 /// (the whitepaper's cryptokey routing, §2). A prefix belongs to one peer at a time; the longest one decides.
 ///
 /// A copy is a snapshot that costs nothing until either is changed: another thread may read it while this one goes on.
@@ -39,7 +39,7 @@ public struct AllowedIPs: Sendable {
         }
     }
 
-    /// Takes everything away from the peer in `slot`.
+    /// Takes all prefixes away from the peer in `slot`.
     public mutating func removeAll(_ slot: PeerSlot) { _ = removeSome(slot, atMost: .max) }
 
     /// Takes up to `count` prefixes away from the peer in `slot`; how many those were.
@@ -56,10 +56,10 @@ public struct AllowedIPs: Sendable {
         return removed
     }
 
-    /// What a peer has, in the order in which it was given.
+    /// The prefixes of a peer, in the order in which they were given.
     public func prefixes(of peer: PeerID) -> [Prefix] { prefixes(of: peer.slot) }
 
-    /// What the peer in `slot` has, in the order in which it was given.
+    /// The prefixes of the peer in `slot`, in the order in which they were given.
     public func prefixes(of slot: PeerSlot) -> [Prefix] {
         var entries: [(prefix: Prefix, sequence: UInt64)] = []
         func note(_ address: IPAddress, _ length: Int, _ sequence: UInt64) {

@@ -1,12 +1,12 @@
 import Addresses
 
-/// At which peer each Ethernet address was seen last, or that it was seen at this end; for each VLAN by itself (IEEE 802.1Q
-/// §8.8.8, independent learning).
+/// The place of each Ethernet address: at which peer it was seen last, or that it was seen at this end; for each VLAN by itself
+/// (IEEE 802.1Q §8.8.8, independent learning).
 ///
 /// A fixed table of sets of eight, by a hash; what was not seen for five minutes is as good as not there. A peer has a
 /// limited number of addresses, and an address that wanders between peers stays where it was.
 struct MACTable: ~Copyable {
-    /// Where an address is: on our own device, or at a peer.
+    /// The place of an address: on our own device, or at a peer.
     enum Place: Equatable {
         case here
         case peer(PeerSlot)

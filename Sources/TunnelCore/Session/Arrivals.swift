@@ -1,4 +1,4 @@
-/// What has arrived on a lane, and what of it the peer was told.
+/// Counts of the datagrams that have arrived on a lane, and of those that the peer was told of.
 struct Arrivals {
     private(set) var datagrams: UInt64 = 0
     private(set) var bytes: UInt64 = 0

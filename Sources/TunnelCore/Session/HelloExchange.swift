@@ -1,11 +1,11 @@
-/// What has become of HELLO on one session: what the peer announced, and whether ours has arrived.
+/// The exchange of HELLOs on one session: what the peer announced, and whether ours has arrived.
 ///
 /// The end that doesn't know whether its HELLO arrived sets `asks`; a HELLO that asks is answered at once. Repetition
 /// is by time, and stops when the peer says `seen` or sends any record.
 struct HelloExchange {
-    /// What the peer decodes; empty until its HELLO arrives.
+    /// The codecs that the peer decodes; empty until its HELLO arrives.
     private(set) var codecs: CodecSet = []
-    /// What `auto` codes with: the codec that leaves least.
+    /// The codec that `auto` codes with: the one that leaves least.
     private(set) var preferredCodec: Codec?
     /// The largest unit that the peer decodes.
     private(set) var maximumUnit = 0
@@ -13,13 +13,13 @@ struct HelloExchange {
     private(set) var records: RecordSet = []
     /// The peer's HELLO has arrived.
     private(set) var hasArrived = false
-    /// Ours has.
+    /// Our HELLO has arrived, as far as the peer has said so.
     private(set) var isConfirmed = false
-    /// How often ours was sent.
+    /// How often our HELLO was sent.
     private(set) var sent = 0
-    /// How many messages had arrived on the session when ours was last sent.
+    /// How many messages had arrived on the session when our HELLO was last sent.
     private var arrivedBefore: UInt64 = 0
-    /// Plain traffic since ours was last sent, which is what keeps it being repeated.
+    /// Plain traffic since our HELLO was last sent, which is what keeps it being repeated.
     var hasTraffic = false
 
     /// The peer takes anything that has to be gathered.
@@ -33,7 +33,7 @@ struct HelloExchange {
             records: announced.records)
     }
 
-    /// Notes that ours was sent, `arrived` messages having come; when to send it again if nothing confirms it, counted from
+    /// Notes that our HELLO was sent, `arrived` messages having come; when to send it again if nothing confirms it, counted from
     /// now.
     mutating func noteSent(peerIsSilent: Bool, arrived: UInt64) -> Interval? {
         sent += 1
@@ -46,10 +46,10 @@ struct HelloExchange {
         return Limits.helloInterval
     }
 
-    /// Ours was sent and nothing has confirmed it.
+    /// Our HELLO was sent and nothing has confirmed it.
     @inline(__always) var isWaiting: Bool { sent > 0 && !isConfirmed }
 
-    /// Nothing has come since ours was sent, not even a message that doesn't confirm it.
+    /// Nothing has come since our HELLO was sent, not even a message that doesn't confirm it.
     func isUnanswered(arrived: UInt64) -> Bool { isWaiting && arrivedBefore == arrived }
 
     /// Takes the peer's HELLO; true if it is to be answered.
@@ -67,7 +67,7 @@ struct HelloExchange {
     mutating func receiveRecord() { isConfirmed = true }
 }
 
-/// What HELLO says that we take.
+/// The content of our HELLO: the codecs and the kinds of record that we take.
 struct Announcement: Equatable {
     let codecs: CodecSet
     let records: RecordSet

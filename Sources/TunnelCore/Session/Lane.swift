@@ -11,7 +11,7 @@ struct Lane: ~Copyable {
     var sendCounter: UInt64 = 0
     var window = ReplayWindow()
     var arrivals = Arrivals()
-    /// What the peer puts into messages to us, and we into messages to it; `nil`: that direction is not there.
+    /// The receiver indices in messages to us, and in messages to the peer; `nil`: that direction is not there.
     var localIndex: ReceiverIndex?
     var remoteIndex: ReceiverIndex?
 
@@ -34,7 +34,7 @@ struct Lane: ~Copyable {
     /// The peer has said that it receives on this lane.
     @inline(__always) var isOpen: Bool { remoteIndex != nil }
 
-    /// What has arrived; from now on the peer knows. `offset` is added to the clock.
+    /// A report of what has arrived, which counts as made from now on. `offset` is added to the clock.
     mutating func report(at now: Instant, offset: UInt64) -> ReportRecord {
         arrivals.noteReported(at: now)
         return ReportRecord(

@@ -1,4 +1,4 @@
-/// Which counters of a session have arrived: a sliding window of 8192 bits over a ring of words (RFC 6479), of which
+/// The counters of a session that have arrived: a sliding window of 8192 bits over a ring of words (RFC 6479), of which
 /// 8128 are certain.
 ///
 ///     … │ word │ word │ word │ greatest │

@@ -58,7 +58,7 @@ struct Session: ~Copyable {
         return suite == .aes256gcm ? aes.arrivals.isReportDue(at: now) : wireGuard.arrivals.isReportDue(at: now)
     }
 
-    /// What the peer is to be told now of a lane.
+    /// The report that the peer is to get now of a lane.
     mutating func report(on suite: CipherSuite, at now: Instant, offset: UInt64) -> ReportRecord {
         suite == .aes256gcm ? aes.report(at: now, offset: offset) : wireGuard.report(at: now, offset: offset)
     }

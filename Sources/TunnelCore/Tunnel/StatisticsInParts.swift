@@ -10,7 +10,7 @@ public struct StatisticsInParts: Sendable {
     private var parts: [[PeerStatistics]] = []
     private var nextPlace = 0
     private var gone: Set<PeerID> = []
-    /// Whom each inner address belongs to, once all is there.
+    /// The AllowedIPs of all peers, once all is there.
     public private(set) var allowedIPs = AllowedIPs()
     private var stations: [(peer: PeerSlot, address: MACAddress)] = []
     private var publicKey: PublicKey?

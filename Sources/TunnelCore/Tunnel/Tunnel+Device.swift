@@ -37,7 +37,7 @@ extension Tunnel {
         makeRoomToGather()
     }
 
-    /// Nobody's AllowedIPs hold the packet's destination.
+    /// Drops a packet whose destination is in nobody's AllowedIPs, and has its sender told.
     @inline(never)
     private mutating func refuse(_ packet: RawSpan, _ header: InternetPacket) {
         // The system itself says much to groups: that nobody has those is no fault.

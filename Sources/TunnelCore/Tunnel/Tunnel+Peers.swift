@@ -2,7 +2,7 @@ public import Addresses
 import BasicContainers
 public import Keys
 
-// What the operator changes. Nothing here drops a session that did not change.
+// Changes by the operator. Nothing here drops a session that did not change.
 
 extension Tunnel {
     /// Sets or takes away our private key. All sessions end: they were made with the old one; where

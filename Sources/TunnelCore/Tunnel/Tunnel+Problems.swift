@@ -1,17 +1,17 @@
 public import Addresses
 public import Keys
 
-// What the edge finds out of what keeps peers from being reached.
+// Problems of peers that the edge finds out: what keeps them from being reached.
 
 extension Tunnel {
-    /// The system did not send to a peer.
+    /// Notes that the system did not send to a peer.
     public mutating func noteNotSent(toPeer slot: PeerSlot, errno: Int32, at now: Now) {
         guard slot.offset < peers.slotCount else { return }
         services.now = now
         peers[slot].noteNotSent(errno: errno, &services)
     }
 
-    /// An ICMP error came for what was sent to `endpoint`. Looks at all peers, so not more often than it can matter.
+    /// Notes that an ICMP error came for a datagram to `endpoint`. Looks at all peers, so not more often than it can matter.
     public mutating func noteRejected(_ endpoint: Endpoint, _ rejection: PeerProblem.Rejection, at now: Now) {
         guard rejections.admit(at: now.instant) else { return }
         services.now = now
@@ -20,7 +20,7 @@ extension Tunnel {
         }
     }
 
-    /// Somebody else found out what is wrong with a peer.
+    /// Notes a problem of a peer that somebody outside found out.
     public mutating func note(_ problem: PeerProblem, of key: PublicKey, at now: Now) {
         guard let slot = peers.slot(of: key) else { return }
         services.now = now

@@ -2,11 +2,11 @@ import Addresses
 import BasicContainers
 public import Keys
 
-/// What is known of a tunnel at one instant.
+/// A tunnel's statistics at one instant.
 public struct TunnelStatistics: Sendable {
     public let publicKey: PublicKey?
     public let peers: [PeerStatistics]
-    /// What was dropped and belonged to no peer.
+    /// Packets and datagrams that belonged to no peer, dropped.
     public let drops: DropCounters
 }
 
@@ -18,7 +18,7 @@ extension Tunnel {
         return parts.statistics()
     }
 
-    /// What was dropped and belonged to no peer.
+    /// Packets and datagrams that belonged to no peer, dropped.
     var allDrops: DropCounters {
         var drops = services.drops
         drops.count(.incomplete, Int(clamping: services.ingress.abandonedUnits))

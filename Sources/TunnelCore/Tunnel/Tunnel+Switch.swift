@@ -7,7 +7,7 @@ import BasicContainers
 extension Tunnel {
     /// Two VLAN tags on top of the header.
     private static let mostAroundPayload = 22
-    /// Whatever the MTU, a record's head and the frame are no more than a unit.
+    /// The largest frame that is taken: by the MTU, and so that with a record's head it is no more than a unit.
     private var largestFrame: Int { min(mtu + Self.mostAroundPayload, Limits.unit - Record.headerSize) }
 
     // MARK: From the device

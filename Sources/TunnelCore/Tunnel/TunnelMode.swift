@@ -1,4 +1,4 @@
-/// What a tunnel carries.
+/// The mode of a tunnel: IP packets, or Ethernet frames as a wire or a switch.
 public enum TunnelMode: Sendable, Equatable {
     /// IP packets, by AllowedIPs.
     case packets

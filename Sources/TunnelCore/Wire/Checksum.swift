@@ -78,7 +78,7 @@ struct Checksum {
         return UInt16(truncatingIfNeeded: folded)
     }
 
-    /// What is stored as the checksum of what was added with the field at zero.
+    /// The checksum to store, of what was added with the field at zero.
     @inline(__always)
     var value: UInt16 { ~folded }
 }

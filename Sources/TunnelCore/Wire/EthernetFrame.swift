@@ -8,7 +8,7 @@ struct EthernetFrame {
 
     let destination: MACAddress
     let source: MACAddress
-    /// Of the outer tag; 0 without one.
+    /// The VLAN of the outer tag; 0 without one.
     let vlan: UInt16
     /// Where the payload starts, behind up to two VLAN tags (IEEE 802.1Q), and whether it says that it is IP.
     let payload: Int

@@ -5,7 +5,7 @@ struct FragmentRecord {
     static let headerSize = Record.headerSize + fieldsSize
     static let mostPieces = 64
 
-    /// Which unit of the session.
+    /// The number of the unit in the session.
     let number: UInt16
     /// The bytes of the whole record.
     let size: Int

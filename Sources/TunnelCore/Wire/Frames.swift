@@ -3,7 +3,7 @@ import BasicContainers
 /// Several Ethernet frames in one record, each behind its length (docs/protocol.md §3.8).
 enum Frames {
     private static let lengthSize = 2
-    /// What a frame takes besides its bytes.
+    /// The bytes that a frame takes besides its own.
     static let overhead = lengthSize
 
     /// Writes `frame` as the next to `place` of `out`; how many bytes that took.

@@ -6,7 +6,7 @@ struct InternetPacket {
     let destination: IPAddress
     /// The length that the packet says it has; never more than there are bytes.
     private(set) var length: Int
-    /// Where the payload starts, and its protocol number: of the first header only, IPv6 extensions are not followed.
+    /// The offset of the payload, and its protocol number: of the first header only, IPv6 extensions are not followed.
     let headerLength: Int
     let transport: UInt8
     /// The last two bits of the traffic class (RFC 3168).

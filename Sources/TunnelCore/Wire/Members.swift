@@ -69,7 +69,7 @@ enum Members {
         return end + bytes.byteCount - place
     }
 
-    /// Which half-words of a packet's header are not what the one before lets expect.
+    /// The half-words of a packet's header that are not what the one before lets expect.
     private static func difference(
         _ packet: Packet, from previous: Packet, _ scratch: inout MutableRawSpan
     ) -> UInt64 {

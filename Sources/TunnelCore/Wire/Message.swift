@@ -80,13 +80,14 @@ enum Transport {
     /// The headers of UDP and IPv4 around a datagram.
     static let outerHeaders = IPv4Header.size + UDPHeader.size
 
-    /// What a payload of `length` bytes becomes: the next multiple of 16, but not more than the MTU makes necessary (whitepaper §5.4.6).
+    /// The size of a payload of `length` bytes with its padding: the next multiple of 16, but not more than the MTU makes
+    /// necessary (whitepaper §5.4.6).
     @inline(__always)
     static func paddedSize(_ length: Int, mtu: Int) -> Int {
         max(length, min((length + Limits.padding - 1) & ~(Limits.padding - 1), mtu))
     }
 
-    /// What a payload takes on the wire: with the header and tag of the message, and the headers of UDP and IPv4.
+    /// The bytes that a payload takes on the wire: with the header and tag of the message, and the headers of UDP and IPv4.
     @inline(__always)
     static func wireSize(_ payload: Int) -> Int { payload + overhead + outerHeaders }
 }

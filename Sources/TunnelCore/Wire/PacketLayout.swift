@@ -1,4 +1,4 @@
-/// How much of a packet is header, as docs/protocol.md §3.3 has it: IP, and TCP or UDP if that follows directly and whole.
+/// The part of a packet that is header, as docs/protocol.md §3.3 has it: IP, and TCP or UDP if that follows directly and whole.
 struct PacketLayout: Equatable {
     enum Transport { case tcp, udp, other }
 
@@ -13,7 +13,7 @@ struct PacketLayout: Equatable {
     let internet: Int
     let header: Int
 
-    /// Of no packet.
+    /// The layout of no packet.
     static let none = PacketLayout()
 
     private init() {

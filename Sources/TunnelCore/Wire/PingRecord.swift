@@ -1,7 +1,7 @@
 /// PING: a question with a token, or the answer with the same one.
 struct PingRecord: Equatable {
     static let bodySize = 8
-    /// What it costs: padded, as a datagram, with the headers of UDP and IPv4.
+    /// Its cost: padded, as a datagram, with the headers of UDP and IPv4.
     static let wireSize = Transport.wireSize(16)
 
     var isAnswer: Bool

@@ -48,11 +48,11 @@ struct RecordSet: OptionSet, Hashable {
     init(rawValue: UInt32) { self.rawValue = rawValue }
     init(_ kind: Record.Kind) { rawValue = 1 << UInt32(kind.rawValue & 15) }
 
-    /// All that HELLO has to announce: every gateway takes HELLO itself, and UNIT if it decodes any codec.
+    /// The kinds that HELLO has to announce: every gateway takes HELLO itself, and UNIT if it decodes any codec.
     static let announced: [Record.Kind] = [.bundle, .fragment, .report, .ping, .ethernet]
-    /// What a tunnel for packets takes.
+    /// The kinds that a tunnel for packets takes.
     static let packets = announced.dropLast().reduce(into: RecordSet()) { $0.insert(RecordSet($1)) }
-    /// What one for Ethernet frames takes.
+    /// The kinds that one for Ethernet frames takes.
     static let frames = packets.union(RecordSet(.ethernet))
 
     @inline(__always) func contains(_ kind: Record.Kind) -> Bool { isSuperset(of: RecordSet(kind)) }

@@ -1,6 +1,6 @@
-/// How large records may be, in bytes.
+/// The limits of records, in bytes.
 struct RecordLimits {
-    /// What the padding of a plain packet must not exceed.
+    /// The MTU, which the padding of a plain packet must not exceed.
     let mtu: Int
     /// The largest payload with a record: that of the largest plain packet.
     let payload: Int
@@ -13,7 +13,7 @@ struct RecordLimits {
         self.fragments = fragments
     }
 
-    /// What a record of `size` bytes is padded to.
+    /// The size of a record of `size` bytes with its padding.
     @inline(__always)
     func padded(_ size: Int) -> Int { Transport.paddedSize(size, mtu: payload) }
 
@@ -30,7 +30,7 @@ struct RecordLimits {
         return fragments && pieces <= FragmentRecord.mostPieces ? pieces : 0
     }
 
-    /// What a record of `size` bytes takes on the wire; endless if it can't go.
+    /// The bytes that a record of `size` bytes takes on the wire; endless if it can't go.
     func wireSize(of size: Int) -> Int {
         let pieces = pieces(of: size)
         if pieces == 1 { return Transport.wireSize(padded(size)) }

@@ -1,7 +1,7 @@
-/// REPORT: what has arrived on a lane.
+/// REPORT: the peer's word of what has arrived on a lane.
 struct ReportRecord: Equatable {
     static let bodySize = 40
-    /// What it costs: padded, as a datagram, with the headers of UDP and IPv4.
+    /// Its cost: padded, as a datagram, with the headers of UDP and IPv4.
     static let wireSize = Transport.wireSize(48)
 
     /// The lane for AES-256-GCM, not WireGuard's.

@@ -1,7 +1,7 @@
 /// UNIT: one compressed unit. The record's parameter is the codec in its low nibble and the layout of the decoded bytes
 /// in its high one; the body is the decoded size (2 bytes, little-endian) and the coded bytes.
 struct UnitRecord {
-    /// What the decoded bytes are.
+    /// The layout of the decoded bytes.
     enum Layout: UInt8 {
         case packet = 0
         case members = 1
