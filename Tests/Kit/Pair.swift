@@ -74,10 +74,13 @@ struct Pair {
     }
 
     static func configuration(_ place: Site, _ options: Options) -> PeerConfiguration {
-        PeerConfiguration(
+        var configuration = PeerConfiguration(
             presharedKey: options.presharedKey, endpoint: options.knowsEndpoint ? place.endpoint : nil,
             allowedIPs: place.allowedIPs, persistentKeepalive: options.persistentKeepalive,
-            compression: options.compression, cipher: options.cipher, allowedMACs: options.allowedMACs)
+            compression: options.compression)
+        configuration.cipher = options.cipher
+        configuration.allowedMACs = options.allowedMACs
+        return configuration
     }
 
     /// Makes a session and forgets what was seen and received.

@@ -5,9 +5,9 @@ import TunnelCore
 // A configuration file's words in the core's terms.
 
 extension Configuration.Peer {
-    /// What the tunnel is told of a peer. A name as endpoint is resolved later.
+    /// The tunnel's configuration of a peer. A name as endpoint is resolved later.
     var tunnelConfiguration: PeerConfiguration {
-        PeerConfiguration(
+        var configuration = PeerConfiguration(
             presharedKey: presharedKey,
             endpoint: endpoint?.numeric,
             allowedIPs: allowedIPs,
@@ -16,9 +16,10 @@ extension Configuration.Peer {
                 compression.mode,
                 scope: compressionScope == .peer ? .peer : .flow,
                 skip: compressionSkip.map { TrafficRules($0.map(\.rule)) },
-                only: compressionOnly.map { TrafficRules($0.map(\.rule)) }),
-            cipher: cipher.policy,
-            allowedMACs: allowedMACs)
+                only: compressionOnly.map { TrafficRules($0.map(\.rule)) }))
+        configuration.cipher = cipher.policy
+        configuration.allowedMACs = allowedMACs
+        return configuration
     }
 }
 
@@ -49,7 +50,7 @@ extension Configuration.Compression {
 }
 
 extension CompressionPolicy {
-    /// What stands for its mode in the configuration.
+    /// The word for its mode in the configuration.
     var name: String {
         switch mode {
         case .off: Configuration.Compression.off.rawValue
@@ -70,7 +71,7 @@ extension TrafficSelector {
 }
 
 extension CipherSuite {
-    /// What stands for it in the configuration, in statistics and in the log.
+    /// The word for it in the configuration, in statistics and in the log.
     var name: String {
         switch self {
         case .chacha20poly1305: Configuration.Cipher.chacha20poly1305.rawValue
@@ -80,7 +81,7 @@ extension CipherSuite {
 }
 
 extension Codec {
-    /// What stands for it in statistics and in the log.
+    /// The word for it in statistics and in the log.
     var name: String {
         switch self {
         case .deflate: "deflate"

@@ -1,4 +1,4 @@
-/// What the operator wants compressed towards one peer, and what is announced to it.
+/// The operator's wishes towards one peer: what is compressed, and what is announced.
 public struct CompressionPolicy: Sendable, Equatable {
     public enum Mode: Sendable, Equatable {
         /// Plain WireGuard: nothing is announced, nothing is coded.
@@ -46,7 +46,7 @@ public struct CompressionPolicy: Sendable, Equatable {
     /// Plain WireGuard.
     public static let off = CompressionPolicy(.off)
 
-    /// What HELLO says that we decode.
+    /// The codecs that HELLO announces: those that we decode.
     var announced: CodecSet { mode == .off ? [] : .all }
 
     /// Whether anything is ever coded.
@@ -55,7 +55,7 @@ public struct CompressionPolicy: Sendable, Equatable {
     /// Looks at a flow for the first time, and at its first payload. Once there is a verdict, no rule is looked at again.
     @inline(never)
     borrowing func judge(
-        _ packet: RawSpan, _ layout: PacketLayout, of traffic: Traffic, _ flow: FlowTable.Flow, _ flows: inout FlowTable
+        _ packet: RawSpan, _ layout: PacketLayout, of traffic: Traffic, flow: FlowTable.Flow, in flows: inout FlowTable
     ) {
         if flows[flow] == .unknown {
             switch exclusion(of: traffic) {

@@ -37,11 +37,12 @@ enum Unreachable {
     static func write(
         answering packet: RawSpan, _ header: InternetPacket, from source: IPAddress?, to space: inout MutableRawSpan
     ) -> Int {
-        header.isV4 ? writeV4(packet, header, source, &space) : writeV6(packet, header, source, &space)
+        header.isV4
+            ? writeV4(packet, header, from: source, to: &space) : writeV6(packet, header, from: source, to: &space)
     }
 
     private static func writeV4(
-        _ packet: RawSpan, _ header: InternetPacket, _ source: IPAddress?, _ space: inout MutableRawSpan
+        _ packet: RawSpan, _ header: InternetPacket, from source: IPAddress?, to space: inout MutableRawSpan
     ) -> Int {
         let message = IPv4Header.size
         let quote = message + ICMPHeader.size
@@ -66,7 +67,7 @@ enum Unreachable {
     }
 
     private static func writeV6(
-        _ packet: RawSpan, _ header: InternetPacket, _ source: IPAddress?, _ space: inout MutableRawSpan
+        _ packet: RawSpan, _ header: InternetPacket, from source: IPAddress?, to space: inout MutableRawSpan
     ) -> Int {
         let message = IPv6Header.size
         let quote = message + ICMPHeader.size

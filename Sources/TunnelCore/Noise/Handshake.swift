@@ -5,7 +5,24 @@ import Keys
 /// Pure functions over keys and bytes; who may call them when is the business of `HandshakeEngine`. The messages come
 /// without mac1 and mac2, which depend on cookies and are the data thread's.
 enum Handshake {
-    /// What an initiator keeps until the response comes.
+    /// A private key with its public one.
+    struct Identity {
+        let key: PrivateKey
+        let publicKey: PublicKey
+
+        init(_ key: PrivateKey) {
+            self.key = key
+            publicKey = key.publicKey
+        }
+    }
+
+    /// The end that an initiation goes to. `staticShared` is X25519 of both static keys, which is made once per peer.
+    struct Responder {
+        let publicKey: PublicKey
+        let staticShared: Secret
+    }
+
+    /// An initiation, and what the initiator keeps until the response comes.
     struct Initiated {
         let message: Initiation.Bytes
         let pending: Pending
@@ -19,7 +36,7 @@ enum Handshake {
         let chainingKey: Secret
     }
 
-    /// What a responder learns from an initiation before it answers.
+    /// An initiation as the responder has read it, before it answers.
     struct Received {
         let initiator: PublicKey
         let ephemeral: PublicKey
@@ -29,13 +46,12 @@ enum Handshake {
         let chainingKey: Secret
     }
 
-    /// Makes an initiation. `staticShared` is X25519 of both static keys, which is made once per peer. `nil` if the
-    /// responder's key is of low order.
+    /// Makes an initiation. `nil` if the responder's key is of low order.
     static func initiate(
-        from identity: PrivateKey, _ publicKey: PublicKey, to responder: PublicKey, staticShared: Secret,
-        sender: ReceiverIndex, timestamp: TAI64N, ephemeral: PrivateKey
+        from identity: Identity, to responder: Responder, sender: ReceiverIndex, timestamp: TAI64N,
+        ephemeral: PrivateKey
     ) -> Initiated? {
-        var state = SymmetricState(responder: responder)
+        var state = SymmetricState(responder: responder.publicKey)
         defer { state.wipe() }
         var message = Initiation.Bytes(repeating: 0)
         message.store(little: Initiation.type, at: 0)
@@ -46,11 +62,11 @@ enum Handshake {
         state.mixKey(ephemeralPublic.bytes.span)
         state.mixHash(ephemeralPublic.bytes.span)
 
-        guard let staticKey = state.mixSharedSecretAndKey(ephemeral.bytes, responder) else { return nil }
-        let sealedStatic: InlineArray<48, UInt8> = state.seal(publicKey.bytes, key: staticKey)
+        guard let staticKey = state.mixSharedSecretAndKey(ephemeral.bytes, responder.publicKey) else { return nil }
+        let sealedStatic: InlineArray<48, UInt8> = state.seal(identity.publicKey.bytes, key: staticKey)
         message.copy(sealedStatic, to: Initiation.sealedStatic)
 
-        let timestampKey = state.mixKeyAndKey(staticShared.bytes)
+        let timestampKey = state.mixKeyAndKey(responder.staticShared.bytes)
         let sealedTimestamp: InlineArray<28, UInt8> = state.seal(timestamp.bytes, key: timestampKey)
         message.copy(sealedTimestamp, to: Initiation.sealedTimestamp)
 
@@ -63,16 +79,15 @@ enum Handshake {
     /// Reads an initiation as far as the sender's public key, then asks `staticShared` for X25519 with that key (`nil`
     /// if it is no peer), and opens the timestamp. `nil` if any of it is wrong.
     static func receive(
-        _ message: Initiation.Bytes, identity: PrivateKey, _ publicKey: PublicKey,
-        staticShared: (PublicKey) -> Secret?
+        _ message: Initiation.Bytes, identity: Identity, staticShared: (PublicKey) -> Secret?
     ) -> Received? {
-        var state = SymmetricState(responder: publicKey)
+        var state = SymmetricState(responder: identity.publicKey)
         defer { state.wipe() }
         let ephemeral = PublicKey(bytes: message.slice(at: Initiation.ephemeral))
         state.mixKey(ephemeral.bytes.span)
         state.mixHash(ephemeral.bytes.span)
 
-        guard let staticKey = state.mixSharedSecretAndKey(identity.bytes, ephemeral) else { return nil }
+        guard let staticKey = state.mixSharedSecretAndKey(identity.key.bytes, ephemeral) else { return nil }
         let sealedStatic: InlineArray<48, UInt8> = message.slice(at: Initiation.sealedStatic)
         guard let initiatorBytes: Bytes32 = state.open(sealedStatic, key: staticKey) else { return nil }
         let initiator = PublicKey(bytes: initiatorBytes)
@@ -116,7 +131,7 @@ enum Handshake {
 
     /// Reads the response to a pending initiation: the keys of the session, or `nil` if it is not from the peer.
     static func finish(
-        _ message: Response.Bytes, pending: Pending, identity: PrivateKey, presharedKey: PresharedKey?
+        _ message: Response.Bytes, pending: Pending, identity: Identity, presharedKey: PresharedKey?
     ) -> SessionKeys? {
         var state = SymmetricState(hash: pending.hash, chainingKey: Bytes32(copying: pending.chainingKey.bytes))
         defer { state.wipe() }
@@ -124,7 +139,7 @@ enum Handshake {
         state.mixKey(ephemeral.bytes.span)
         state.mixHash(ephemeral.bytes.span)
         guard state.mixSharedSecret(pending.ephemeral.bytes, ephemeral),
-            state.mixSharedSecret(identity.bytes, ephemeral)
+            state.mixSharedSecret(identity.key.bytes, ephemeral)
         else { return nil }
 
         let key = state.mixPresharedKey(presharedKey)
@@ -150,7 +165,7 @@ public struct SessionKeys: Sendable {
         receivingAES = isInitiator ? aes.responders : aes.initiators
     }
 
-    /// What makes the keys of the lane for AES-256-GCM others than WireGuard's.
+    /// The label that makes the keys of the lane for AES-256-GCM others than WireGuard's.
     private static let aesLabel = Array("gateway v1 aes-256-gcm".utf8)
 
     private static func pair(_ keys: (Bytes32, Bytes32)) -> (initiators: Secret, responders: Secret) {

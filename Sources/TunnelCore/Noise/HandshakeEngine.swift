@@ -15,9 +15,9 @@ public enum HandshakeJob: Sendable {
     case response(PeerID, InlineArray<92, UInt8>, index: ReceiverIndex, from: Path)
 }
 
-/// What came of it. `index` is always the one that the job brought, so that the asker can take it back.
+/// The result of a job. `index` is always the one that the job brought, so that the asker can take it back.
 public enum HandshakeResult: Sendable {
-    /// Nothing to tell.
+    /// The job is done, and there is nothing to tell.
     case done
     /// An initiation to send, without its macs.
     case initiation(PeerID, InlineArray<148, UInt8>, index: ReceiverIndex)
@@ -56,15 +56,10 @@ public enum HandshakeFailure: Sendable, Equatable {
 /// It alone uses the private key and the preshared keys, and knows the pending handshakes and the timestamps of the
 /// initiations that came. It has no clock and no socket; jobs bring the time.
 public struct HandshakeEngine: ~Copyable {
-    private var identity: Identity?
+    private var identity: Handshake.Identity?
     private var peers: [PeerID: KnownPeer] = [:]
     private var identifiers: [PublicKey: PeerID] = [:]
     private var randomness: Randomness
-
-    private struct Identity {
-        let key: PrivateKey
-        let publicKey: PublicKey
-    }
 
     private final class KnownPeer {
         let publicKey: PublicKey
@@ -109,7 +104,7 @@ public struct HandshakeEngine: ~Copyable {
     }
 
     private mutating func setIdentity(_ key: PrivateKey?) {
-        identity = key.map { Identity(key: $0, publicKey: $0.publicKey) }
+        identity = key.map { Handshake.Identity($0) }
         for peer in peers.values {
             peer.pending = nil
             peer.staticShared = shared(with: peer.publicKey)
@@ -141,7 +136,7 @@ public struct HandshakeEngine: ~Copyable {
         }
         let timestamp = TAI64N(now.wall, after: peer.lastSent)
         let initiated = Handshake.initiate(
-            from: identity.key, identity.publicKey, to: peer.publicKey, staticShared: shared, sender: sender,
+            from: identity, to: Handshake.Responder(publicKey: peer.publicKey, staticShared: shared), sender: sender,
             timestamp: timestamp, ephemeral: ephemeral())
         guard let initiated else { return .failed(.unusableKey, id, index: sender, from: nil) }
         peer.lastSent = timestamp
@@ -154,7 +149,7 @@ public struct HandshakeEngine: ~Copyable {
     ) -> HandshakeResult {
         guard let identity else { return .failed(.noIdentity, nil, index: index, from: path) }
         var stranger: PublicKey?
-        let received = Handshake.receive(message, identity: identity.key, identity.publicKey) { key in
+        let received = Handshake.receive(message, identity: identity) { key in
             guard let id = identifiers[key] else { stranger = key; return nil }
             return peers[id]?.staticShared
         }
@@ -182,7 +177,7 @@ public struct HandshakeEngine: ~Copyable {
             return .failed(.notPending, id, index: index, from: path)
         }
         let keys = Handshake.finish(
-            message, pending: pending, identity: identity.key, presharedKey: peer.presharedKey)
+            message, pending: pending, identity: identity, presharedKey: peer.presharedKey)
         guard let keys else { return .failed(.response, id, index: index, from: path) }
         peer.pending = nil
         return .established(

@@ -5,7 +5,7 @@ public struct CompressionCounters: Sendable {
         public var plain: UInt64 = 0
         public var wire: UInt64 = 0
 
-        mutating func add(_ plain: Int, _ wire: Int) {
+        mutating func add(plain: Int, wire: Int) {
             self.plain &+= UInt64(plain)
             self.wire &+= UInt64(wire)
         }
@@ -26,19 +26,19 @@ public struct CompressionCounters: Sendable {
     init() {}
 
     @inline(__always)
-    mutating func noteSent(_ packet: Int, _ datagram: Int) { sent.add(packet, datagram) }
+    mutating func noteSent(plain: Int, wire: Int) { sent.add(plain: plain, wire: wire) }
 
     @inline(__always)
-    mutating func noteReceived(_ packet: Int, _ datagram: Int) { received.add(packet, datagram) }
+    mutating func noteReceived(plain: Int, wire: Int) { received.add(plain: plain, wire: wire) }
 
-    mutating func note(_ codec: Codec, _ plain: Int, _ wire: Int) {
+    mutating func note(_ codec: Codec, plain: Int, wire: Int) {
         units[Int(codec.rawValue)] &+= 1
-        coded[Int(codec.rawValue)].add(plain, wire)
+        coded[Int(codec.rawValue)].add(plain: plain, wire: wire)
     }
 
-    mutating func noteBundle(_ packets: Int, _ plain: Int, _ wire: Int) {
+    mutating func noteBundle(packets: Int, plain: Int, wire: Int) {
         bundles &+= 1
         bundledPackets &+= UInt64(packets)
-        bundled.add(plain, wire)
+        bundled.add(plain: plain, wire: wire)
     }
 }

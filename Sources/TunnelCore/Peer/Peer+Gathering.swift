@@ -1,6 +1,6 @@
 import BasicContainers
 
-// Packets for a gateway that takes more than plain ones: gathered while the device has more, then sent as units and
+// Gathering: packets for a gateway that takes more than plain ones are gathered while the device has more, then sent as units and
 // bundles. The order within a flow is never changed.
 
 extension Peer {
@@ -99,7 +99,7 @@ extension Peer {
         }
     }
 
-    /// What became of a super-segment.
+    /// The outcome of gathering a super-segment.
     private enum Outcome {
         case gathered
         case leave
@@ -133,7 +133,7 @@ extension Peer {
             link: quality.nanosecondsPerByte, loss: quality.loss)
     }
 
-    /// What to code a packet with of a flow that has no batch; `nil` leaves it, counted if there is a reason.
+    /// The codec for a packet of a flow that has no batch; `nil` leaves it, counted if there is a reason.
     @inline(__always)
     mutating func codec(
         for packet: GatheredPacket, _ header: InternetPacket, _ services: inout Services
@@ -141,8 +141,8 @@ extension Peer {
         let hasPayload = packet.bytes.byteCount > packet.shape.layout.header
         if services.egress.flows.isPending(packet.flow, hasPayload: hasPayload) {
             compression.judge(
-                packet.bytes, packet.shape.layout, of: Traffic(packet.bytes, header), packet.flow,
-                &services.egress.flows)
+                packet.bytes, packet.shape.layout, of: Traffic(packet.bytes, header), flow: packet.flow,
+                in: &services.egress.flows)
         }
         let hasTime = services.egress.governor.allowsCoding
         switch policy(services).treat(packet, &services.egress.flows, hasTime: hasTime) {
@@ -200,7 +200,7 @@ extension Peer {
     }
 
     private func append(_ packet: GatheredPacket, to index: Int, _ services: inout Services) {
-        let wire = services.cargo.wireSize(packet.bytes.byteCount, packet.shape, services.egress.sizes)
+        let wire = services.cargo.wireSize(packet.bytes.byteCount, packet.shape, within: services.egress.sizes)
         services.egress.gathering.append(packet, wire: wire, to: index)
     }
 

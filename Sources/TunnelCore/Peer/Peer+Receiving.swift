@@ -1,9 +1,9 @@
 import BasicContainers
 
-// From the wire: a datagram that is a peer's.
+// Datagrams of a peer, from the wire.
 
 extension Peer {
-    /// What a datagram brought for the device.
+    /// The content of a datagram that is for the device.
     enum Received {
         /// Nothing of the peer's: it was not authentic, or came before.
         case refused
@@ -14,8 +14,8 @@ extension Peer {
         case packets(DecodedPackets)
     }
 
-    /// Opens a transport message on one of the peer's sessions, and takes what is for the peer itself. `finishReceiving` must follow
-    /// when the packets have been taken, unless it is refused.
+    /// Opens a transport message on one of the peer's sessions, and takes what is for the peer itself. `finishReceiving` must
+    /// follow when the packets have been taken, unless it is refused.
     @inline(__always)
     mutating func receive(
         _ datagram: inout MutableRawSpan, on lane: LaneSlot, from path: Path, isMarked: Bool,
@@ -73,21 +73,21 @@ extension Peer {
 
     /// Counts a packet that was let through as it came.
     @inline(__always)
-    mutating func noteReceived(plain: Int, wire: Int) { traffic.noteReceived(plain, wire) }
+    mutating func noteReceived(plain: Int, wire: Int) { traffic.noteReceived(plain: plain, wire: wire) }
 
     /// Counts what was let through of a unit, a bundle or a frame.
     mutating func noteReceived(_ packets: DecodedPackets, count: Int, plain: Int) {
         if packets.isCutOff { drops.count(.record) }
         guard plain > 0 else { return }
-        traffic.noteReceived(plain, packets.wire)
+        traffic.noteReceived(plain: plain, wire: packets.wire)
         if let codec = packets.codec {
-            traffic.note(codec, plain, packets.wire)
+            traffic.note(codec, plain: plain, wire: packets.wire)
         } else if packets.isBundle {
-            traffic.noteBundle(count, plain, packets.wire)
+            traffic.noteBundle(packets: count, plain: plain, wire: packets.wire)
         }
     }
 
-    /// What follows from data that came in.
+    /// Notes that data came in: a keepalive is due unless we send.
     @inline(__always)
     private mutating func noteDataReceived(_ services: inout Services) {
         if timers.isArmed(.keepalive) {
@@ -97,7 +97,7 @@ extension Peer {
         }
     }
 
-    /// What follows from any authentic message: the path, the session that it confirms, the timers.
+    /// Notes that an authentic message came: the path, the session that it confirms, the timers.
     @inline(__always)
     private mutating func noteAuthenticReceived(
         on session: SessionSlot, from path: Path, _ services: inout Services

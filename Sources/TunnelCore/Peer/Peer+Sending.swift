@@ -1,7 +1,7 @@
 import Addresses
 import BasicContainers
 
-// From the device to the wire.
+// Sending: packets from the device to the wire, and everything else that leaves on a session.
 
 extension Peer {
     // MARK: The one way out
@@ -20,8 +20,8 @@ extension Peer {
             // Nothing left: it would not have been smaller, and goes otherwise.
             guard size > 0, let batch = services.egress.gathering[index] else { return 0 }
             switch form {
-            case .unit(let codec, _): traffic.note(codec, batch.plain, size)
-            case .bundle: traffic.noteBundle(batch.packets, batch.plain, size)
+            case .unit(let codec, _): traffic.note(codec, plain: batch.plain, wire: size)
+            case .bundle: traffic.noteBundle(packets: batch.packets, plain: batch.plain, wire: size)
             }
             noteSent(plain: batch.plain, size, &services)
         case .control, .keepalive:
@@ -40,7 +40,7 @@ extension Peer {
     private mutating func noteSent(plain: Int, _ size: Int, _ services: inout Services) {
         guard size > 0 else { return services.drops.count(.overflow) }
         sent &+= UInt64(size)
-        traffic.noteSent(plain, size)
+        traffic.noteSent(plain: plain, wire: size)
         awaitAnswer(&services)
         noteAuthenticatedSent(&services)
         guard let newest = keypairs.current else { return }
@@ -155,7 +155,7 @@ extension Peer {
         services.ingress.refusals.append(packet, header, at: services.now.instant)
     }
 
-    // MARK: What waits
+    // MARK: Staged packets
 
     private mutating func stageForHandshake(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
         guard path != nil else { return refuse(packet, header, &services) }

@@ -1,7 +1,7 @@
 public import Addresses
 public import Keys
 
-/// Which cipher the operator wants towards a peer.
+/// The cipher that the operator wants towards a peer.
 public enum CipherPolicy: Sendable, Equatable {
     /// WireGuard's.
     case chacha20poly1305
@@ -11,7 +11,7 @@ public enum CipherPolicy: Sendable, Equatable {
     case aes256gcm
 }
 
-/// What the operator says about a peer.
+/// The operator's settings of a peer.
 public struct PeerConfiguration: Sendable {
     public var presharedKey: PresharedKey?
     public var endpoint: Endpoint?
@@ -19,21 +19,18 @@ public struct PeerConfiguration: Sendable {
     /// `nil`: none.
     public var persistentKeepalive: Interval?
     public var compression: CompressionPolicy
-    public var cipher: CipherPolicy
+    public var cipher = CipherPolicy.chacha20poly1305
     /// The only sources of frames that are believed; `nil`: any.
     public var allowedMACs: [MACAddress]?
 
     public init(
         presharedKey: PresharedKey? = nil, endpoint: Endpoint? = nil, allowedIPs: [Prefix] = [],
-        persistentKeepalive: Interval? = nil, compression: CompressionPolicy = .off,
-        cipher: CipherPolicy = .chacha20poly1305, allowedMACs: [MACAddress]? = nil
+        persistentKeepalive: Interval? = nil, compression: CompressionPolicy = .off
     ) {
         self.presharedKey = presharedKey
         self.endpoint = endpoint
         self.allowedIPs = allowedIPs
         self.persistentKeepalive = persistentKeepalive
         self.compression = compression
-        self.cipher = cipher
-        self.allowedMACs = allowedMACs
     }
 }

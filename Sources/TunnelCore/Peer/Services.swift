@@ -1,7 +1,7 @@
 import HeapModule
 import Keys
 
-/// What the peers of a tunnel share: each of them uses it while it does something, one after the other.
+/// The services that the peers of a tunnel share: each of them uses it while it does something, one after the other.
 @usableFromInline
 struct Services: ~Copyable {
     /// The time, as the owner of the tunnel handed it in with the input that is being handled.
@@ -24,11 +24,11 @@ struct Services: ~Copyable {
     var drops = DropCounters()
     private var events: [TunnelEvent] = []
     private static let mostEvents = 256
-    /// How many there was no room for.
+    /// Events that there was no room for.
     private(set) var unnotedEvents: UInt64 = 0
     private var jitter: UInt64
 
-    init(_ cargo: Cargo, _ ciphers: Ciphers, _ randomness: Randomness) {
+    init(_ cargo: Cargo, _ ciphers: Ciphers, randomness: Randomness) {
         var randomness = randomness
         let seed = UInt64(randomness.number()) << 32 | UInt64(randomness.number())
         self.seed = seed
@@ -41,7 +41,7 @@ struct Services: ~Copyable {
         clockOffsets = ClockOffsets(randomness)
     }
 
-    /// What an outsider must not know of tables that are indexed by hashes.
+    /// The secret of tables that are indexed by hashes, which an outsider must not know.
     let seed: UInt64
 
     var cargo: Cargo { @inline(__always) get { egress.cargo } }
@@ -82,7 +82,7 @@ struct Services: ~Copyable {
     }
 }
 
-/// What seals here.
+/// The ciphers of this machine.
 struct Ciphers {
     let chacha: ChaChaImplementation
     /// This processor does AES-256-GCM well.

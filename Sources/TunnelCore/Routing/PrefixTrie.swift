@@ -61,7 +61,7 @@ struct PrefixTrie<Bits: FixedWidthInteger & UnsignedInteger & Sendable>: Sendabl
             let shared = Self.common(node.bits, bits, limit: min(node.length, length))
             if shared == node.length, shared == length {
                 if node.value >= 0 { unlist(current) }
-                return enlist(current, value, sequence)
+                return enlist(current, as: value, sequence: sequence)
             }
             guard shared == node.length else { break }
             parent = current
@@ -69,7 +69,7 @@ struct PrefixTrie<Bits: FixedWidthInteger & UnsignedInteger & Sendable>: Sendabl
             current = node.children[side]
         }
         let leaf = add(bits, length)
-        enlist(leaf, value, sequence)
+        enlist(leaf, as: value, sequence: sequence)
         guard current >= 0 else { return attach(leaf, under: parent, side) }
 
         // `current` and the new prefix part after `shared` bits.
@@ -123,7 +123,7 @@ struct PrefixTrie<Bits: FixedWidthInteger & UnsignedInteger & Sendable>: Sendabl
     }
 
     /// Gives a node that nobody has to `value`.
-    private mutating func enlist(_ node: Int32, _ value: Int32, _ sequence: UInt64) {
+    private mutating func enlist(_ node: Int32, as value: Int32, sequence: UInt64) {
         while lists.count <= Int(value) { lists.append(List()) }
         let last = lists[Int(value)].last
         nodes[Int(node)].value = value

@@ -16,7 +16,7 @@ public import Keys
 /// One thread owns it. After every input that thread sends the outbox, writes the inbox, passes handshake work on, and
 /// asks `nextTimeout` how long to wait. When the device has nothing more, it calls `sendGathered` until that says no.
 public struct Tunnel: ~Copyable {
-    /// What it carries.
+    /// Packets or frames.
     public let mode: TunnelMode
     public internal(set) var privateKey: PrivateKey?
     public internal(set) var publicKey: PublicKey?
@@ -37,7 +37,7 @@ public struct Tunnel: ~Copyable {
         hasAES: Bool = CipherSuite.hasAESInstructions, mode: TunnelMode = .packets
     ) {
         self.mode = mode
-        services = Services(mode.cargo, Ciphers(chacha: chacha, hasAES: hasAES), randomness)
+        services = Services(mode.cargo, Ciphers(chacha: chacha, hasAES: hasAES), randomness: randomness)
         addresses = MACTable(seed: services.seed, isUsed: mode != .packets)
     }
 

@@ -1,4 +1,4 @@
-/// What a tunnel carries, and so what stands in its records (docs/protocol.md §3.3 and §3.8).
+/// The cargo of a tunnel: packets or frames, and so what stands in its records (docs/protocol.md §3.3 and §3.8).
 enum Cargo {
     /// IP packets, as WireGuard does.
     case packets
@@ -36,8 +36,8 @@ enum Cargo {
     @inline(__always)
     func largestPayload(_ sizes: PayloadSizes) -> Int { self == .frames ? sizes.framePayload : sizes.mtu }
 
-    /// What `length` bytes, or all the packets that they stand for, take on the wire when each goes alone.
-    func wireSize(_ length: Int, _ shape: MemberShape, _ sizes: PayloadSizes) -> Int {
+    /// The bytes that `length` bytes, or all the packets that they stand for, take on the wire when each goes alone.
+    func wireSize(_ length: Int, _ shape: MemberShape, within sizes: PayloadSizes) -> Int {
         func alone(_ length: Int) -> Int {
             Transport.wireSize(Transport.paddedSize(length, mtu: largestPayload(sizes)))
         }
@@ -49,7 +49,7 @@ enum Cargo {
     }
 }
 
-/// How large the payloads of datagrams may be, in bytes.
+/// The largest payloads of datagrams, in bytes.
 struct PayloadSizes {
     /// The MTU of the device, which padding must not exceed.
     var mtu = 1420

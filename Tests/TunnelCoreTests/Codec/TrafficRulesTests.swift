@@ -80,7 +80,7 @@ struct TrafficRulesTests {
         let traffic = Traffic(packet, header)
         let flow = flows.find(packet, header)
         let layout = PacketLayout(packet, header)
-        policy.judge(packet, layout, of: traffic, flow, &flows)
+        policy.judge(packet, layout, of: traffic, flow: flow, in: &flows)
         var hello = HelloExchange()
         _ = hello.receive(Hello(seen: true, asks: false, codecs: .all, maximumUnit: Limits.unit))
         let gatherPolicy = GatherPolicy(

@@ -78,11 +78,10 @@ private final class Wire {
             pair.link.change(end) { tunnel, now in
                 tunnel.inbox.mergesTCP = true
                 tunnel.inbox.mergesUDP = true
-                tunnel.setPeer(
-                    other.publicKey,
-                    PeerConfiguration(
-                        endpoint: place.endpoint, allowedIPs: place.allowedIPs, compression: compression, cipher: cipher
-                    ), at: now)
+                var configuration = PeerConfiguration(
+                    endpoint: place.endpoint, allowedIPs: place.allowedIPs, compression: compression)
+                configuration.cipher = cipher
+                tunnel.setPeer(other.publicKey, configuration, at: now)
             }
         }
         pair.connect()
