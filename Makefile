@@ -73,6 +73,7 @@ check:
 	@! grep -rnE '\.seal\(' Sources/TunnelCore Sources/Gateway --include=*.swift | grep -vE 'Sources/TunnelCore/(Egress/Sealer|Noise/|Crypto/)' \
 		|| { echo "nothing is sealed outside the sealer"; exit 1; }
 	@scripts/layers
+	@scripts/pages
 
 fuzz: setup
 	@FUZZ=1 $(BUILD) --scratch-path .build-fuzz --product Fuzz -Xswiftc -sanitize=fuzzer,address -Xswiftc -use-ld=lld \
