@@ -40,7 +40,7 @@ public struct Instant: Comparable, Hashable, Sendable {
     }
 }
 
-/// What time it is, on both clocks, as the edge read them once for a batch of events.
+/// The time on both clocks, as the edge read them once for a batch of events.
 @frozen
 public struct Now: Sendable {
     /// For everything that measures time.

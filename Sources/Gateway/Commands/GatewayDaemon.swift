@@ -17,7 +17,7 @@ struct GatewayDaemon: ParsableCommand {
         subcommands: [RunCommand.self, CheckCommand.self, InterfaceCommand.self],
         defaultSubcommand: InterfaceCommand.self)
 
-    /// As ArgumentParser's own, but an error is one line.
+    /// Runs the command as ArgumentParser's own `main` does, but an error is one line.
     static func main() {
         do {
             var command = try parseAsRoot()
@@ -32,7 +32,7 @@ struct GatewayDaemon: ParsableCommand {
         }
     }
 
-    /// What is wrong with the first word, if options that don't belong to it follow.
+    /// The mistake in the first word, if options that don't belong to it follow.
     private static var mistake: String? {
         guard let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-"),
             !configuration.subcommands.contains(where: { $0.configuration.commandName == word })

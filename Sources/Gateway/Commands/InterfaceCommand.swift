@@ -42,7 +42,7 @@ struct InterfaceCommand: ParsableCommand {
         }
     }
 
-    /// What is wrong with a word in the place of the name, unless it stands behind `interface`, where it is meant.
+    /// The mistake in a word in the place of the name, unless it stands behind `interface`, where it is meant.
     static func mistake(_ word: String, isAlone: Bool) -> String? {
         guard CommandLine.arguments.dropFirst().first(where: { !$0.hasPrefix("-") }) != configuration.commandName,
             let mistake = MistakenName(word, isFile: TextFile.isFile(word), isAlone: isAlone)

@@ -6,9 +6,8 @@ import LinuxIO
 import Synchronization
 import TunnelCore
 
-/// Chores, which may block: reading and writing files, mending the network, and asking for the addresses of names. Each on a
-/// thread of its own, so that
-/// a name server which does not answer, or a disk that is slow, holds up nothing else.
+/// Chores, which may block: reading and writing files, mending the network, and asking for the addresses of names. Each has a
+/// thread of its own, so that a name server which does not answer, or a disk that is slow, holds up nothing else.
 final class Chores: Sendable {
     /// Milliseconds that the end waits for files.
     private static let patience: Int32 = 5000
@@ -65,7 +64,7 @@ final class Chores: Sendable {
         let peer: PublicKey
         let host: HostAndPort
         var attempts = 0
-        /// Not to be asked before this time of `bootTime()`.
+        /// The time of `bootTime()` before which it is not asked.
         var notBefore: Int64 = 0
 
         mutating func wait() {

@@ -2,7 +2,7 @@ import Addresses
 import Control
 import LinuxIO
 
-/// What a default route through the tunnel needs of the packet filter, as wg-quick makes it, by `nft`: a table
+/// The rules of the packet filter that a default route through the tunnel needs, as wg-quick makes it, by `nft`: a table
 /// `gateway-NAME` for each family whose default route it is.
 ///
 /// - The mark of our own datagrams is kept with their connection and given back to what answers them. A reverse path

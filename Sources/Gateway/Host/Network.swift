@@ -4,7 +4,7 @@ import Glibc
 import Keys
 import LinuxIO
 
-/// What an interface has in the network besides itself: addresses, MTU, routes, rules, and tables of the packet filter.
+/// The interface's part of the network: addresses, MTU, routes, rules, and tables of the packet filter.
 /// The interface takes the first three with it when it goes.
 struct Network: ~Copyable {
     var netlink: Netlink

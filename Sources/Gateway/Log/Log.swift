@@ -19,7 +19,7 @@ struct Log: Sendable {
         case warnings = 4
         case information = 6
 
-        /// What `LOG_LEVEL` asks for, in the words of wireguard-go; `nil` if it is not set or another.
+        /// The level that `LOG_LEVEL` asks for, in the words of wireguard-go; `nil` if it is not set or another.
         static var wanted: Level? {
             guard let value = unsafe getenv("LOG_LEVEL") else { return nil }
             switch unsafe String(cString: value) {

@@ -95,7 +95,7 @@ struct DataLoop: ~Copyable {
         return DataLoop(device, sockets, epoll, timer, signals, commands, results, handshakes, mode)
     }
 
-    /// What the system has refused so far. Asks the kernel about the device, which takes some 50 µs.
+    /// The counts of what the system has refused so far. Asks the kernel about the device, which takes some 50 µs.
     mutating func refusals() -> RefusedCounters {
         let dropped = UInt64(sockets.v4?.overflows ?? 0) + UInt64(sockets.v6?.overflows ?? 0)
         refused.checksums = dropped == 0 ? 0 : UDPLosses().checksums(of: dropped, since: lossesAtStart)

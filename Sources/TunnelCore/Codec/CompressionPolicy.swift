@@ -22,9 +22,9 @@ public struct CompressionPolicy: Sendable, Equatable {
 
     /// Whose packets may share a unit.
     public enum Scope: Sendable, Equatable {
-        /// Those of one flow: what one flow carries never shows in the length of another's.
+        /// The packets of one flow: what one flow carries never shows in the length of another's.
         case flow
-        /// All that go to the peer.
+        /// All packets that go to the peer.
         case peer
     }
 

@@ -59,8 +59,8 @@ struct FlowTable: ~Copyable {
         find(name(packet, header, to: peer))
     }
 
-    /// The same for the packet in a frame. Anybody may write another's IP addresses, so it belongs to the flow also between which
-    /// stations it goes: what `stations` says of the frame.
+    /// The entry for the flow of the packet in a frame. Anybody may write another's IP addresses, so it belongs to the flow
+    /// also between which stations it goes: what `stations` says of the frame.
     mutating func find(_ packet: RawSpan, _ header: InternetPacket, between stations: UInt64, to peer: PeerSlot) -> Flow
     {
         find(hash.fold(name(packet, header, to: peer), stations, 2))

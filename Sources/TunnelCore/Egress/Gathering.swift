@@ -164,7 +164,7 @@ struct Gathering: ~Copyable {
         return unsafe _overrideLifetime(MutableRawSpan(_unsafeBytes: bytes), copying: ())
     }
 
-    /// The same, to read.
+    /// The bytes of a packet of a batch, to read.
     @_lifetime(borrow self)
     func bytes(_ packet: Int, of index: Int) -> RawSpan {
         let entry = entries[index * Limits.recordPackets + packet]

@@ -1,6 +1,6 @@
 /// Packets that came out of a unit, a bundle or a frame, and stand in the inbox's memory.
 struct DecodedPackets {
-    /// Which of the inbox's decoded packets they are, good until `Inbox.clear()`.
+    /// Their numbers among the inbox's decoded packets, good until `Inbox.clear()`.
     let packets: Range<Int>
     /// The codec of the unit; `nil`: they were not compressed.
     let codec: Codec?

@@ -12,7 +12,7 @@ struct Reassembly: ~Copyable {
         var number: UInt16 = 0
         var size = 0
         var count = 0
-        /// Which pieces are there; 0: nothing is.
+        /// The pieces that are there, a bit for each; 0: nothing is.
         var pieces: UInt64 = 0
         /// When the last of them came.
         var touchedAt = Instant.distantPast

@@ -70,7 +70,7 @@ struct CookieChecker {
     }
 }
 
-/// The same MACs from the side of whoever sends handshake messages to one peer.
+/// The MACs at the end of handshake messages from the side of whoever sends handshake messages to one peer.
 struct CookieJar {
     private let mac1Key: Bytes32
     private let cookieKey: Bytes32

@@ -56,7 +56,7 @@ extension Peer {
         arm(.newHandshake, at: deadline, &services.schedule)
     }
 
-    /// What follows from having sent anything on a session.
+    /// Notes that anything was sent on a session: no keepalive is due any more.
     @inline(__always)
     mutating func noteAuthenticatedSent(_ services: inout Services) {
         timers.disarm(.keepalive)

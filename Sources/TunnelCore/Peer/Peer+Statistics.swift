@@ -14,7 +14,7 @@ public struct PeerStatistics: Sendable {
     public let received: UInt64
     public let sent: UInt64
     public let compression: CompressionPolicy
-    /// What data is sealed with now.
+    /// The cipher that data is sealed with now.
     public let cipher: CipherSuite
     /// The configuration demands AES-256-GCM and the peer can't do it, or has said nothing of it: nothing is sent.
     public let refusesCipher: Bool

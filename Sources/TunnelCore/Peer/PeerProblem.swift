@@ -6,7 +6,7 @@ public enum PeerProblem: Sendable, Equatable {
     case unanswered
     /// The system does not send there; its errno.
     case notSent(Endpoint, errno: Int32)
-    /// Somebody on the way has said that a datagram did not get there.
+    /// An ICMP error: somebody on the way says that a datagram did not get there.
     case rejected(Endpoint, Rejection)
     /// Our datagrams there come back out of the device: it is routed into the tunnel.
     case loop(Endpoint)

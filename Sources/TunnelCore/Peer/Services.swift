@@ -37,7 +37,7 @@ struct Services: ~Copyable {
         ingress = Ingress(cargo)
         self.ciphers = ciphers
         self.randomness = randomness
-        // Of a copy: what a test's seed yields later is what it was.
+        // From a copy of the generator: what a test's seed yields later is what it was.
         clockOffsets = ClockOffsets(randomness)
     }
 

@@ -30,7 +30,7 @@ struct ReplayWindow {
         return ring[slot] & bit == 0
     }
 
-    /// Which of the 64 counters up to the greatest have arrived: bit 0 is the greatest.
+    /// The 64 counters up to the greatest, a bit for each that has arrived: bit 0 is the greatest.
     var recent: UInt64 {
         var bits: UInt64 = 0
         for age in 0..<min(64, greatest + 1) {

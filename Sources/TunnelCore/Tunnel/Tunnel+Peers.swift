@@ -115,7 +115,8 @@ extension Tunnel {
         peers[slot].setPersistentKeepalive(interval, &services)
     }
 
-    /// What is sent changes at once; what is announced can be unsaid only by a new session, which is asked for.
+    /// Sets a peer's compression and cipher. What is sent changes at once; what is announced can be unsaid only by a new
+    /// session, which is asked for.
     public mutating func setOptions(
         _ compression: CompressionPolicy, _ cipher: CipherPolicy, of key: PublicKey, at now: Now
     ) {

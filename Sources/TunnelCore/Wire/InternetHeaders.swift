@@ -70,7 +70,7 @@ enum ICMPHeader {
     static let checksum = 2
 }
 
-/// What follows the addresses of an Ethernet frame (IEEE 802 numbers).
+/// The types that follow the addresses of an Ethernet frame (IEEE 802 numbers).
 enum EtherType {
     static let ipv4: UInt16 = 0x0800
     static let ipv6: UInt16 = 0x86dd
