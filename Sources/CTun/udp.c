@@ -13,8 +13,6 @@
 #define UDP_GRO 104
 #endif
 
-enum { BUFFER_SIZE = 1 << 20 };
-
 void ctun_encode_v6(const struct ctun_address *address, struct in6_addr *out) {
     uint64_t halves[2] = {htobe64(address->high), htobe64(address->low)};
     memcpy(out, halves, 16);
@@ -58,29 +56,29 @@ struct ctun_address ctun_decode_address(const union socket_address *address) {
     return result;
 }
 
-static int set(int fd, int level, int option, int value) {
+int ctun_set(int fd, int level, int option, int value) {
     return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
 }
 
 static int configure(int fd, int family, uint32_t mark) {
     // Only root gets past net.core.*mem_max; the rest take what they are given.
-    if (set(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_SIZE) < 0) (void)set(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_SIZE);
-    if (set(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_SIZE) < 0) (void)set(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_SIZE);
-    (void)set(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+    if (ctun_set(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_SIZE) < 0) (void)ctun_set(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_SIZE);
+    if (ctun_set(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_SIZE) < 0) (void)ctun_set(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_SIZE);
+    (void)ctun_set(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
     int result;
     if (family == 4) {
-        result = set(fd, IPPROTO_IP, IP_PKTINFO, 1);
-        (void)set(fd, IPPROTO_IP, IP_RECVTOS, 1);
+        result = ctun_set(fd, IPPROTO_IP, IP_PKTINFO, 1);
+        (void)ctun_set(fd, IPPROTO_IP, IP_RECVTOS, 1);
         // As the kernel's WireGuard: routers may fragment, so that a path with a black hole still works.
-        (void)set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
-        (void)set(fd, IPPROTO_IP, IP_RECVERR, 1);
+        (void)ctun_set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+        (void)ctun_set(fd, IPPROTO_IP, IP_RECVERR, 1);
     } else {
-        result = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-        if (result == 0) result = set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-        (void)set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
-        (void)set(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+        result = ctun_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+        if (result == 0) result = ctun_set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+        (void)ctun_set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+        (void)ctun_set(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
     }
-    if (result == 0 && mark != 0) result = set(fd, SOL_SOCKET, SO_MARK, (int)mark);
+    if (result == 0 && mark != 0) result = ctun_set(fd, SOL_SOCKET, SO_MARK, (int)mark);
     return result;
 }
 
@@ -108,7 +106,9 @@ int ctun_udp_open(int family, uint16_t port, uint32_t mark, struct ctun_udp **ou
     }
     int size;
     socklen_t length = sizeof size;
-    udp->fd = fd;
+    udp->fd = udp->outlets[0] = fd;
+    udp->outlet_count = 1;
+    udp->mark = mark;
     udp->family = family;
     udp->port = bound;
     udp->has_segment = getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &size, &length) == 0;
@@ -119,7 +119,7 @@ int ctun_udp_open(int family, uint16_t port, uint32_t mark, struct ctun_udp **ou
 
 void ctun_udp_close(struct ctun_udp *udp) {
     if (!udp) return;
-    close(udp->fd);
+    for (int i = 0; i < udp->outlet_count; i++) close(udp->outlets[i]);
     free(udp);
 }
 
@@ -127,7 +127,14 @@ int ctun_udp_descriptor(const struct ctun_udp *udp) { return udp->fd; }
 
 uint16_t ctun_udp_port(const struct ctun_udp *udp) { return udp->port; }
 
-int ctun_udp_set_mark(struct ctun_udp *udp, uint32_t mark) { return set(udp->fd, SOL_SOCKET, SO_MARK, (int)mark); }
+int ctun_udp_set_mark(struct ctun_udp *udp, uint32_t mark) {
+    for (int i = 0; i < udp->outlet_count; i++) {
+        int result = ctun_set(udp->outlets[i], SOL_SOCKET, SO_MARK, (int)mark);
+        if (result < 0) return result;
+    }
+    udp->mark = mark;
+    return 0;
+}
 
 int ctun_udp_send_offload(const struct ctun_udp *udp) { return udp->send_offload; }
 
@@ -140,10 +147,10 @@ int ctun_udp_set_send_offload(struct ctun_udp *udp, int on) {
 int ctun_udp_set_receive_offload(struct ctun_udp *udp, int on) {
     int value = 0;
     socklen_t size = sizeof value;
-    (void)set(udp->fd, IPPROTO_UDP, UDP_GRO, on ? 1 : 0);
+    (void)ctun_set(udp->fd, IPPROTO_UDP, UDP_GRO, on ? 1 : 0);
     // Kernels before 5.12 cannot be asked, and their GRO has faults: there it stays off.
     if (getsockopt(udp->fd, IPPROTO_UDP, UDP_GRO, &value, &size) == 0) return value != 0;
-    (void)set(udp->fd, IPPROTO_UDP, UDP_GRO, 0);
+    (void)ctun_set(udp->fd, IPPROTO_UDP, UDP_GRO, 0);
     return 0;
 }
 

@@ -1,4 +1,4 @@
-// What the three parts of the UDP socket share. Not part of the module.
+// What the parts of the UDP socket share. Not part of the module.
 #ifndef CTUN_UDP_CONTEXT_H
 #define CTUN_UDP_CONTEXT_H
 
@@ -6,6 +6,9 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+
+/// Bytes that each socket's buffers are to have.
+enum { BUFFER_SIZE = 1 << 20 };
 
 /// Room for the control messages of one datagram, each way.
 enum { CONTROL_SIZE = 256 };
@@ -29,6 +32,10 @@ struct message_origin {
 
 struct ctun_udp {
     int fd;
+    /// The sockets to send from: the first is `fd`.
+    int outlets[CTUN_OUTLETS];
+    int outlet_count;
+    uint32_t mark;
     int family;
     uint16_t port;
     uint8_t has_segment;
@@ -47,6 +54,9 @@ struct ctun_udp {
 /// Whether a call that failed with this errno may have been told of an ICMP error that has nothing to do with it: the
 /// kernel gives each to the next call, once, whichever it is (IP_RECVERR).
 int ctun_may_be_told(int error);
+
+/// Sets an option that is an int; 0 or -errno.
+int ctun_set(int fd, int level, int option, int value);
 
 socklen_t ctun_encode_address(const struct ctun_address *address, union socket_address *out);
 struct ctun_address ctun_decode_address(const union socket_address *address);

@@ -3,15 +3,11 @@
 
 #include <errno.h>
 #include <netinet/udp.h>
-#include <poll.h>
 #include <string.h>
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
 #endif
-
-/// Nanoseconds that one call waits in all for room in the socket's buffer.
-enum { PATIENCE = 4000000 };
 
 /// Runs in a row that the kernel refuses to cut before we stop asking: then it is the kernel and not the path.
 enum { REFUSALS = 64 };
@@ -105,14 +101,15 @@ static void note_dropped(struct ctun_run *run, uint32_t count, int error, struct
     result->error = error;
 }
 
-/// Drops everything from message `i` on: the buffer is full and waiting has not helped.
-static void drop_rest(struct ctun_udp *udp, size_t i, struct ctun_run *runs, size_t count, struct ctun_sent *result) {
-    struct cursor at = {udp->origins[i].run, udp->origins[i].offset};
-    for (; at.run < count; at = (struct cursor){at.run + 1, 0}) {
-        struct ctun_run *run = &runs[at.run];
-        if (run->error == EAFNOSUPPORT) continue;
-        note_dropped(run, datagrams(run, run->length - at.offset), EAGAIN, result);
-    }
+static void drop_message(struct ctun_udp *udp, size_t i, struct ctun_run *runs, int error, struct ctun_sent *result) {
+    const struct message_origin *origin = &udp->origins[i];
+    struct ctun_run *run = &runs[origin->run];
+    note_dropped(run, datagrams(run, origin->length), error, result);
+}
+
+/// The socket that a run leaves by.
+static int outlet_of(const struct ctun_udp *udp, const struct ctun_run *run) {
+    return run->outlet < udp->outlet_count ? run->outlet : 0;
 }
 
 static int is_source_error(int error) {
@@ -120,11 +117,11 @@ static int is_source_error(int error) {
            error == EHOSTUNREACH || error == ENETDOWN;
 }
 
-static int send_one(struct ctun_udp *udp, size_t i) {
+static int send_one(struct ctun_udp *udp, int fd, size_t i) {
     ssize_t count;
     int told = 0;
     do {
-        count = sendmsg(udp->fd, &udp->headers[i].msg_hdr, MSG_DONTWAIT);
+        count = sendmsg(fd, &udp->headers[i].msg_hdr, MSG_DONTWAIT);
     } while (count < 0 && (errno == EINTR || (ctun_may_be_told(errno) && ++told < TOLD)));
     return count < 0 ? errno : 0;
 }
@@ -142,7 +139,7 @@ static void recover(struct ctun_udp *udp, size_t i, int error, struct ctun_run *
         run->source_refused = 1;
         struct cursor behind = *at;
         build(udp, i, runs, &behind);
-        int without = send_one(udp, i);
+        int without = send_one(udp, udp->outlets[outlet_of(udp, run)], i);
         if (without == 0) {
             note_sent(udp, i, runs, result);
             *at = behind;
@@ -166,28 +163,24 @@ static void recover(struct ctun_udp *udp, size_t i, int error, struct ctun_run *
     if (at->offset >= run->length) *at = (struct cursor){origin.run + 1, 0};
 }
 
-/// Waits for room until `deadline`, which the first call of a send sets; 0 if it has passed.
-static int wait_for_room(struct ctun_udp *udp, int64_t *deadline) {
-    int64_t now = ctun_boot_time();
-    if (*deadline == 0) *deadline = now + PATIENCE;
-    if (now >= *deadline) return 0;
-    struct pollfd wait = {.fd = udp->fd, .events = POLLOUT};
-    (void)poll(&wait, 1, (int)((*deadline - now + 999999) / 1000000));
-    return 1;
-}
-
-/// Makes as many messages of what lies at `at` as fit a batch, and moves `at` behind them; returns their number.
-static size_t build_batch(struct ctun_udp *udp, struct ctun_run *runs, size_t count, struct cursor *at,
-                          struct ctun_sent *result) {
+/// Makes as many messages of what lies at `at` as fit a batch and leave by one outlet, and moves `at` behind them; returns
+/// their number. What is for an outlet in `full` is dropped.
+static size_t build_batch(struct ctun_udp *udp, struct ctun_run *runs, size_t count, struct cursor *at, uint32_t full,
+                          int *outlet, struct ctun_sent *result) {
     size_t built = 0;
     while (at->run < count && built < CTUN_BATCH) {
         struct ctun_run *run = &runs[at->run];
-        if (run->remote.family == udp->family) {
+        int is_ours = run->remote.family == udp->family;
+        int its = outlet_of(udp, run);
+        if (is_ours && built > 0 && its != *outlet) break;
+        if (is_ours && !(full & 1u << its)) {
+            *outlet = its;
             build(udp, built++, runs, at);
             continue;
         }
         // A batch that failed in its middle is made again, and passes here again.
-        if (run->error == 0) note_dropped(run, datagrams(run, run->length), EAFNOSUPPORT, result);
+        if (is_ours) note_dropped(run, datagrams(run, run->length - at->offset), EAGAIN, result);
+        else if (run->error == 0) note_dropped(run, datagrams(run, run->length), EAFNOSUPPORT, result);
         *at = (struct cursor){at->run + 1, 0};
     }
     return built;
@@ -196,7 +189,7 @@ static size_t build_batch(struct ctun_udp *udp, struct ctun_run *runs, size_t co
 struct ctun_sent ctun_udp_send(struct ctun_udp *udp, struct ctun_run *runs, size_t count) {
     struct ctun_sent result = {0};
     struct cursor at = {0, 0};
-    int64_t deadline = 0;
+    uint32_t full = 0;
     int told = 0;
     for (size_t i = 0; i < count; i++) {
         runs[i].source_refused = runs[i].offload_refused = 0;
@@ -205,24 +198,22 @@ struct ctun_sent ctun_udp_send(struct ctun_udp *udp, struct ctun_run *runs, size
     }
 
     while (at.run < count) {
-        size_t built = build_batch(udp, runs, count, &at, &result);
+        int outlet = 0;
+        size_t built = build_batch(udp, runs, count, &at, full, &outlet, &result);
         size_t done = 0;
         while (done < built) {
-            int sent = sendmmsg(udp->fd, &udp->headers[done], (unsigned)(built - done), MSG_DONTWAIT);
+            int sent = sendmmsg(udp->outlets[outlet], &udp->headers[done], (unsigned)(built - done), MSG_DONTWAIT);
             int error = errno;
             if (sent >= 0) {
                 for (int i = 0; i < sent; i++) note_sent(udp, done + (size_t)i, runs, &result);
                 done += (size_t)sent;
                 told = 0;
             } else if (error == EAGAIN) {
-                if (wait_for_room(udp, &deadline)) continue;
-                drop_rest(udp, done, runs, count, &result);
-                return result;
+                full |= 1u << outlet;
+                while (done < built) drop_message(udp, done++, runs, error, &result);
             } else if (error == ENOBUFS) {
                 // The queue of the interface is full, which is told alongside ICMP errors; the rest may go elsewhere.
-                const struct message_origin *origin = &udp->origins[done++];
-                struct ctun_run *run = &runs[origin->run];
-                note_dropped(run, datagrams(run, origin->length), error, &result);
+                drop_message(udp, done++, runs, error, &result);
             } else if (ctun_may_be_told(error) && ++told < TOLD) {
                 continue;
             } else if (error != EINTR) {

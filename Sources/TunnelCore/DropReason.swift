@@ -59,12 +59,16 @@ public enum DropReason: Int, CaseIterable, Sendable {
     case multicast
     /// A record of a peer to which we announced none.
     case unannounced
+
+    // The way to a peer.
+    /// A datagram for which the queues outside had no room, or the peer's share of the socket's buffer.
+    case queueFull
 }
 
 /// A count for each reason.
 public struct DropCounters: Sendable {
     /// A place for each reason (`CapacityTests`).
-    private(set) var counts = InlineArray<26, UInt64>(repeating: 0)
+    private(set) var counts = InlineArray<27, UInt64>(repeating: 0)
 
     public init() {}
 

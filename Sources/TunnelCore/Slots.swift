@@ -5,7 +5,7 @@ public struct PeerSlot: Hashable, Sendable {
     @inline(__always) public init(_ number: Int) { self.number = Int32(truncatingIfNeeded: number) }
     @inline(__always) init(_ number: Int32) { self.number = number }
 
-    @inline(__always) var offset: Int { Int(number) }
+    @inline(__always) public var offset: Int { Int(number) }
 }
 
 /// A session's place in the slab. It is given to another one when the session ends.

@@ -136,7 +136,7 @@ extension LinuxIOTests {
             }
         }
 
-        @Test func aFullSendBufferIsWaitedForBrieflyAndThenDropsWhatIsLeft() {
+        @Test func aFullSendBufferIsNotWaitedForAndDropsWhatIsLeft() {
             inOwnNamespace { found in
                 let tap = try TunDevice(name: "tapfull", kind: .tap)
                 var netlink = try Netlink()
@@ -147,13 +147,10 @@ extension LinuxIOTests {
                 unsafe setsockopt(socket.descriptor, SOL_SOCKET, SO_SNDBUF, &size, 4)
                 socket.setSendOffload(false)
                 // Nobody answers ARP there, so the datagrams stay in the socket's account.
-                let start = bootTime()
                 let sent = socket.post(pattern(60_000), segment: 1000, to: try endpoint("10.79.0.2:9")).result
-                let time = bootTime() - start
                 found.expect((1...20).contains(sent.sent), "sent \(sent.sent)")
                 found.expect(sent.sent + sent.dropped, is: 60, "sent and dropped")
                 found.expect(sent.error, is: EAGAIN, "errno")
-                found.expect(time >= 3_000_000 && time < 500_000_000, "it took \(time) ns")
             }
         }
 

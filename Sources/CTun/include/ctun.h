@@ -92,6 +92,8 @@ struct ctun_run {
     /// The interface to send from, or 0. Used with `source` only.
     uint32_t source_interface;
     uint8_t traffic_class;
+    /// The outlet to send from; 0 is the socket that receives.
+    uint8_t outlet;
 
     /// Out: 1 if `source` can no longer be sent from; the run was sent without it.
     uint8_t source_refused;
@@ -156,8 +158,18 @@ int ctun_udp_receive(struct ctun_udp *udp, void *__sized_by(n) arena __noescape,
 /// The next ICMP error that came for what was sent: 1 if there is one, 0 if there is none.
 int ctun_udp_take_error(struct ctun_udp *udp, struct ctun_udp_error *__counted_by(n) out __noescape, size_t n);
 
-/// Sends every run it can, in order, and says in each what became of it. Waits up to 4 ms in all for room in the
-/// socket's buffer; what finds none then is dropped.
+/// Outlets of one socket, itself included: sockets on the same port, with a send buffer each, that receive nothing.
+enum { CTUN_OUTLETS = 32 };
+
+/// Opens another outlet and returns its number, or -errno; -ENOBUFS if there are CTUN_OUTLETS. Closed with the socket.
+int ctun_udp_open_outlet(struct ctun_udp *udp);
+/// Bytes of an outlet's buffer that are taken by what is still on its way to the wire, as the kernel counts them.
+int64_t ctun_udp_outstanding(const struct ctun_udp *udp, int outlet);
+/// Bytes of an outlet's buffer.
+int64_t ctun_udp_send_buffer(const struct ctun_udp *udp, int outlet);
+
+/// Sends every run it can, in order, and says in each what became of it. Waits for nothing: what finds its outlet's buffer
+/// full is dropped (EAGAIN), and so is what else is for that outlet.
 struct ctun_sent ctun_udp_send(struct ctun_udp *udp, struct ctun_run *runs, size_t count);
 
 // --- event.c ---------------------------------------------------------------------------------------------------------

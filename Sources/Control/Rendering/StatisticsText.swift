@@ -66,6 +66,7 @@ public enum StatisticsText {
                 ("congestion", drops.congestion), ("no session", drops.noSession), ("no endpoint", drops.noEndpoint),
                 ("loop", drops.loop), ("frame", drops.frame), ("allowed macs", drops.allowedMACs),
                 ("learning", drops.learning), ("storm", drops.storm), ("no ethernet", drops.noEthernet),
+                ("queue full", drops.queueFull ?? 0),
             ]))
         return lines
     }

@@ -130,6 +130,8 @@ public struct PeerDrops: Codable, Hashable, Sendable {
     public var noEthernet: UInt64 = 0
     /// A record, to which this end has not said that it takes any; `nil`: the daemon is older than the count.
     public var unannounced: UInt64?
+    /// A datagram for which the way to the peer had no room; `nil` as above.
+    public var queueFull: UInt64?
 
     public init() {}
 }

@@ -110,6 +110,7 @@ extension PeerDrops {
         storm = drops[.storm]
         noEthernet = drops[.noEthernet]
         unannounced = drops[.unannounced]
+        queueFull = drops[.queueFull]
     }
 }
 

@@ -18,6 +18,15 @@ extension DataLoop {
         }
     }
 
+    /// Counts what found no room in the last flush, each with its peer.
+    @inline(never)
+    mutating func noteCrowded() {
+        for index in departures.crowded.indices {
+            let (peer, datagrams) = departures.crowded[index]
+            tunnel.noteQueueFull(toPeer: peer, datagrams: datagrams)
+        }
+    }
+
     /// Takes the ICMP errors that wait at a socket.
     @inline(never)
     static func takeErrors(_ socket: inout UDPSocket?, _ tunnel: inout Tunnel, at now: Now) {

@@ -304,6 +304,7 @@ struct DataLoop: ~Copyable {
         guard tunnel.outbox.count > 0 else { return }
         refused.datagrams += departures.send(tunnel.outbox, on: &sockets)
         if !departures.failures.isEmpty { noteFailures() }
+        if !departures.crowded.isEmpty { noteCrowded() }
         for index in departures.refusedSources.indices { tunnel.forgetSource(ofPeer: departures.refusedSources[index]) }
         tunnel.outbox.clear()
     }

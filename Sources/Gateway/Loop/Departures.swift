@@ -14,10 +14,14 @@ struct Departures: ~Copyable {
     private var v6Peers: [PeerSlot?] = []
     /// The peers of the last flush whose path's local address the system no longer has.
     private(set) var refusedSources: [PeerSlot?] = []
-    /// The peers of the last flush to which something was not sent, and the errno; not that there was no room.
+    /// The peers of the last flush to which something was not sent, and the errno; not for want of room.
     private(set) var failures: [(peer: PeerSlot, errno: Int32)] = []
 
+    /// The peers of the last flush to which there was no room for so many datagrams.
+    private(set) var crowded: [(peer: PeerSlot, datagrams: Int)] = []
+
     init() {
+        crowded.reserveCapacity(Outbox.mostRuns)
         v4Peers.reserveCapacity(Outbox.mostRuns)
         v6Peers.reserveCapacity(Outbox.mostRuns)
     }
@@ -27,23 +31,47 @@ struct Departures: ~Copyable {
         unsafe v6Runs.deallocate()
     }
 
-    /// Sends the outbox's runs, each on the socket of its family, and sets `refusedSources`. How many datagrams were not sent
-    /// (or runs, for a family that this host lacks).
+    /// Sends the outbox's runs, each on the socket of its family by its peer's outlet, and sets `refusedSources`, `failures`
+    /// and `crowded`. How many datagrams were not sent (or runs, for a family that this host lacks).
     mutating func send(_ outbox: borrowing Outbox, on sockets: inout UDPSocketPair) -> UInt64 {
         if !refusedSources.isEmpty { refusedSources = [] }
         if !failures.isEmpty { failures = [] }
+        crowded.removeAll(keepingCapacity: true)
         v4Peers.removeAll(keepingCapacity: true)
         v6Peers.removeAll(keepingCapacity: true)
-        for index in 0..<outbox.count { unsafe sort(outbox[index], outbox.base) }
-        return unsafe Self.send(v4Runs, v4Peers, &sockets.v4, &refusedSources, &failures)
-            + Self.send(v6Runs, v6Peers, &sockets.v6, &refusedSources, &failures)
+        var left: UInt64 = 0
+        for index in 0..<outbox.count {
+            let run = outbox[index]
+            if let outlet = Self.outlet(for: run, of: &sockets) {
+                unsafe sort(run, outlet, outbox.base)
+            } else {
+                left += UInt64(run.count)
+                if let peer = run.peer { crowded.append((peer, run.count)) }
+            }
+        }
+        return unsafe left + Self.send(v4Runs, v4Peers, &sockets.v4, &refusedSources, &failures, &crowded)
+            + Self.send(v6Runs, v6Peers, &sockets.v6, &refusedSources, &failures, &crowded)
     }
 
-    private mutating func sort(_ run: Outbox.Run, _ base: UnsafeRawPointer) {
+    /// The outlet for a run; `nil` if its peer has too much on its way.
+    @inline(__always)
+    private static func outlet(for run: Outbox.Run, of sockets: inout UDPSocketPair) -> Int? {
+        // The handshakes of a peer are few, and it needs them most when its way is full.
+        if run.peer != nil, run.trafficClass == Limits.handshakeTrafficClass { return 0 }
+        let owner = run.peer?.offset
+        if run.path.remote.address.isV4 {
+            guard sockets.v4 != nil else { return 0 }
+            return sockets.v4?.outlet(for: owner, datagrams: run.count, bytes: run.length) ?? nil
+        }
+        guard sockets.v6 != nil else { return 0 }
+        return sockets.v6?.outlet(for: owner, datagrams: run.count, bytes: run.length) ?? nil
+    }
+
+    private mutating func sort(_ run: Outbox.Run, _ outlet: Int, _ base: UnsafeRawPointer) {
         let source = run.path.local.map { LocalSource($0.address, interface: $0.interface) }
         let departure = unsafe ctun_run(
             base: base + run.offset, length: run.length, segment: run.count > 1 ? run.segment : 0,
-            to: run.path.remote, from: source, trafficClass: run.trafficClass)
+            to: run.path.remote, from: source, trafficClass: run.trafficClass, outlet: outlet)
         if run.path.remote.address.isV4 {
             unsafe v4Runs.initializeElement(at: v4Peers.count, to: departure)
             v4Peers.append(run.peer)
@@ -55,7 +83,8 @@ struct Departures: ~Copyable {
 
     private static func send(
         _ runs: UnsafeMutableBufferPointer<ctun_run>, _ peers: [PeerSlot?], _ socket: inout UDPSocket?,
-        _ refusedSources: inout [PeerSlot?], _ failures: inout [(peer: PeerSlot, errno: Int32)]
+        _ refusedSources: inout [PeerSlot?], _ failures: inout [(peer: PeerSlot, errno: Int32)],
+        _ crowded: inout [(peer: PeerSlot, datagrams: Int)]
     ) -> UInt64 {
         guard !peers.isEmpty else { return 0 }
         let ready = unsafe UnsafeMutableBufferPointer(rebasing: runs[0..<peers.count])
@@ -68,13 +97,20 @@ struct Departures: ~Copyable {
             refusedSources.append(peers[index])
         }
         if result.dropped > 0 {
-            for index in ready.indices { unsafe note(ready[index].error, peers[index], &failures) }
+            for index in ready.indices {
+                let error = unsafe ready[index].error
+                if error == EAGAIN || error == ENOBUFS {
+                    if let peer = peers[index] { crowded.append((peer, Int(unsafe ready[index].dropped))) }
+                } else {
+                    note(error, peers[index], &failures)
+                }
+            }
         }
         return UInt64(result.dropped)
     }
 
     private static func note(_ error: Int32, _ peer: PeerSlot?, _ failures: inout [(peer: PeerSlot, errno: Int32)]) {
-        guard error != 0, error != EAGAIN, error != ENOBUFS, let peer else { return }
+        guard error != 0, let peer else { return }
         // Runs to one peer follow each other.
         if let last = failures.last, last.peer == peer, last.errno == error { return }
         failures.append((peer, error))

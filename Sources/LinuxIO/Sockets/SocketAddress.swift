@@ -63,11 +63,11 @@ extension ctun_received {
 }
 
 extension ctun_run {
-    /// A run of `length` bytes at `base`, cut every `segment` bytes. The memory must live until the send returns.
+    /// A run of `length` bytes at `base`, cut every `segment` bytes, to leave by an outlet. The memory must live until the send returns.
     @unsafe @inlinable
     public init(
         base: UnsafeRawPointer?, length: Int, segment: Int, to remote: Endpoint, from source: LocalSource?,
-        trafficClass: UInt8
+        trafficClass: UInt8, outlet: Int = 0
     ) {
         unsafe self.init()
         unsafe self.base = base
@@ -75,6 +75,7 @@ extension ctun_run {
         unsafe self.segment = UInt32(truncatingIfNeeded: segment)
         unsafe self.remote = ctun_address(remote)
         unsafe self.traffic_class = trafficClass
+        unsafe self.outlet = UInt8(truncatingIfNeeded: outlet)
         if let source {
             unsafe self.source = ctun_address(source.address)
             unsafe self.source_interface = source.interface

@@ -1,8 +1,8 @@
 public import Addresses
 public import CTun
 
-/// A bound, unconnected UDP socket of one family. One thread uses it at a time; no call waits longer than 4 ms, and
-/// none allocates.
+/// A bound, unconnected UDP socket of one family. One thread uses it at a time; no call waits, and none
+/// allocates for each datagram.
 ///
 /// Socket buffers of 1 MiB are asked for; the local address and the traffic class of everything received are noted.
 /// Datagrams longer than the path allows are fragmented, as the kernel's WireGuard does.
@@ -22,6 +22,7 @@ public struct UDPSocket: ~Copyable, @unchecked Sendable {
 
     public let family: Family
     private let context: OpaquePointer
+    private var outlets = Outlets()
 
     /// Binds to `port` of every local address, or to a free one for 0. A mark other than 0 needs `CAP_NET_ADMIN`.
     public init(family: Family, port: UInt16 = 0, fwmark: UInt32 = 0) throws(SystemError) {
@@ -89,8 +90,18 @@ public struct UDPSocket: ~Copyable, @unchecked Sendable {
         }
     }
 
+    /// The outlet that a run of so many datagrams and bytes is to leave by, so that its owner keeps no other from sending: a
+    /// number from 0 on, or `nil` for what is none of theirs. `nil` if the owner has too much on its way already: the run is to
+    /// be dropped. Outlets are sockets on the same port that only send; they are opened when they are needed.
+    public mutating func outlet(for owner: Int?, datagrams: Int, bytes: Int) -> Int? {
+        unsafe outlets.choose(for: owner, taking: bytes + datagrams * Self.overhead, context)
+    }
+
+    /// The most that the kernel counts for a datagram beyond its bytes.
+    private static let overhead = 1024
+
     /// Sends every run it can, in order, and notes in each what became of it (`source_refused`, `offload_refused`,
-    /// `dropped`, `error`); one that fails stops no other.
+    /// `dropped`, `error`); one that fails stops no other. What finds its outlet's buffer full is dropped.
     ///
     /// A run longer than one datagram must keep to `longestRun` and `mostSegments`. The runs' memory is read before the
     /// call returns.

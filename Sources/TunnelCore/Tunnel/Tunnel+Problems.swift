@@ -11,6 +11,12 @@ extension Tunnel {
         peers[slot].noteNotSent(errno: errno, &services)
     }
 
+    /// Counts so many datagrams for which the way to a peer had no room.
+    public mutating func noteQueueFull(toPeer slot: PeerSlot, datagrams: Int) {
+        guard slot.offset < peers.slotCount else { return }
+        peers[slot].drops.count(.queueFull, datagrams)
+    }
+
     /// Notes that an ICMP error came for a datagram to `endpoint`. Looks at all peers, so not more often than it can matter.
     public mutating func noteRejected(_ endpoint: Endpoint, _ rejection: PeerProblem.Rejection, at now: Now) {
         guard rejections.admit(at: now.instant) else { return }
