@@ -63,12 +63,16 @@ public enum DropReason: Int, CaseIterable, Sendable {
     // The way to a peer.
     /// A datagram for which the queues outside had no room, or the peer's share of the socket's buffer.
     case queueFull
+
+    // Beyond a peer's budget.
+    /// A unit or bundle that would be decoded to more than the peer's budget, or a frame that would be copied to too many.
+    case budget
 }
 
 /// A count for each reason.
 public struct DropCounters: Sendable {
     /// A place for each reason (`CapacityTests`).
-    private(set) var counts = InlineArray<27, UInt64>(repeating: 0)
+    private(set) var counts = InlineArray<28, UInt64>(repeating: 0)
 
     public init() {}
 

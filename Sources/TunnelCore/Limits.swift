@@ -61,6 +61,9 @@ public enum Limits {
     /// The largest unit that a peer may code.
     public static let unit = packet
 
+    /// A thread that slept so long had nothing left to do.
+    public static let rest = Interval(nanoseconds: 50_000)
+
     // MARK: Gateway records
 
     /// When a HELLO that nothing confirms is sent again, counted from the one before.

@@ -67,6 +67,7 @@ public enum StatisticsText {
                 ("loop", drops.loop), ("frame", drops.frame), ("allowed macs", drops.allowedMACs),
                 ("learning", drops.learning), ("storm", drops.storm), ("no ethernet", drops.noEthernet),
                 ("queue full", drops.queueFull ?? 0),
+                ("budget", drops.budget ?? 0),
             ]))
         return lines
     }

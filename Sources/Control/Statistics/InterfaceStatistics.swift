@@ -132,6 +132,9 @@ public struct PeerDrops: Codable, Hashable, Sendable {
     public var unannounced: UInt64?
     /// A datagram for which the way to the peer had no room; `nil` as above.
     public var queueFull: UInt64?
+    /// A unit or bundle that would be decoded to more than the peer's budget, or a frame that would be copied to too many; `nil` as
+    /// above.
+    public var budget: UInt64?
 
     public init() {}
 }

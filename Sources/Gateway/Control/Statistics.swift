@@ -111,6 +111,7 @@ extension PeerDrops {
         noEthernet = drops[.noEthernet]
         unannounced = drops[.unannounced]
         queueFull = drops[.queueFull]
+        budget = drops[.budget]
     }
 }
 

@@ -41,6 +41,11 @@ struct EventLog: ~Copyable {
                 "\($0): dropped \(packets == 1 ? "a packet" : "\(packets) packets"), the last one from \(source), "
                     + "which is not among its AllowedIPs"
             }
+        case .budgetExceeded(let key, let drops):
+            say(.warning, .budget, key, at: time) {
+                "\($0): dropped \(drops == 1 ? "a datagram" : "\(drops) datagrams") unread: what it sends decodes to more than "
+                    + "its budget (docs/security.md)"
+            }
         case .peerAnnounced(let key, let codecs, let suite, let version):
             let names = Codec.allCases.filter { codecs.contains($0) }.map(\.name)
             say(.info, .announced, key, at: time) {

@@ -15,6 +15,7 @@ struct LineLimits {
         case mismatch = "the two ends do not fit"
         case problem = "trouble"
         case source = "source not among the AllowedIPs"
+        case budget = "more than its budget"
         case roamed = "now at another address"
         case wiped = "keys wiped"
         case unnoted = "too much at once"

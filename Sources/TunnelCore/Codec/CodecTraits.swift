@@ -7,6 +7,8 @@
     let preference: Int
     /// How hard it can try, the least effort first.
     let efforts: EffortTable
+    /// How long a decoded byte takes, nearly.
+    let decoding: Interval
     let library: Library
 
     /// The functions of its library, which work on whole units: none depends on another.

@@ -6,6 +6,7 @@ extension CodecTraits {
         name: "deflate",
         preference: 1,
         efforts: [Effort(level: 1, cost: 10, size: 1), Effort(level: 6, cost: 27, size: 0.85)],
+        decoding: Interval(nanoseconds: 3),
         library: Library(
             makeEncoder: { unsafe czlib_deflater() }, makeDecoder: { unsafe czlib_inflater() },
             freeEncoder: czlib_deflater_free, freeDecoder: czlib_inflater_free, encode: czlib_deflate,

@@ -10,6 +10,7 @@ extension CodecTraits {
             Effort(level: 3, cost: 4.2, size: 0.955), Effort(level: 6, cost: 13, size: 0.89),
             Effort(level: highestZstdLevel, cost: 18, size: 0.87),
         ],
+        decoding: Interval(nanoseconds: 1),
         library: Library(
             makeEncoder: { unsafe czstd_compressor(highestZstdLevel) }, makeDecoder: { unsafe czstd_decompressor() },
             freeEncoder: czstd_compressor_free, freeDecoder: czstd_decompressor_free, encode: czstd_compress,

@@ -6,6 +6,8 @@ struct Ingress: ~Copyable {
     @usableFromInline var inbox = Inbox()
     private var opener: Opener
     var refusals = Refusals()
+    /// When the thread last had nothing to do.
+    var idleAt = Instant.distantPast
 
     init(_ cargo: Cargo) { opener = Opener(cargo) }
 
@@ -25,9 +27,12 @@ struct Ingress: ~Copyable {
         _ = inbox.append(decoded: answer, header)
     }
 
-    /// Opens a transport message in place and says what was in it; packets that were decoded are in the inbox.
+    /// Opens a transport message in place and says what was in it; packets that were decoded are in the inbox. Their
+    /// peer's budget pays for decoding them.
     @inline(__always)
-    mutating func open(_ datagram: inout MutableRawSpan, on lane: inout Lane, _ context: Opener.Context) -> Inbound {
-        opener.open(&datagram, on: &lane, context, into: &inbox)
+    mutating func open(
+        _ datagram: inout MutableRawSpan, on lane: inout Lane, _ context: Opener.Context, _ budget: inout IngressBudget
+    ) -> Inbound {
+        opener.open(&datagram, on: &lane, context, &budget, into: &inbox)
     }
 }

@@ -24,12 +24,15 @@ struct Opener: ~Copyable {
         /// It met congestion.
         let isMarked: Bool
         let arrivedAt: Instant
+        /// When the thread last had nothing to do.
+        let idleAt: Instant
     }
 
     /// Opens a transport message in place and says what was in it.
     @inline(__always)
     mutating func open(
-        _ datagram: inout MutableRawSpan, on lane: inout Lane, _ context: Context, into inbox: inout Inbox
+        _ datagram: inout MutableRawSpan, on lane: inout Lane, _ context: Context, _ budget: inout IngressBudget,
+        into inbox: inout Inbox
     ) -> Inbound {
         let counter = unframe(datagram.bytes)
         guard decrypt(&datagram, counter, &lane) else { return .dropped(.authentication) }
@@ -40,7 +43,7 @@ struct Opener: ~Copyable {
         let version = payload.byte(at: 0) >> 4
         if version == 4 || version == 6 { return .packet }
         let source = Reassembly.Source(peer: context.peer, lane: lane.localIndex, counter: counter)
-        return decompress(payload, from: source, context, into: &inbox)
+        return decompress(payload, from: source, context, &budget, into: &inbox)
     }
 
     // MARK: Unframe
@@ -62,7 +65,8 @@ struct Opener: ~Copyable {
 
     /// Says what a record is, and decodes one that holds packets.
     private mutating func decompress(
-        _ payload: RawSpan, from source: Reassembly.Source, _ context: Context, into inbox: inout Inbox
+        _ payload: RawSpan, from source: Reassembly.Source, _ context: Context, _ budget: inout IngressBudget,
+        into inbox: inout Inbox
     ) -> Inbound {
         guard let record = Record(payload) else { return .dropped(.record) }
         // It asks whether we take records, and silence is the answer.
@@ -79,7 +83,7 @@ struct Opener: ~Copyable {
             guard let control = ControlRecord(record, body: body) else { return .dropped(.record) }
             return .control(control)
         case .unit, .bundle, .ethernet:
-            return decode(record, body, announced, arrival, into: &inbox)
+            return decode(record, body, announced, arrival, context, &budget, into: &inbox)
         case .fragment:
             guard record.parameter == 0, let fragment = FragmentRecord(body) else { return .dropped(.record) }
             let piece = body.extracting(FragmentRecord.fieldsSize...)
@@ -87,26 +91,29 @@ struct Opener: ~Copyable {
             case .incomplete: return .fragment
             case .refused: return .dropped(.record)
             case .noRoom: return .dropped(.incomplete)
-            case .whole(let whole): return decode(whole, announced, into: &inbox)
+            case .whole(let whole): return decode(whole, announced, context, &budget, into: &inbox)
             }
         }
     }
 
     /// Decodes what came in fragments.
     private mutating func decode(
-        _ whole: Reassembly.Whole, _ announced: Announcement, into inbox: inout Inbox
+        _ whole: Reassembly.Whole, _ announced: Announcement, _ context: Context, _ budget: inout IngressBudget,
+        into inbox: inout Inbox
     ) -> Inbound {
         // It stays where it is until the next fragment is added.
         let bytes = unsafe _overrideLifetime(fragments.bytes(whole.record), copying: ())
         guard let record = Record(bytes), record.kind == .unit || record.kind == .ethernet,
             record.kind == .unit || announced.records.contains(record.kind)
         else { return .dropped(.record) }
-        return decode(record, bytes.extracting(record.body), announced, whole.arrival, into: &inbox)
+        let body = bytes.extracting(record.body)
+        return decode(record, body, announced, whole.arrival, context, &budget, into: &inbox)
     }
 
-    /// Decodes a record that holds packets or frames.
+    /// Decodes a record that holds packets or frames, if its peer's budget allows.
     private mutating func decode(
-        _ record: Record, _ body: RawSpan, _ announced: Announcement, _ arrival: Arrival, into inbox: inout Inbox
+        _ record: Record, _ body: RawSpan, _ announced: Announcement, _ arrival: Arrival, _ context: Context,
+        _ budget: inout IngressBudget, into inbox: inout Inbox
     ) -> Inbound {
         let first = inbox.decodedCount
         var codec: Codec?
@@ -116,12 +123,20 @@ struct Opener: ~Copyable {
             guard let unit = UnitRecord(parameter: record.parameter, body: body), announced.codecs.contains(unit.codec),
                 cargo.takes(unit.layout), unit.layout == .packet || announced.records.contains(.bundle)
             else { return .dropped(.record) }
+            guard budget.admit(wire: arrival.wire, at: context.arrivedAt, idleAt: context.idleAt) else {
+                return .dropped(.budget)
+            }
+            budget.payDecoding(of: unit.decoded, each: unit.codec.traits.decoding)
             codec = unit.codec
             if let reason = decode(unit, body.extracting(UnitRecord.sizeField...), into: &inbox, &isWhole) {
                 return .dropped(reason)
             }
         case .bundle:
             guard record.parameter == cargo.bundleParameter else { return .dropped(.record) }
+            guard budget.admit(wire: arrival.wire, at: context.arrivedAt, idleAt: context.idleAt) else {
+                return .dropped(.budget)
+            }
+            budget.payDecoding(of: body.byteCount, each: Interval(nanoseconds: 0))
             isWhole = cargo.read(body, into: &inbox)
         case .ethernet:
             guard record.parameter == 0, Cargo.readFrame(body, into: &inbox) else { return .dropped(.record) }

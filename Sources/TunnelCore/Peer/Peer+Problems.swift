@@ -35,8 +35,16 @@ extension Peer {
     @inline(never)
     mutating func dropForeign(_ source: IPAddress, _ services: inout Services) {
         drops.count(.allowedIPs)
-        guard let packets = problems.countForeignSource(at: services.now.instant) else { return }
+        guard let packets = problems.foreignSources.count(at: services.now.instant) else { return }
         services.note(.sourceRefused(publicKey, source, packets: packets))
+    }
+
+    /// Drops what would cost more than the peer's budget.
+    @inline(never)
+    mutating func dropBeyondBudget(_ services: inout Services) {
+        drops.count(.budget)
+        guard let drops = problems.beyondBudget.count(at: services.now.instant) else { return }
+        services.note(.budgetExceeded(publicKey, drops: drops))
     }
 
     /// Notes why one of its handshakes failed.

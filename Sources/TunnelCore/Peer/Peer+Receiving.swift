@@ -28,8 +28,10 @@ extension Peer {
         }
         let size = datagram.byteCount
         let context = Opener.Context(
-            peer: id.slot, announced: announcement(services.cargo), isMarked: isMarked, arrivedAt: services.now.instant)
-        let content = services.ingress.open(&datagram, on: &services.sessions[session][lane.suite], context)
+            peer: id.slot, announced: announcement(services.cargo), isMarked: isMarked, arrivedAt: services.now.instant,
+            idleAt: services.ingress.idleAt)
+        let content = services.ingress.open(
+            &datagram, on: &services.sessions[session][lane.suite], context, &budget)
         switch content {
         case .dropped(let reason) where reason == .authentication || reason == .replay:
             drops.count(reason)
@@ -53,6 +55,9 @@ extension Peer {
             services.sessions[session].hello.receiveRecord()
         case .control(let record):
             receive(record, on: session, &services)
+        case .dropped(.budget):
+            services.sessions[session].hello.receiveRecord()
+            dropBeyondBudget(&services)
         case .dropped(let reason):
             drops.count(reason)
         case .keepalive, .askedInVain:
@@ -75,9 +80,12 @@ extension Peer {
     @inline(__always)
     mutating func noteReceived(plain: Int, wire: Int) { traffic.noteReceived(plain: plain, wire: wire) }
 
-    /// Counts what was let through of a unit, a bundle or a frame.
-    mutating func noteReceived(_ packets: DecodedPackets, count: Int, plain: Int) {
+    /// Counts what was let through of a unit, a bundle or a frame, and what it costs: `writes` are those to the device.
+    mutating func noteReceived(_ packets: DecodedPackets, count: Int, plain: Int, writes: Int) {
         if packets.isCutOff { drops.count(.record) }
+        if packets.codec != nil || packets.isBundle {
+            budget.payDelivery(members: packets.packets.count, packets: count, bytes: plain, writes: writes)
+        }
         guard plain > 0 else { return }
         traffic.noteReceived(plain: plain, wire: packets.wire)
         if let codec = packets.codec {

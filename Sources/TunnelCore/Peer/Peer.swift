@@ -37,6 +37,9 @@ struct Peer: ~Copyable {
 
     var problems = PeerProblems()
 
+    /// The budget for what its records are decoded to.
+    var budget = IngressBudget()
+
     // Counters.
     var received: UInt64 = 0
     var sent: UInt64 = 0

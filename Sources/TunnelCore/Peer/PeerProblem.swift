@@ -40,15 +40,14 @@ public enum PeerProblem: Sendable, Equatable {
 struct PeerProblems {
     /// After this time without it, a problem that comes again is news.
     private static let memory = Interval.seconds(120)
-    /// How often packets from sources that are not the peer's own are told.
-    private static let sourceInterval = Interval.seconds(10)
 
     private(set) var last: Trouble?
     /// Initiations in a row without an answer, whoever asked for them.
     private(set) var unanswered = 0
-    /// Packets from sources that are not its own, since they were told.
-    private var foreignSources = 0
-    private var foreignSourceToldAt = Instant.distantPast
+    /// Packets from sources that are not its own.
+    var foreignSources = Told()
+    /// Drops beyond its budget.
+    var beyondBudget = Told()
 
     init() {}
 
@@ -81,14 +80,24 @@ struct PeerProblems {
         guard let last, !last.isOver, last.problem != .unanswered, last.at >= initiation else { return nil }
         return last.problem
     }
+}
 
-    /// Counts a packet from a source that is not the peer's own; how many those were, if it is time to tell.
-    mutating func countForeignSource(at now: Instant) -> Int? {
-        foreignSources += 1
-        guard now - foreignSourceToldAt >= Self.sourceInterval else { return nil }
-        foreignSourceToldAt = now
-        defer { foreignSources = 0 }
-        return foreignSources
+/// A count of something that is told at once, and then every ten seconds at most.
+struct Told {
+    private static let interval = Interval.seconds(10)
+
+    private var number = 0
+    private var toldAt = Instant.distantPast
+
+    init() {}
+
+    /// Counts one more; how many there are to tell, if it is time.
+    mutating func count(at now: Instant) -> Int? {
+        number += 1
+        guard now - toldAt >= Self.interval else { return nil }
+        toldAt = now
+        defer { number = 0 }
+        return number
     }
 }
 

@@ -11,6 +11,8 @@ public enum TunnelEvent: Sendable, Equatable {
     case troubled(PublicKey, PeerProblem)
     /// `packets` of a peer were dropped since this was said last, the last one from this source: none of its AllowedIPs.
     case sourceRefused(PublicKey, IPAddress, packets: Int)
+    /// `drops` units, bundles or copies of frames of a peer were dropped since this was said last: beyond its budget.
+    case budgetExceeded(PublicKey, drops: Int)
     /// No answer for 90 s; `dropped` packets had waited for it.
     case handshakeGivenUp(PublicKey, dropped: Int)
     /// A handshake message was wrong. The key is the sender's, if it proved it.

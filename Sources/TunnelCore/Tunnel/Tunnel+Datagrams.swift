@@ -55,6 +55,7 @@ extension Tunnel {
     private mutating func deliver(_ packets: DecodedPackets, from slot: PeerSlot) {
         var count = 0
         var plain = 0
+        let writesBefore = services.ingress.inbox.count
         for index in packets.packets {
             let decoded = services.ingress.inbox.decodedPacket(index)
             guard let header = admit(decoded, from: slot, isMarked: packets.isMarked) else { continue }
@@ -62,7 +63,8 @@ extension Tunnel {
             plain += decoded.shape.plainBytes(of: decoded.place.count)
             if !services.ingress.inbox.append(decoded: decoded, header) { services.drops.count(.overflow) }
         }
-        peers[slot].noteReceived(packets, count: count, plain: plain)
+        let writes = services.ingress.inbox.count - writesBefore
+        peers[slot].noteReceived(packets, count: count, plain: plain, writes: writes)
     }
 
     private mutating func admit(_ decoded: Inbox.Decoded, from slot: PeerSlot, isMarked: Bool) -> InternetPacket? {

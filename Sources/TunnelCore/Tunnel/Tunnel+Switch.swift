@@ -51,6 +51,7 @@ extension Tunnel {
     mutating func deliverFrames(_ frames: DecodedPackets, from slot: PeerSlot) {
         var count = 0
         var plain = 0
+        let writesBefore = services.ingress.inbox.count
         for index in frames.packets {
             let decoded = services.ingress.inbox.decodedPacket(index)
             guard let header = admitFrame(decoded, from: slot, isMarked: frames.isMarked) else { continue }
@@ -58,7 +59,8 @@ extension Tunnel {
             plain += decoded.place.count
             deliver(decoded, header, from: slot)
         }
-        peers[slot].noteReceived(frames, count: count, plain: plain)
+        let writes = services.ingress.inbox.count - writesBefore
+        peers[slot].noteReceived(frames, count: count, plain: plain, writes: writes)
     }
 
     /// Checks a frame that came out of the chain, and learns where its sender is; `nil` if it is dropped.
@@ -98,11 +100,19 @@ extension Tunnel {
             switch addresses.place(for: header, at: services.now.instant) {
             case .here: break
             case .peer(slot): return
-            case .peer(let other): return send(frame, header, to: other, from: .peer(slot))
+            case .peer(let other):
+                peers[slot].budget.payCopies(1, of: frame.byteCount)
+                return send(frame, header, to: other, from: .peer(slot))
             case nil:
                 guard peers[slot].flooding.admit(at: services.now.instant) else {
                     return peers[slot].drops.count(.storm)
                 }
+                // The bucket of floods knows nothing of how many peers there are.
+                let (now, idleAt) = (services.now.instant, services.ingress.idleAt)
+                guard peers[slot].budget.admitCopies(at: now, idleAt: idleAt) else {
+                    return peers[slot].dropBeyondBudget(&services)
+                }
+                peers[slot].budget.payCopies(peers.count - 1, of: frame.byteCount)
                 flood(frame, header, from: .peer(slot))
             }
         }

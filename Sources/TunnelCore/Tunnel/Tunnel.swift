@@ -78,9 +78,11 @@ public struct Tunnel: ~Copyable {
 
     // MARK: Turns
 
-    /// A turn of the owning thread begins, before which it slept for `idle`: `auto` compresses only while there is time.
+    /// A turn of the owning thread begins, before which it slept for `idle`: `auto` compresses only while there is time,
+    /// and what a peer has made us do before a rest is not held against it.
     public mutating func beginTurn(at now: Now, idle: Interval) {
         services.egress.governor.beginTurn(at: now.instant, idle: idle)
+        if idle >= Limits.rest { services.ingress.idleAt = now.instant }
     }
 
     /// When `handleTimeout` wants to be called, at the latest; `nil` if nothing is due ever.

@@ -1,0 +1,107 @@
+/// A budget for what a peer's records are decoded to: a few bytes of a unit or bundle can stand for many, and each costs time
+/// here and room behind the device. A record has so much of each kind for each of its bytes on the wire; what it costs beyond
+/// that comes out of what its peer has in any case (docs/design/memory.md). Packets that come as they are cost no more than they
+/// weigh, and need none of it.
+///
+/// What a record costs is paid when it is known, which may leave a debt: nothing is decoded until that is gone.
+struct IngressBudget {
+    private var bytes = Account(.bytes)
+    private var packets = Account(.packets)
+    private var work = Account(.work)
+    private var at = Instant.distantPast
+
+    init() {}
+
+    /// Whether a record may be decoded, which then has what `wire` bytes of datagrams are worth. `idleAt` is when the thread had
+    /// nothing to do: what it had done before then held nobody up.
+    mutating func admit(wire: Int, at now: Instant, idleAt: Instant) -> Bool {
+        fill(at: now, idleAt: idleAt)
+        guard bytes.hasSome, packets.hasSome, work.hasSome else { return false }
+        bytes.earn(wire)
+        packets.earn(wire)
+        work.earn(wire)
+        return true
+    }
+
+    /// Whether a frame may be copied to everybody.
+    mutating func admitCopies(at now: Instant, idleAt: Instant) -> Bool {
+        fill(at: now, idleAt: idleAt)
+        return work.hasSome
+    }
+
+    private mutating func fill(at now: Instant, idleAt: Instant) {
+        let elapsed = (now - at).nanoseconds
+        if at < idleAt { work = Account(.work) }
+        at = now
+        bytes.fill(elapsed)
+        packets.fill(elapsed)
+        work.fill(elapsed)
+    }
+
+    /// A unit or bundle of so many bytes is decoded, whatever comes of it; a byte takes so long.
+    mutating func payDecoding(of count: Int, each cost: Interval) {
+        work.pay((Self.record + cost * Int64(count)).nanoseconds)
+    }
+
+    /// Members were decoded that stand for so many packets and bytes, in so many writes to the device.
+    mutating func payDelivery(members: Int, packets: Int, bytes: Int, writes: Int) {
+        self.packets.pay(Int64(packets))
+        self.bytes.pay(Int64(bytes))
+        let cost =
+            Self.member * Int64(members) + Self.write * Int64(writes) + Self.segment * Int64(max(packets - writes, 0))
+        work.pay(cost.nanoseconds)
+    }
+
+    /// Copies of a frame with so many bytes went to other peers.
+    mutating func payCopies(_ copies: Int, of count: Int) {
+        work.pay((Self.copy * Int64(copies) + Self.copiedByte * Int64(copies * count)).nanoseconds)
+    }
+
+    // Costs in thread time: of a record, of a write to the device with what the system does in it, of each further packet that such a
+    // write stands for, of a member until it is admitted, of a datagram to another peer and its bytes.
+    private static let record = Interval(nanoseconds: 2000)
+    private static let write = Interval(nanoseconds: 3000)
+    private static let segment = Interval(nanoseconds: 250)
+    private static let member = Interval(nanoseconds: 200)
+    private static let copy = Interval(nanoseconds: 2000)
+    private static let copiedByte = Interval(nanoseconds: 3)
+
+    /// One kind of thing, counted in the time in which as much is free: an account fills by itself.
+    private struct Account {
+        let rate: Rate
+        /// At most `rate.most`; less than nothing is a debt.
+        private(set) var left: Int64
+
+        init(_ rate: Rate) {
+            self.rate = rate
+            left = rate.most
+        }
+
+        var hasSome: Bool { left > 0 }
+
+        mutating func fill(_ elapsed: Int64) { left = min(left &+ min(max(elapsed, 0), 2 * Rate.longest), rate.most) }
+        /// May be more than `most` until the record that it is for has been paid.
+        mutating func earn(_ wire: Int) { left = left &+ Int64(wire) &* rate.worth }
+        mutating func pay(_ count: Int64) { left = max(left &- count &* rate.cost, -Rate.longest) }
+    }
+
+    /// The rate at which a kind is free, in nanoseconds.
+    private struct Rate {
+        /// The time in which one is.
+        let cost: Int64
+        /// The worth of a byte on the wire.
+        let worth: Int64
+        /// The most that is saved up.
+        let most: Int64
+
+        /// A larger debt is not remembered.
+        static let longest: Int64 = 250_000_000
+
+        /// 33 MB/s, and 64 for each byte on the wire: 8 MB at once.
+        static let bytes = Rate(cost: 30, worth: 64 * 30, most: longest)
+        /// 25,000 a second, and one for each 8 bytes: 6250 at once.
+        static let packets = Rate(cost: 40_000, worth: 5_000, most: longest)
+        /// A quarter of the thread, and 64 ns for each byte: 4 ms at once.
+        static let work = Rate(cost: 4, worth: 4 * 64, most: 16_000_000)
+    }
+}
