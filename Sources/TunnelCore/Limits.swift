@@ -78,6 +78,10 @@ public enum Limits {
     public static let aesRejectAfterMessages: UInt64 = 1 << 34
     /// A peer that was silent for this many sessions is asked once a session.
     public static let helloSilentSessions = 3
+    /// So many messages carry a CONFIRM; after them the peer is asked by a HELLO.
+    static let confirmations = 4
+    /// The one that owes a CONFIRM waits so long for a message that it can go with, if data came.
+    static let confirmationDelay = Interval.seconds(1)
     /// Packets in one record.
     public static let recordPackets = 128
 }

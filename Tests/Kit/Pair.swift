@@ -23,6 +23,8 @@ struct Pair {
         var persistentKeepalive: Interval?
         /// False: it waits to be called.
         var knowsEndpoint = true
+        /// False: it is as the last version before CONFIRM.
+        var confirms = true
     }
 
     init(
@@ -80,6 +82,7 @@ struct Pair {
             compression: options.compression)
         configuration.cipher = options.cipher
         configuration.allowedMACs = options.allowedMACs
+        configuration.confirms = options.confirms
         return configuration
     }
 

@@ -33,6 +33,15 @@ struct Sighting {
     var seen: Bool { isHello && payload.map { $0[4] & 1 != 0 } == true }
     var asks: Bool { isHello && payload.map { $0[4] & 2 != 0 } == true }
 
+    /// The CONFIRM in it, alone or behind a packet.
+    var confirms: ConfirmRecord? {
+        guard let payload, !payload.isEmpty else { return nil }
+        let bytes = unsafe payload.span.bytes
+        if isPlain { return ConfirmRecord(behindPacketIn: bytes) }
+        guard let record = Record(bytes), record.kind == .confirm else { return nil }
+        return ConfirmRecord(parameter: record.parameter, body: bytes.extracting(record.body))
+    }
+
     /// The sealed counter.
     var counter: UInt64 { (0..<8).reduce(0) { $0 | UInt64(bytes[8 + $1]) << (8 * UInt64($1)) } }
     /// The index of the session at the receiver.
@@ -45,6 +54,7 @@ struct Sighting {
         if isCookieReply { return "cookie reply" }
         if isKeepalive { return "keepalive" }
         if isUnit { return "unit" }
+        if let confirms { return (isPlain ? "packet, " : "") + (confirms.seen ? "CONFIRM seen" : "CONFIRM") }
         if isPlain { return "packet" }
         if isBundle { return "bundle" }
         if isFragment { return "fragment" }

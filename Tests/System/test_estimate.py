@@ -1,6 +1,7 @@
 """`gatewayctl estimate` runs a capture through the daemon's own chain and says what that comes to."""
 
 import json
+import random
 import struct
 import subprocess
 
@@ -140,6 +141,13 @@ def test_for_people_it_is_a_table(office, tmp_path):
         assert word in text
 
 
+@pytest.mark.parametrize("flow", ["beats", "lookups", "log_lines"])
+def test_sparse_traffic_costs_at_most_three_percent_more_than_wireguard(flow, tmp_path):
+    frames = [(1_700_000_000 + at, packet, len(packet)) for at, packet in FLOWS[flow](3600)]
+    total = estimate(capture.pcap(tmp_path / "sparse.pcap", frames, link=101))["total"]
+    assert total["gatewayBytes"] <= 1.03 * total["wireGuardBytes"], total["gatewayBytes"] / total["wireGuardBytes"]
+
+
 @pytest.mark.parametrize("content, code, words", [
     (None, 66, ["nowhere.pcap"]),
     (b"", 65, ["too short"]),
@@ -165,6 +173,44 @@ def test_what_cannot_be_read_is_said_in_one_line(content, code, words, tmp_path)
 def test_wrong_options_are_usage_errors(arguments, tmp_path):
     done = gatewayctl("estimate", *arguments, tmp_path / "any.pcap", check=False)
     assert done.returncode == 64 and len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def beats(seconds):
+    """A packet of 60 bytes every 20 seconds, one way."""
+    return [(at, capture.udp(capture.CLIENT, capture.SERVER, (40000, 40001), bytes(32)))
+            for at in range(0, seconds, 20)]
+
+
+def lookups(seconds):
+    """A name a minute, and its answer after 30 ms."""
+    frames = []
+    for number, at in enumerate(range(0, seconds, 60)):
+        labels = (b"host-%x" % number * (1 + number % 3), b"example", b"com", b"")
+        name = b"".join(bytes([len(label)]) + label for label in labels)
+        asked = name + struct.pack(">HH", 1, 1)
+        head = struct.pack(">H", number * 7919 & 0xffff)
+        address = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 300, 4) + bytes([192, 0, 2, number])
+        addresses, port = 1 + number % 4, 40000 + number * 37 % 20000
+        question = head + struct.pack(">5H", 0x0100, 1, 0, 0, 0) + asked
+        answer = head + struct.pack(">5H", 0x8180, 1, addresses, 0, 0) + asked + address * addresses
+        frames += [(at, capture.udp(capture.CLIENT, capture.SERVER, (port, 53), question)),
+                   (at + 0.03, capture.udp(capture.SERVER, capture.CLIENT, (53, port), answer))]
+    return frames
+
+
+def log_lines(seconds):
+    """A line of syslog now and then, after 3 to 40 seconds, and at times two at once."""
+    chance, at, frames = random.Random(5), 0.0, []
+    lines = payload.text(1 << 20).split(b"\n")
+    while at < seconds:
+        for _ in range(chance.choice([1, 1, 1, 2])):
+            line = b"<30>" + chance.choice(lines)[:180]
+            frames.append((at, capture.udp(capture.CLIENT, capture.SERVER, (514, 514), line)))
+        at += chance.uniform(3, 40)
+    return frames
+
+
+FLOWS = {"beats": beats, "lookups": lookups, "log_lines": log_lines}
 
 
 def estimate(path, *arguments):

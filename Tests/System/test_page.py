@@ -1,5 +1,7 @@
 """The gateway speaks as docs/protocol.md says: its far end is written from that page alone, in another language."""
 
+import contextlib
+
 import pytest
 
 from lab import Lab, WireGuardGo, all_drops
@@ -7,7 +9,7 @@ from page import records
 from page.echo import echo_request
 from page.far_end import ROLES, far_end, hellos, meet, ping
 from page.malformed import malformed
-from page.records import Hello, Unit
+from page.records import CONFIRM, EVERYTHING, Confirm, Hello, Unit, digest
 from page.wrong import Malformed
 
 PACKET = echo_request(bytes([10, 2, 0, 2]), bytes([10, 1, 0, 2]), b"abcd" * 250)
@@ -106,6 +108,42 @@ def test_a_newer_hello_with_unknown_flags_and_options_is_understood(lab):
         assert peer.heard(Hello)[-1].what[2:4] == (True, False)
         assert ping(lab, peer, *TEXT)
         assert peer.heard(Unit) and sum(all_drops(ours.stats()).values()) == 0
+
+
+@pytest.mark.fast
+def test_on_a_later_session_a_few_bytes_stand_for_hello(lab):
+    with confirming(lab) as (ours, peer, theirs):
+        before = len(peer.transcript)
+        peer.connect(hello=False)
+        peer.send(Confirm(digest(peer.own.encode())).encode(PACKET))
+        (answer,) = peer.run(lambda: peer.heard(bytes, before), "the answer to a ping")
+        assert Confirm.behind(answer.payload) == Confirm(theirs, seen=True)
+        peer.send(PACKET)
+        assert peer.run(lambda: peer.heard(Unit, before), "another, compressed")
+        assert not peer.heard((Hello, Malformed), before) and sum(all_drops(ours.stats()).values()) == 0
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("behind", [b"", Confirm(1).encode()], ids=["nothing", "another digest"])
+def test_a_peer_that_does_not_confirm_is_sent_hello_and_plain_packets(lab, behind):
+    with confirming(lab) as (ours, peer, _):
+        before = len(peer.transcript)
+        peer.connect(hello=False)
+        peer.send(records.padded(PACKET + behind))
+        (answer,) = peer.run(lambda: peer.heard(bytes, before), "the answer to a ping")
+        assert Confirm.behind(answer.payload) is None
+        assert [(e.what.seen, e.what.asks) for e in peer.heard(Hello, before)][:1] == [(False, True)]
+        assert not peer.heard((Unit, Malformed), before) and sum(all_drops(ours.stats()).values()) == 0
+
+
+@contextlib.contextmanager
+def confirming(lab):
+    """The gateway, a Python end that takes CONFIRM and has met it, and the digest of the gateway's HELLO."""
+    own = EVERYTHING._replace(records=EVERYTHING.records | {CONFIRM})
+    with far_end(lab, "initiator", own=own) as (ours, peer):
+        meet(lab, peer)
+        assert hellos(peer) == [(True, False, True), (False, True, False)]
+        yield ours, peer, digest(peer.heard(Hello)[0].payload)
 
 
 @pytest.mark.fast

@@ -36,6 +36,10 @@ struct Egress: ~Copyable {
             governor.noteSent(packet.byteCount)
             let envelope = Envelope(destination, limits, trafficClass: header.congestion.rawValue)
             return sealer.send(packet, on: &session.forData, in: envelope, into: &outbox)
+        case .confirming(let packet, let header, let confirm):
+            governor.noteSent(packet.byteCount)
+            let envelope = Envelope(destination, limits, trafficClass: header.congestion.rawValue)
+            return sealer.send(packet, confirm, on: &session.forData, in: envelope, into: &outbox)
         case .frame(let frame, let trafficClass):
             governor.noteSent(frame.byteCount)
             let envelope = Envelope(destination, limits, trafficClass: trafficClass)

@@ -2,6 +2,8 @@
 enum OutboundMessage: ~Escapable {
     /// An IP packet as it is.
     case packet(RawSpan, InternetPacket)
+    /// One with a CONFIRM behind it, for which there is room.
+    case confirming(RawSpan, InternetPacket, ConfirmRecord)
     /// An Ethernet frame as a record of its own, and the traffic class outside.
     case frame(RawSpan, trafficClass: UInt8)
     /// A batch of the gathering, and the form that it leaves in.

@@ -40,6 +40,19 @@ struct Sealer: ~Copyable {
         }
     }
 
+    /// Seals one IP packet as it is, and a CONFIRM behind it.
+    @inline(never)
+    mutating func send(
+        _ packet: RawSpan, _ confirm: ConfirmRecord, on lane: inout Lane, in envelope: Envelope,
+        into outbox: inout Outbox
+    ) -> Int {
+        seal(packet.byteCount + confirm.size, on: &lane, in: envelope, into: &outbox) { payload in
+            payload.copy(packet, to: 0)
+            var rest = payload.part(packet.byteCount...)
+            return packet.byteCount + confirm.write(to: &rest)
+        }
+    }
+
     /// Seals an Ethernet frame as a record of its own, in fragments if it must be.
     mutating func send(
         frame: RawSpan, on session: inout Session, in envelope: Envelope, into outbox: inout Outbox

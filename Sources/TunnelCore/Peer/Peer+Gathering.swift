@@ -247,6 +247,11 @@ extension Peer {
             services.sessions[session].canSend(at: services.now.instant), path != nil,
             cipher != .aes256gcm || services.sessions[session].aes.isOpen
         else { return sendAlone(index, &services) }
+        // Nothing stands behind a record: the word goes with a lone packet, or before many.
+        if services.sessions[session].hello.confirmation.isDue {
+            guard batch.packets > 1 else { return sendAlone(index, &services) }
+            confirmAlone(on: session, &services)
+        }
         if case .unit(let codec, let flow) = batch.purpose, sendUnit(index, codec, flow, on: session, &services) {
             return
         }

@@ -132,7 +132,7 @@ extension Peer {
 
     /// We made the session: the first message on it tells the responder so, be it HELLO, data or a keepalive.
     private mutating func confirmToPeer(_ session: SessionSlot, _ services: inout Services) {
-        let saidHello = sendHello(on: session, &services)
+        let saidHello = !offerConfirmation(on: session, &services) && sendHello(on: session, &services)
         if !saidHello, staged.isEmpty { sendKeepalive(&services) }
         sendStaged(&services)
     }

@@ -12,6 +12,7 @@ extension Peer {
         else { return false }
         let aesIndex = services.sessions[session].aes.localIndex
         let hello = services.sessions[session].hello.announcement(announcement, aesIndex: aesIndex)
+        acquaintance.note(hello, told: announcement)
         guard transmit(.control(.hello(hello)), on: session, &services) > 0 else { return false }
         let isSilent = silentSessions >= Limits.helloSilentSessions
         let arrived = services.sessions[session].arrived
@@ -29,7 +30,12 @@ extension Peer {
 
     /// Sends a HELLO again that was not confirmed in time.
     mutating func repeatHello(_ services: inout Services) {
-        guard let session = keypairs.current, !services.sessions[session].hello.isConfirmed else { return }
+        guard let session = keypairs.current else { return }
+        if services.sessions[session].hello.confirmation.isOwed {
+            confirmAlone(on: session, &services)
+            return
+        }
+        guard services.sessions[session].hello.isWaiting else { return }
         let hello = services.sessions[session].hello
         // Silence for so long is WireGuard's way to say that it doesn't know what a HELLO is.
         if hello.sent == Limits.helloRepeats.count, !hello.hasArrived {
@@ -110,11 +116,24 @@ extension Peer {
         case .ping(let ping):
             services.sessions[session].hello.receiveRecord()
             receive(ping, on: session, &services)
+        case .confirm(let confirm):
+            receive(confirm, withData: false, on: session, &services)
         }
     }
 
     /// Takes the peer's HELLO and answers it if it asks for that.
     private mutating func receive(_ hello: Hello, on session: SessionSlot, _ services: inout Services) {
+        acquaintance.note(heard: hello)
+        guard take(hello, on: session, &services) else { return }
+        let both = announcement(services.cargo)?.records.intersection(hello.records)
+        if both?.contains(.confirm) == true { services.sessions[session].hello.leaveAskingToPeer() }
+        // On the session that it came on: after initiations that crossed, each end sends on the other's previous one.
+        sendHello(on: session, &services)
+    }
+
+    /// Takes what the peer says that it takes, in whatever words; true if it is to be answered.
+    @discardableResult
+    mutating func take(_ hello: Hello, on session: SessionSlot, _ services: inout Services) -> Bool {
         let isFirst = !services.sessions[session].hello.hasArrived
         if isFirst, hello.aesIndex != nil, services.sessions[session].aes.localIndex != nil {
             services.sessions[session].aes.remoteIndex = hello.aesIndex
@@ -133,8 +152,7 @@ extension Peer {
         silentSessions = 0
         let isAsked = services.sessions[session].hello.receive(hello)
         if keypairs.current == session, services.sessions[session].hello.isConfirmed { timers.disarm(.hello) }
-        // On the session that it came on: after initiations that crossed, each end sends on the other's previous one.
-        if isAsked { sendHello(on: session, &services) }
+        return isAsked
     }
 
     /// Takes the peer's report, and asks how long the way is if that is due.

@@ -47,6 +47,7 @@ extension Peer {
         case .packet where services.cargo == .frames:
             drops.count(.content)
         case .packet:
+            receiveConfirmation(in: datagram.bytes, on: session, &services)
             return .packet
         case .packets(let packets):
             services.sessions[session].hello.receiveRecord()
@@ -60,7 +61,9 @@ extension Peer {
             dropBeyondBudget(&services)
         case .dropped(let reason):
             drops.count(reason)
-        case .keepalive, .askedInVain:
+        case .keepalive:
+            receiveKeepalive(on: session, &services)
+        case .askedInVain:
             break
         }
         return .handled
@@ -72,7 +75,7 @@ extension Peer {
     mutating func finishReceiving(on lane: LaneSlot, _ services: inout Services) {
         reportIfDue(on: lane.session, lane.suite, &services)
         guard keypairs.current == lane.session else { return }
-        if services.sessions[lane.session].hello.sent == 0 { sendHello(on: lane.session, &services) }
+        if services.sessions[lane.session].hello.isUnsaid { sendHello(on: lane.session, &services) }
         sendStaged(&services)
     }
 

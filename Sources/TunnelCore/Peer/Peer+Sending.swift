@@ -14,7 +14,8 @@ extension Peer {
         let size = services.egress.send(
             message, on: &services.sessions[session], to: Destination(path: path, peer: id.slot))
         switch message {
-        case .packet(let packet, _): noteSent(plain: packet.byteCount, size, &services)
+        case .packet(let packet, _), .confirming(let packet, _, _):
+            noteSent(plain: packet.byteCount, size, &services)
         case .frame(let frame, _): noteSent(plain: frame.byteCount, size, &services)
         case .batch(let index, let form):
             // Nothing left: it would not have been smaller, and goes otherwise.
@@ -119,6 +120,9 @@ extension Peer {
         if cipher == .aes256gcm, !services.sessions[session].aes.isOpen {
             return sendEarly(packet, header, before: session, &services)
         }
+        guard !services.sessions[session].hello.confirmation.isDue else {
+            return sendConfirming(packet, header, on: session, &services)
+        }
         _ = transmit(.packet(packet, header), on: session, &services)
     }
 
@@ -195,7 +199,9 @@ extension Peer {
         guard let session = keypairs.current, services.sessions[session].canSend(at: services.now.instant) else {
             return startHandshake(&services)
         }
-        guard transmit(.keepalive, on: session, &services) > 0 else { return }
+        let isConfirming = services.sessions[session].hello.confirmation.isOwed
+        guard isConfirming ? confirmAlone(on: session, &services) > 0 : transmit(.keepalive, on: session, &services) > 0
+        else { return }
         renewIfOld(session, &services)
     }
 }

@@ -49,6 +49,8 @@ extension Peer {
             hasAES = services.sessions[session].aes.isOpen
             isLate = self.isLate(on: session, services)
         }
+        // Until the next message it is taken at the word that it gave before.
+        if hello.confirmation.isDue, !hello.hasArrived, let heard = acquaintance.heard { _ = hello.receive(heard) }
         let hasSession = keypairs.current != nil
         let hasShown = hello.hasArrived || isLate || silentSessions > 0
         return PeerStatistics(

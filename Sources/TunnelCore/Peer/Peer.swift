@@ -18,6 +18,8 @@ struct Peer: ~Copyable {
     private(set) var cipher: CipherPolicy
     private(set) var presharedKey: PresharedKey?
     private(set) var allowedMACs: AllowedMACs
+    /// False: what was announced is never confirmed, but said on each session in full.
+    private let confirms: Bool
     /// The rate of its frames for everybody, where they go on to others.
     var flooding = TokenBucket.floods
 
@@ -29,6 +31,7 @@ struct Peer: ~Copyable {
     var handshaking: Handshaking
     /// Sessions in a row on which no HELLO came.
     var silentSessions = 0
+    var acquaintance = Acquaintance()
     var staged = StagedPackets()
 
     var timers = PeerTimers()
@@ -55,6 +58,7 @@ struct Peer: ~Copyable {
         cipher = configuration.cipher
         presharedKey = configuration.presharedKey
         allowedMACs = AllowedMACs(configuration.allowedMACs)
+        confirms = configuration.confirms
         path = configuration.endpoint.map { Path($0) }
         handshaking = Handshaking(publicKey)
     }
@@ -116,8 +120,11 @@ struct Peer: ~Copyable {
     @inline(__always)
     func announcement(_ cargo: Cargo) -> Announcement? {
         if cargo == .frames { return Announcement(codecs: compression.announced, records: cargo.records) }
-        if compression.mode != .off { return Announcement(codecs: .all, records: cargo.records) }
-        return cipher == .chacha20poly1305 ? nil : Announcement(codecs: [], records: [.init(.report), .init(.ping)])
+        let left: RecordSet = confirms ? [] : RecordSet(.confirm)
+        if compression.mode != .off { return Announcement(codecs: .all, records: cargo.records.subtracting(left)) }
+        guard cipher != .chacha20poly1305 else { return nil }
+        let records: RecordSet = [.init(.report), .init(.ping), .init(.confirm)]
+        return Announcement(codecs: [], records: records.subtracting(left))
     }
 
     // MARK: Device up and down

@@ -22,6 +22,8 @@ public struct PeerConfiguration: Sendable {
     public var cipher = CipherPolicy.chacha20poly1305
     /// The only sources of frames that are believed; `nil`: any.
     public var allowedMACs: [MACAddress]?
+    /// False: as an end of a version before CONFIRM does, it says HELLO on every session. For tests.
+    var confirms = true
 
     public init(
         presharedKey: PresharedKey? = nil, endpoint: Endpoint? = nil, allowedIPs: [Prefix] = [],

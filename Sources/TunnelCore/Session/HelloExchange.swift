@@ -21,6 +21,8 @@ struct HelloExchange {
     private var arrivedBefore: UInt64 = 0
     /// Plain traffic since our HELLO was last sent, which is what keeps it being repeated.
     var hasTraffic = false
+    /// The CONFIRM in place of our HELLO, where the peer knows that from before.
+    var confirmation = Confirmation()
 
     /// The peer takes anything that has to be gathered.
     @inline(__always) var takesGathered: Bool { !codecs.isEmpty || records.contains(.bundle) }
@@ -28,10 +30,12 @@ struct HelloExchange {
     /// Our next HELLO.
     func announcement(_ announced: Announcement, aesIndex: ReceiverIndex?) -> Hello {
         Hello(
-            seen: hasArrived, asks: !isConfirmed, codecs: announced.codecs, maximumUnit: Limits.unit,
-            aesIndex: aesIndex,
+            seen: hasArrived, asks: asks, codecs: announced.codecs, maximumUnit: Limits.unit, aesIndex: aesIndex,
             records: announced.records)
     }
+
+    /// Whether our next HELLO is to be answered.
+    private var asks: Bool { !isConfirmed || !hasArrived }
 
     /// Notes that our HELLO was sent, `arrived` messages having come; when to send it again if nothing confirms it, counted from
     /// now.
@@ -39,15 +43,21 @@ struct HelloExchange {
         sent += 1
         arrivedBefore = arrived
         hasTraffic = false
-        guard !isConfirmed else { return nil }
+        confirmation.end()
+        guard asks else { return nil }
         if sent <= Limits.helloRepeats.count {
             return peerIsSilent ? nil : Limits.helloRepeats[sent - 1]
         }
         return Limits.helloInterval
     }
 
+    /// Our HELLO was not sent, and nothing says otherwise what it would: neither what is due, nor what was sent and has been answered.
+    @inline(__always) var isUnsaid: Bool {
+        sent == 0 && !confirmation.isDue && (confirmation.sent == 0 || !hasArrived)
+    }
+
     /// Our HELLO was sent and nothing has confirmed it.
-    @inline(__always) var isWaiting: Bool { sent > 0 && !isConfirmed }
+    @inline(__always) var isWaiting: Bool { sent > 0 && asks }
 
     /// Nothing has come since our HELLO was sent, not even a message that doesn't confirm it.
     func isUnanswered(arrived: UInt64) -> Bool { isWaiting && arrivedBefore == arrived }
@@ -59,12 +69,27 @@ struct HelloExchange {
         preferredCodec = codecs.preferred
         maximumUnit = min(hello.maximumUnit, Limits.unit)
         records = hello.records
-        if hello.seen { isConfirmed = true }
+        if hello.seen {
+            isConfirmed = true
+            confirmation.end()
+        }
         return hello.asks
     }
 
     /// Any record but HELLO proves that ours has arrived: the peer sends none before.
-    mutating func receiveRecord() { isConfirmed = true }
+    mutating func receiveRecord() {
+        isConfirmed = true
+        receiveData()
+    }
+
+    /// Data of a peer that we have not heard on this session is not from one that knows us: what would confirm us would be in vain.
+    @inline(__always)
+    mutating func receiveData() {
+        if !hasArrived { confirmation.end() }
+    }
+
+    /// The peer will ask until it has heard us: it need not be asked whether it did.
+    mutating func leaveAskingToPeer() { isConfirmed = true }
 }
 
 /// The content of our HELLO: the codecs and the kinds of record that we take.

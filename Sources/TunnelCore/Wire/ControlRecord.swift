@@ -3,6 +3,7 @@ enum ControlRecord {
     case hello(Hello)
     case report(ReportRecord)
     case ping(PingRecord)
+    case confirm(ConfirmRecord)
 
     /// Reads a record of one of these kinds; `nil` if it is malformed, or of another kind.
     init?(_ record: Record, body: RawSpan) {
@@ -16,6 +17,9 @@ enum ControlRecord {
         case .ping:
             guard let ping = PingRecord(parameter: record.parameter, body: body) else { return nil }
             self = .ping(ping)
+        case .confirm:
+            guard let confirm = ConfirmRecord(parameter: record.parameter, body: body) else { return nil }
+            self = .confirm(confirm)
         case .unit, .bundle, .fragment, .ethernet:
             return nil
         }
@@ -27,6 +31,7 @@ enum ControlRecord {
         case .hello: Hello.maximumSize
         case .report: Record.headerSize + ReportRecord.bodySize
         case .ping: Record.headerSize + PingRecord.bodySize
+        case .confirm: ConfirmRecord.maximumSize
         }
     }
 
@@ -36,6 +41,7 @@ enum ControlRecord {
         case .hello(let hello): hello.write(to: &payload)
         case .report(let report): report.write(to: &payload)
         case .ping(let ping): ping.write(to: &payload)
+        case .confirm(let confirm): confirm.write(to: &payload)
         }
     }
 }

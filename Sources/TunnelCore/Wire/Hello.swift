@@ -17,6 +17,9 @@ struct Hello: Equatable {
     var aesIndex: ReceiverIndex?
     /// The kinds of record that it takes besides HELLO and UNIT.
     var records: RecordSet = []
+    /// Of what it says that holds on other sessions too: the version and the options but for `aesIndex`, as they were read; 0 in one
+    /// that was not.
+    private(set) var digest: UInt32 = 0
 
     private enum Flag {
         static let seen: UInt8 = 1
@@ -73,6 +76,7 @@ extension Hello {
     init?(version: UInt8, body: RawSpan) {
         guard version >= 1, body.byteCount >= 1 else { return nil }
         self.version = version
+        digest = Self.digest(version: version, body: body)
         let flags = body.byte(at: 0)
         aesIndex = nil
         seen = flags & Flag.seen != 0
@@ -106,5 +110,30 @@ extension Hello {
             }
             offset = end
         }
+    }
+
+    /// The digest of what this HELLO says when it is written.
+    var digestWhenWritten: UInt32 {
+        var buffer = InlineArray<64, UInt8>(repeating: 0)
+        var span = buffer.mutableSpan
+        var bytes = unsafe span.mutableBytes
+        let size = write(to: &bytes)
+        return Self.digest(version: version, body: bytes.bytes.extracting(Record.headerSize..<size))
+    }
+
+    /// FNV-1a of 32 bits over the version and the options but for that of `aesIndex`, in the order in which they stand.
+    private static func digest(version: UInt8, body: RawSpan) -> UInt32 {
+        var digest: UInt32 = 0x811c_9dc5
+        func take(_ byte: UInt8) { digest = (digest ^ UInt32(byte)) &* 0x0100_0193 }
+        take(version)
+        var offset = 1
+        while body.byteCount - offset >= 2 {
+            let end = min(offset + 2 + Int(body.byte(at: offset + 1)), body.byteCount)
+            if body.byte(at: offset) != Option.aes256gcm.rawValue {
+                for index in offset..<end { take(body.byte(at: index)) }
+            }
+            offset = end
+        }
+        return digest
     }
 }

@@ -15,6 +15,7 @@ struct Record {
         case report = 0x14
         case ping = 0x15
         case ethernet = 0x16
+        case confirm = 0x17
     }
 
     static let headerSize = 4
@@ -49,11 +50,11 @@ struct RecordSet: OptionSet, Hashable {
     init(_ kind: Record.Kind) { rawValue = 1 << UInt32(kind.rawValue & 15) }
 
     /// The kinds that HELLO has to announce: every gateway takes HELLO itself, and UNIT if it decodes any codec.
-    static let announced: [Record.Kind] = [.bundle, .fragment, .report, .ping, .ethernet]
+    static let announced: [Record.Kind] = [.bundle, .fragment, .report, .ping, .ethernet, .confirm]
     /// The kinds that a tunnel for packets takes.
-    static let packets = announced.dropLast().reduce(into: RecordSet()) { $0.insert(RecordSet($1)) }
+    static let packets: RecordSet = [.init(.bundle), .init(.fragment), .init(.report), .init(.ping), .init(.confirm)]
     /// The kinds that one for Ethernet frames takes.
-    static let frames = packets.union(RecordSet(.ethernet))
+    static let frames = packets.subtracting(RecordSet(.confirm)).union(RecordSet(.ethernet))
 
     @inline(__always) func contains(_ kind: Record.Kind) -> Bool { isSuperset(of: RecordSet(kind)) }
 }

@@ -20,6 +20,10 @@ class Greeting:
         """The session is confirmed, or to be confirmed by this."""
         return self._say(now) if self._last is None else None
 
+    def leave_out(self, now):
+        """What HELLO would say is said otherwise; one that asks is answered all the same."""
+        self._last, self._arrived = now, True
+
     def hear_hello(self, hello, now):
         self.peer = hello
         self._arrived |= hello.seen

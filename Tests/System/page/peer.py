@@ -20,13 +20,14 @@ from .hello import Greeting
 from .packets import ecn as ecn_of, marked
 from .pings import Pings
 from .primitives import Forged
-from .records import EVERYTHING, PING, REPORT, Bundle, Fragment, Hello, Ping, Report, Unit, decode
+from .records import CONFIRM, EVERYTHING, PING, REPORT, Bundle, Confirm, Fragment, Hello, Ping, Report, Unit, decode
 from .wrong import Malformed
 
 _TURN = 0.02
 _PATIENCE = 3
 """Sessions in which the other end may be silent before this one stops to repeat its HELLO."""
 _CONGESTED = 3
+_EVERYTHING = EVERYTHING._replace(records=EVERYTHING.records | {CONFIRM})
 _SO_RCVBUFFORCE, _SO_TIMESTAMPNS = 33, 35
 
 
@@ -36,13 +37,15 @@ class Entry(NamedTuple):
     at: float
     """Monotonic seconds: when the kernel got it, or it was sent."""
     sent: bool
-    what: Hello | Unit | Bundle | Fragment | Report | Ping | bytes | Malformed | None
+    what: Hello | Unit | Bundle | Fragment | Report | Ping | Confirm | bytes | Malformed | None
     """bytes: a plain packet. None: a keepalive."""
     size: int = 0
     """Bytes of the datagram; 0 if what came in it stands in entries before."""
     traffic_class: int = 0
     """Of the datagram."""
     counter: int = 0
+    payload: bytes = b""
+    """As it was, with what stands behind a packet."""
 
     @property
     def packets(self):
@@ -61,12 +64,15 @@ class Peer:
     def __init__(self, socket, keys, gateway=None, own=Hello(), greets=True, tap=None):
         self.socket, self.keys, self.gateway, self.own, self.greets = socket, keys, gateway, own, greets
         self.transcript, self.tap = [], tap
-        self._lines, self._current, self._initiation = {}, None, None
+        self._lines, self._current, self._initiation, self._says_hello = {}, None, None, True
         _prepare(socket)
 
-    def connect(self):
-        """Makes a new session as the initiator; its first message is HELLO, or a keepalive from a mute one."""
-        old = self._current
+    def connect(self, hello=True):
+        """Makes a new session as the initiator; its first message is HELLO, or a keepalive from a mute one.
+
+        hello: False leaves it to the caller to confirm, or not, what was said before.
+        """
+        old, self._says_hello = self._current, hello
         self._initiate(self.gateway)
         self.run(lambda: self._current is not old, "a response")
 
@@ -159,8 +165,10 @@ class Peer:
             self.socket.sendto(response, source)
         elif kind == noise.RESPONSE and self._initiation:
             line = self._add(self._initiation.finish(datagram))
+            if not self._says_hello:
+                line.greeting.leave_out(time.monotonic())
             self._confirm(line, source, line.greeting.begin(time.monotonic()))
-            if not self.greets:
+            if not self.greets or not self._says_hello:
                 self.send(b"")
         elif kind == noise.COOKIE_REPLY and self._initiation:
             self._initiate(source, self._initiation.cookie(datagram))
@@ -174,7 +182,7 @@ class Peer:
         entry, answer = self._note(at, False, payload, len(datagram), traffic_class, counter), None
         if isinstance(entry.what, Hello):
             answer = line.greeting.hear_hello(entry.what, now)
-        elif not isinstance(entry.what, (bytes, Malformed, type(None))):
+        elif not isinstance(entry.what, (bytes, Confirm, Malformed, type(None))):
             line.greeting.hear_record()
         # A responder's first HELLO may be the answer to the one that confirms the session.
         self._confirm(line, source, answer or line.greeting.begin(now))
@@ -241,10 +249,10 @@ class Peer:
 
     def _note(self, at, sent, payload, *about):
         try:
-            what = decode(payload, EVERYTHING if sent else self.own)
+            what = decode(payload, _EVERYTHING if sent else self.own)
         except Malformed as reason:
             what = reason
-        self.transcript.append(Entry(at, sent, what, *about))
+        self.transcript.append(Entry(at, sent, what, *about, payload=payload))
         return self.transcript[-1]
 
 

@@ -9,6 +9,7 @@ from .members import ip_packet
 from .wrong import Malformed, require
 
 HELLO, UNIT, BUNDLE, FRAGMENT, REPORT, PING = range(0x10, 0x16)
+CONFIRM = 0x17
 SEEN, ASKS = 0x01, 0x02
 CODECS, MAXIMUM_UNIT, _SECOND_LANE, RECORDS = range(1, 5)
 MEMBERS = 0x10
@@ -34,6 +35,40 @@ class Hello(NamedTuple):
 
 EVERYTHING = Hello(codecs.KNOWN, records=frozenset([BUNDLE, FRAGMENT, REPORT, PING]))
 """All that the page has but the second lane."""
+
+
+def digest(hello):
+    """What a CONFIRM calls a HELLO, which is given as its payload (§3.9)."""
+    _, version, length = struct.unpack_from("<BBH", hello)
+    told, body, at = bytes([version]), hello[4:4 + length], 1
+    while at < len(body):
+        end = at + 2 + body[at + 1]
+        told += body[at:end] if body[at] != _SECOND_LANE else b""
+        at = end
+    value = 0x811C9DC5
+    for byte in told:
+        value = (value ^ byte) * 0x01000193 % 2**32
+    return value
+
+
+class Confirm(NamedTuple):
+    digest: int
+    seen: bool = False
+
+    def encode(self, packet=b""):
+        """Alone, or behind a packet."""
+        return padded(packet + struct.pack("<BBHI", CONFIRM, self.seen, 4, self.digest))
+
+    @classmethod
+    def behind(cls, payload):
+        """The one behind the plain packet of a payload, or alone in it; None if there is none."""
+        rest = payload[len(ip_packet(payload)):] if payload[0] >> 4 in (4, 6) else payload
+        if len(rest) < 8 or rest[0] != CONFIRM:
+            return None
+        _, flags, length = struct.unpack_from("<BBH", rest)
+        if not 4 <= length <= len(rest) - 4 or len(rest) >= 4 + length + 16:
+            return None
+        return cls(*struct.unpack_from("<I", rest, 4), bool(flags & SEEN))
 
 
 class Unit(NamedTuple):
@@ -117,7 +152,7 @@ def decode(payload, announced):
         return None
     if payload[0] >> 4 in (4, 6):
         return ip_packet(payload)
-    require(payload[0] in {HELLO, UNIT} | announced.records & {BUNDLE, FRAGMENT, REPORT, PING}, "not announced")
+    require(payload[0] in {HELLO, UNIT} | announced.records & {BUNDLE, FRAGMENT, REPORT, PING, CONFIRM}, "not announced")
     require(len(payload) >= 4, "shorter than its head")
     kind, parameter, length = struct.unpack_from("<BBH", payload)
     require(4 + length <= len(payload), "ends behind the payload")
@@ -125,6 +160,9 @@ def decode(payload, announced):
     body = payload[4:4 + length]
     if kind == UNIT:
         return _unit(parameter, body, announced, len(payload))
+    if kind == CONFIRM:
+        require(length >= 4, "CONFIRM cut off")
+        return Confirm.behind(payload)
     return {HELLO: _hello, BUNDLE: _bundle, FRAGMENT: _fragment, REPORT: _report, PING: _ping}[kind](parameter, body)
 
 

@@ -24,7 +24,7 @@ import Testing
 
     @Test("the units, the bundle and the fragments that the page quotes decode to their packets")
     func decoding() throws {
-        let transcript = try Transcript()
+        let transcript = try Transcript(endsWithFirstSession: true)
         for (names, packets) in [
             (["unit, datagram"], ["packet"]),
             (["unit of members, datagram"], ["first of two packets", "second of two packets"]),
@@ -48,14 +48,14 @@ import Testing
 }
 
 /// A handshake, the exchange of HELLO and one plain packet; records with packets, which are never delivered; then as many
-/// packets as it takes for a REPORT, and a PING with its answer.
+/// packets as it takes for a REPORT, and a PING with its answer; on the next session, a packet with a CONFIRM and what answers it.
 private struct Transcript {
     let link = Link()
     let alice: End
     let bob: End
     private(set) var values: [(String, String)] = []
 
-    init() throws {
+    init(endsWithFirstSession: Bool = false) throws {
         alice = End(Self.key(from: 0x10), site(1).endpoint, seed: 1)
         bob = End(Self.key(from: 0x30), site(2).endpoint, seed: 2)
         for end in [alice, bob] { end.tunnel.services.clockOffsets = ClockOffsets() }
@@ -95,13 +95,23 @@ private struct Transcript {
             ("key, responder to initiator", hex(alice.tunnel.services.sessions[session].wireGuard.receiving.bytes)),
             ("packet", hex(packet)),
         ]
-        for (name, sighting) in zip(["first HELLO (asks)", "second HELLO (seen, asks)", "third HELLO (seen)"], hellos) {
+        for (name, sighting) in zip(["first HELLO (asks)", "second HELLO (seen)"], hellos) {
             values.append(("\(name), payload", hex(sighting.payload ?? [])))
             values.append(("\(name), datagram", hex(sighting.bytes)))
         }
         values.append(("unit, payload", hex(unit.payload ?? [])))
         values.append(("unit, datagram", hex(unit.bytes)))
         values += records.values
+
+        guard !endsWithFirstSession else { return }
+        link.run(for: .seconds(200))
+        link.sightings = []
+        link.send(packet, from: alice)
+        link.run(for: .seconds(2))
+        let confirming = link.sightings.filter { $0.confirms != nil }
+        for (name, sighting) in zip(["packet and CONFIRM", "CONFIRM (seen)"], confirming) {
+            values.append(("\(name), payload", hex(sighting.payload ?? [])))
+        }
     }
 
     /// The records that carry several packets, and those about the way.
@@ -201,26 +211,22 @@ private let expected: [String: String] = [
         + "617920737368645b3831325d3a204163636570746564207075626c69636b657920666f7220726f6f742066726f6d2031"
         + "302e302e302e310a4e6f762032332030363a31303a31206761746577617920737368645b3831325d3a20416363657074"
         + "6564207075626c69636b657920666f7220726f6f742066726f6d2031302e302e302e310a4e6f762032332030",
-    "first HELLO (asks), payload": "1001110002010201020204ffff00000404121314150000000000000000000000",
+    "first HELLO (asks), payload": "1001120002010201020204ffff00000405121314151700000000000000000000",
     "first HELLO (asks), datagram":
-        "04000000f06b268600000000000000006733d4fbb3a14c7d4fd507fcfebc13daa6ef43f161e13269e602d0654f7bd4aa"
-        + "a490f489f11a9925d852a99faa947289",
-    "second HELLO (seen, asks), payload": "1001110003010201020204ffff00000404121314150000000000000000000000",
-    "second HELLO (seen, asks), datagram":
-        "04000000ccf0a0f10000000000000000b97678faa128bd02c0722e458a8655bb0c255ca60680ad1cf247aa2f2a9dd567"
-        + "ec56bd98ca0534fbacfe40969b8fce97",
-    "third HELLO (seen), payload": "1001110001010201020204ffff00000404121314150000000000000000000000",
-    "third HELLO (seen), datagram":
-        "04000000f06b2686020000000000000001f5de5935d13bf156b57d9d0d25dd1d4ef06c8885fded2ca03e2c96745a3ebc"
-        + "91eadd0caa80ed84a69424ec85a1e3da",
+        "04000000f06b268600000000000000006733d7fbb3a14c7d4fd507fcfebc13daa7ef43f161f63269e602d0654f7bd4aa"
+        + "2ab1bbfdd312dec3262c475860c7c228",
+    "second HELLO (seen), payload": "1001120001010201020204ffff00000405121314151700000000000000000000",
+    "second HELLO (seen), datagram":
+        "04000000ccf0a0f10000000000000000b9767bfaa328bd02c0722e458a8655bb0d255ca60697ad1cf247aa2f2a9dd567"
+        + "d7a383911555baed806be6813842fd6d",
     "unit, payload":
         "11016a00bc00736560d8c300040e8269fa5c0c0c8c40ccc4bf807f0148cc2fbf4cc1c858c1c0cccad0c0ca40213db124"
         + "b53cb152a1b8382325dac2d028d64ac1313939b5a0243545a1a034292733393bb552212dbf48a1283fbf4421ad283f57"
         + "c1d0400f040db950cc32a48e59000000",
     "unit, datagram":
-        "04000000f06b26860300000000000000c7b8635da5d278ba33297115a876df0899041e707d22f45a3f5aa6995c5334dc"
-        + "d3f84dbd00bd2af162aa6874833a884c790edf4d5b4754f850ae389704780d26f6523d2764867697bb0c369763cdee97"
-        + "75090a582dbe8eed773bd9ccdf6f7b6a5e1d955a2f730041c549e4e056efe0a52735ebe91be127497403608e5c26fa62",
+        "04000000f06b2686020000000000000000f5a55988d04a95346fba62f62b5f70b0be73901cbd21e81fbe53973c961103"
+        + "cc31ac4d5631e9c725e19888ed4b88ef4173ca5cf3aabe456e055841449dda74fc79fa901a016cec54296deb9a8e0fe1"
+        + "adf95317dc1ac3acdea9b23cd451ef5f1cb2bdbbbdc5056bc102a7a63cbd50bf3ffd1a2f958eb7d9acb0e4c61ff0c81c",
     "first of two packets":
         "450000be00ff4000400625390a0000010a000002138817700102030477777777501001f44d6000004e6f762032332030"
         + "363a31303a30206761746577617920737368645b3831325d3a204163636570746564207075626c69636b657920666f72"
@@ -246,18 +252,18 @@ private let expected: [String: String] = [
         + "207075626c69636b657920666f7220726f6f742066726f6d2031302e302e302e310a3101960180800801f53233060007"
         + "a7800e02d2bd42c70189d5cf11a20000",
     "unit of members, datagram":
-        "04000000f06b26860400000000000000678e0306210625f92bf0b5e74ae8b1bf36bfea25ffa1c3b11f9f798c93268365"
-        + "7982a95862436b6e90fccd99193a405ee6e60eaa50c0cb5f52d236d563aca842455c94734093cc0271d7277576c2ee0a"
-        + "38b7f5a49a1133c26cbdb65677ea60b4a230e11660a9b284194fd73b259822d0cf31321890656c6e2339a6f22cbdde3b"
-        + "c1c725a70547281733700c5672a6fb31839ef81a2c1e489404a90a0cb40957f4eb418dbd97b6c42b73efeec85fc91ebf",
+        "04000000f06b26860300000000000000c7ab935d44d30bdfcef5b211a478186163e61283b1627898a5e3d398149e1163"
+        + "9f3b966dd60de739b16ed543d5706978cdc6237ffaff22b40354c8740c9e71ddf65b3ea2e4c522a67fdb63c7648da4c4"
+        + "a4001344a0ab15e509e7fe8802332159bfbda0374717da7a6c026008609dc0d7b7fb8216fa87707af00101c42733c7b2"
+        + "8d8246228f1ba36573e2efff48c4e554db630342c4847a1630f097c9b69c61cd2894a7e00c5c974f5778a2e54db2a33f",
     "first acknowledgement": "4500002820004000400606ce0a0000010a000002177013880102030477777777501001f47bf10000",
     "second acknowledgement": "4500002820014000400606cd0a0000010a0000021770138801020304777782c7501001f470a10000",
     "bundle, payload":
         "12003000004500002820004000400606ce0a0000010a000002177013880102030477777777501001f47bf10000010080"
         + "800282c7000000000000000000000000",
     "bundle, datagram":
-        "04000000f06b26860500000000000000f74be790140954b9b0b50c06a77417a7a2eff3ff1ed4d60914859d601505ef3a"
-        + "6a93973aa27f659f1da10e2d7e75a1dcc58d980319e7542e361e3ac6cf5902e50a51b7ee361774e70a852d919e5c72b6",
+        "04000000f06b26860400000000000000649ca9067c4225f99ed4b5a342a8f2b9f80beadabeab83b738b1039f1b268b66"
+        + "7df7cda702637a6d67834bee6e4c10ce6710c10d50c0853024f204e6439c9e787eeb96850b31b205b2ed983a7fabd7e3",
     "packet in fragments":
         "4500014800000000401165a30a0000010a0000020fa10fa1000000003735643632343466663334343835303039376536"
         + "353339653438396462333238613138316435653964633331343536343530396132346366316535646363633862336364"
@@ -271,28 +277,35 @@ private let expected: [String: String] = [
         + "230133002a002a0046ab72866753dcead793b349355ad35cebd0858a5c9ad5bf19619f0821840282020200210c0c4218"
         + "28e001048410028141181062b667964667ad29ffb187f1d90dc4000000000000",
     "first fragment, datagram":
-        "04000000f06b268606000000000000005f15363f99b4daff369dc7ec824ef29a4c06f60ae6c5c3e2eb900c05eb8dc8b0"
-        + "5400853e7b9c2a805d39f664a6d6dc02028fed51e46b9dd445add1153c8a9aa58675300f4fd6661caca1cd63bce86cde"
-        + "228b7661eacacb1bdf336eb0f7e57ef83f834b861b07f9f5a5d67d2bb00ec92ff9768bb843bc2d063121506e7748e5b3"
-        + "f34544615ceb5ccbce8d97da8f3d0c0b",
+        "04000000f06b26860500000000000000f64ba190144cb4b998971d447b3459a06ce55ef91f58823d0f32c8f693fa12a6"
+        + "0b9302807300491bc21319f201beda23668e29c433e77e2e70b54840a80ade0f78c4f0a4f7555af457f2101794f6f069"
+        + "6cea3001007c2fa257306843018ceccfcbf4d4f28acddab55c79b9494845e08cbc93597ea8c22de4db607852ce7adc6a"
+        + "3617400ea17f4a70f6e8a9ccbfb10ce9",
     "second fragment, payload":
         "130076000000e00001026e79b14ef1b6ebd7b95ddf7a21478243bdef85afb94632739fcf73828bad22f95a17d3a557d8"
         + "f89410ed9c627a529f4273efbfe973bbda684532f39ffd0685c477097dc6e6cb3cc8e3cbe9d7a46fb699b16ef2875066"
         + "0cf3752b71a11375384599b2c2ca533b293fafd4522888d92800000000000000",
     "second fragment, datagram":
-        "04000000f06b2686070000000000000076a82a9018ab22f662fcf63996941ac06f7a8961e2bbf25c4bf1c9506d0af128"
-        + "44fc9dcab6319400fcfd6ee96dae4e96072971482d88a90e1633a82c98ceb97af5d10a0a41bb41d4677e2e11ee7668bd"
-        + "6783d0278098a4aa5570a1a4079a933b91c6657ccb12cf61a9b63f943a2e0c3dd64436046f39f7c8d29dbed697c32dbc"
-        + "23ccdc4630a3690d8f05e5cc78bd5785",
+        "04000000f06b268606000000000000005f15363f99b4daff379db897ef004b2da7d1e2513939b6917073946f60dc8e69"
+        + "0304f83cae319da854094aac0ab9f0a5d91acebc5209cd869c44d07ce43035f48b8ec67489134846c2b53fe09db45faa"
+        + "07220aa222996df66ba8dfff096e6c861b903fa9eeb6e801dc8bf4fbc4a30c52b7e40d93a013540614e5506e7748e5b3"
+        + "f9db2636991e5ec0ce1919f701bd407f",
     "report, payload":
-        "140028005200000000000000ffffffffffffffff4e0000000000000040a70100000000006054ab3b0000000000000000",
+        "140028005100000000000000ffffffffffffffff4d0000000000000000a70100000000006054ab3b0000000000000000",
     "report, datagram":
-        "04000000ccf0a0f10100000000000000b5480e022866f20678f384aea9f67ff1a415748f5811d7c2c8b2570965674003"
-        + "cef5b965bf3a1a25c6a3272d38570e2ee5a253e0bd8ce52b41ceaea2e30279e5",
+        "04000000ccf0a0f10100000000000000b5480e022b66f20678f384aea9f67ff1a415748f5b11d7c2c8b2570925674003"
+        + "cef5b965bf3a1a25c6a3272d38570e2ec7dfe1cb64866149dec8d94b31952b03",
     "ping, payload": "15000800802dda15e900000000000000",
     "ping, datagram":
-        "04000000f06b268666000000000000003c6f71e092eb2b4dcddf76a4c74d83352c82126ad809ea05af4f53adbb9510fc",
+        "04000000f06b26866500000000000000a2263ba5aa4239ebd9469343a695d50e3e57e745ac8441a3c05b4ff7c31e427c",
     "answer, payload": "15010800802dda15e900000000000000",
     "answer, datagram":
         "04000000ccf0a0f102000000000000003cc0a7e09100e493f14b20599b4534647df36ac38577bc65fd86e81ea13dfe8c",
+    "packet and CONFIRM, payload":
+        "450000bc000000004011662f0a0000010a0000020fa00fa0000000004e6f762032332030363a31303a30206761746577"
+        + "617920737368645b3831325d3a204163636570746564207075626c69636b657920666f7220726f6f742066726f6d2031"
+        + "302e302e302e310a4e6f762032332030363a31303a31206761746577617920737368645b3831325d3a20416363657074"
+        + "6564207075626c69636b657920666f7220726f6f742066726f6d2031302e302e302e310a4e6f76203233203017000400"
+        + "90633369000000000000000000000000",
+    "CONFIRM (seen), payload": "17010400906333690000000000000000",
 ]
