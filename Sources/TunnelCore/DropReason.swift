@@ -61,8 +61,11 @@ public enum DropReason: Int, CaseIterable, Sendable {
     case unannounced
 
     // The way to a peer.
-    /// A datagram for which the queues outside had no room, or the peer's share of the socket's buffer.
+    /// A datagram for which the queues outside had no room, or the peer's share of the socket's buffer; a packet that made the queue
+    /// in front of a link with a rate longer than it may be.
     case queueFull
+    /// A packet of a flow whose queue stands (RFC 8289), which can't carry a mark.
+    case queueDelay
 
     // Beyond a peer's budget.
     /// A unit or bundle that would be decoded to more than the peer's budget, or a frame that would be copied to too many.
@@ -72,7 +75,7 @@ public enum DropReason: Int, CaseIterable, Sendable {
 /// A count for each reason.
 public struct DropCounters: Sendable {
     /// A place for each reason (`CapacityTests`).
-    private(set) var counts = InlineArray<28, UInt64>(repeating: 0)
+    private(set) var counts = InlineArray<29, UInt64>(repeating: 0)
 
     public init() {}
 

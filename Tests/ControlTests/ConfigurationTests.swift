@@ -70,6 +70,8 @@ import Testing
             \(mark)Offload = tun-tso, udp-gro
             \(mark)MetricsListen = off
             \(mark)Hub = false
+            \(mark)Rate = 2.5 Mbit
+            \(mark)LinkOverhead = 18
             [Peer]
             PublicKey = \(Sample.a)
             \(mark)Name = head quarters
@@ -78,7 +80,7 @@ import Testing
             \(mark)CompressionSkip = tcp/80, udp/53, 443, tcp/8000-8100
             \(mark)CompressionOnly = 10.0.0.0/8 2001:db8::/32
             \(mark)HistoryMemory = 0
-            \(mark)Rate = off
+            \(mark)Rate = 64kbit
             \(mark)Cipher = auto # fast
             """)
         #expect(diagnostics == [])
@@ -91,6 +93,9 @@ import Testing
         #expect(peer.compressionSkip?.map(\.description) == ["tcp/80", "udp/53", "443", "tcp/8000-8100"])
         #expect(peer.compressionOnly?.map(\.description) == ["10.0.0.0/8", "2001:db8::/32"])
         #expect(peer.cipher == .auto)
+        #expect(configuration?.interface.rate?.bitsPerSecond == 2_500_000)
+        #expect(configuration?.interface.linkOverhead == 18)
+        #expect(peer.rate?.bitsPerSecond == 64_000)
         #expect(peer.asksForMoreThanWireGuard)
     }
 

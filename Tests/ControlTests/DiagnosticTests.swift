@@ -97,7 +97,18 @@ import Testing
                     + "write tcp/80, udp/53, 443, tcp/8000-8100 or 10.0.0.0/8"
             ),
             ("Cipher = aes", #"Cipher has no such value "aes": write chacha20poly1305, auto or aes256gcm"#),
-            ("Rate = 20mbit", #"not in this version "Rate = 20mbit": use off, or remove the line"#),
+            (
+                "Rate = 0mbit",
+                #"Rate is no rate that can be kept "0mbit": write 64kbit to 1gbit, such as 20mbit or 2.5mbit, or off"#
+            ),
+            (
+                "Rate = 2gbit",
+                #"Rate is no rate that can be kept "2gbit": write 64kbit to 1gbit, such as 20mbit or 2.5mbit, or off"#
+            ),
+            (
+                "Rate = -5mbit",
+                #"Rate is no rate that can be kept "-5mbit": write 64kbit to 1gbit, such as 20mbit or 2.5mbit, or off"#
+            ),
             ("HistoryMemory = 2M", #"not in this version "HistoryMemory = 2M": use 0, or remove the line"#),
             (
                 "AllowedMACs = 52:54:00:00:00:01",

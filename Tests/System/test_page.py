@@ -123,6 +123,7 @@ def test_on_a_later_session_a_few_bytes_stand_for_hello(lab):
         assert not peer.heard((Hello, Malformed), before) and sum(all_drops(ours.stats()).values()) == 0
 
 
+@pytest.mark.alone
 @pytest.mark.fast
 @pytest.mark.parametrize("behind", [b"", Confirm(1).encode()], ids=["nothing", "another digest"])
 def test_a_peer_that_does_not_confirm_is_sent_hello_and_plain_packets(lab, behind):

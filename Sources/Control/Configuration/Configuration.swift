@@ -47,6 +47,10 @@ extension Configuration {
         public var offloads = Set(Offload.allCases)
         /// The endpoint at which metrics are served over TCP; `nil` is off.
         public var metricsListen: Endpoint?
+        /// How fast all peers together are sent to; `nil` is as fast as it goes.
+        public var rate: LinkRate?
+        /// Bytes that a datagram takes on the link besides itself and its headers of IP and UDP.
+        public var linkOverhead = 14
 
         public init(name: InterfaceName, privateKey: PrivateKeySource) {
             self.name = name
@@ -85,6 +89,8 @@ extension Configuration {
         public var cipher: Cipher = .chacha20poly1305
         /// With `Mode = tap`: the only sources of frames that are believed; `nil` is any.
         public var allowedMACs: [MACAddress]?
+        /// How fast it is sent to; `nil` is as fast as it goes.
+        public var rate: LinkRate?
 
         public init(publicKey: PublicKey) { self.publicKey = publicKey }
 

@@ -33,6 +33,7 @@ enum ConfigurationKey: String, CaseIterable {
     case hub = "Hub"
     case offload = "Offload"
     case metricsListen = "MetricsListen"
+    case linkOverhead = "LinkOverhead"
     // WireGuard's, Peer.
     case publicKey = "PublicKey"
     case presharedKey = "PresharedKey"
@@ -46,9 +47,10 @@ enum ConfigurationKey: String, CaseIterable {
     case compressionSkip = "CompressionSkip"
     case compressionOnly = "CompressionOnly"
     case historyMemory = "HistoryMemory"
-    case rate = "Rate"
     case cipher = "Cipher"
     case allowedMACs = "AllowedMACs"
+    // Ours, both.
+    case rate = "Rate"
 
     /// Finds a key however its letters are written; `wg` drops all white space from it, so we do.
     init?(written text: some StringProtocol) {
@@ -60,12 +62,17 @@ enum ConfigurationKey: String, CaseIterable {
     var section: ConfigurationSection {
         switch self {
         case .privateKey, .listenPort, .fwmark, .address, .dns, .mtu, .table, .preUp, .postUp, .preDown, .postDown,
-            .saveConfig, .privateKeyFile, .mode, .bridge, .hub, .offload, .metricsListen:
+            .saveConfig, .privateKeyFile, .mode, .bridge, .hub, .offload, .metricsListen, .linkOverhead:
             .interface
         case .publicKey, .presharedKey, .allowedIPs, .endpoint, .persistentKeepalive, .name, .compression,
             .compressionScope, .compressionSkip, .compressionOnly, .historyMemory, .rate, .cipher, .allowedMACs:
             .peer
         }
+    }
+
+    /// Whether it may stand in a section.
+    func belongs(in section: ConfigurationSection?) -> Bool {
+        self == .rate ? section != nil : section == self.section
     }
 
     /// Whether several lines of it in one section add up.

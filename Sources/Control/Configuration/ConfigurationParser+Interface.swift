@@ -107,6 +107,12 @@ extension ConfigurationParser {
         case .metricsListen:
             let listen = value(entry.line) { () throws(Rejection) in try ConfigurationValue.metricsListen(text) }
             interface.metricsListen = listen ?? nil
+        case .rate:
+            let rate = value(entry.line) { () throws(Rejection) in try ConfigurationValue.rate(text) }
+            interface.rate = rate ?? nil
+        case .linkOverhead:
+            let overhead = value(entry.line) { () throws(Rejection) in try ConfigurationValue.linkOverhead(text) }
+            interface.linkOverhead = overhead ?? interface.linkOverhead
         default: break  // the private key is read before; what isn't built yet has no place here
         }
     }

@@ -59,6 +59,9 @@ extension ConfigurationParser {
             var all = peer.allowedMACs ?? []
             for address in addresses ?? [] where !all.contains(address) { all.append(address) }
             peer.allowedMACs = all
+        case .rate:
+            let rate = value(entry.line) { () throws(Rejection) in try ConfigurationValue.rate(text) }
+            peer.rate = rate ?? nil
         default: break  // the public key is read before; what isn't built yet has no place here
         }
     }

@@ -125,7 +125,7 @@ extension ConfigurationParser {
                     ?? "docs/configuration.md has all keys; a comment begins with #")
             return
         }
-        guard section == key.section else {
+        guard key.belongs(in: section) else {
             let problem = section == nil ? "key before any section" : "key in the wrong section"
             report(.error, line: line, text: text, problem, cure: "move it to \(key.section.rawValue)")
             return

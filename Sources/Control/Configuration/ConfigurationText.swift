@@ -43,6 +43,8 @@ extension Configuration.Interface {
             lines.add(ours: .offload, kept.isEmpty ? "off" : kept.joined(separator: " "))
         }
         if let metricsListen { lines.add(ours: .metricsListen, "\(metricsListen)") }
+        if let rate { lines.add(ours: .rate, "\(rate)") }
+        if linkOverhead != 14 { lines.add(ours: .linkOverhead, "\(linkOverhead)") }
         return lines
     }
 }
@@ -71,6 +73,7 @@ extension Configuration.Peer {
         if let allowedMACs {
             lines.add(ours: .allowedMACs, allowedMACs.map(\.description).joined(separator: ", "))
         }
+        if let rate { lines.add(ours: .rate, "\(rate)") }
         return lines
     }
 }

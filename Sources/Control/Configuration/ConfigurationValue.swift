@@ -45,6 +45,26 @@ enum ConfigurationValue {
         return mtu
     }
 
+    static func rate(_ text: String) throws(Rejection) -> LinkRate? {
+        if text.lowercased() == "off" { return nil }
+        guard let rate = LinkRate(text) else {
+            throw Rejection(
+                text: text, message: "Rate is no rate that can be kept",
+                cure: "write 64kbit to 1gbit, such as 20mbit or 2.5mbit, or off")
+        }
+        return rate
+    }
+
+    static func linkOverhead(_ text: String) throws(Rejection) -> Int {
+        guard let overhead = Int(decimal: text), overhead <= 1400 else {
+            throw Rejection(
+                text: text, message: "LinkOverhead is no size",
+                cure: "write 0 to 1400, the bytes that a datagram takes besides itself; Ethernet has 14, with a VLAN 18"
+            )
+        }
+        return overhead
+    }
+
     static func table(_ text: String) throws(Rejection) -> Configuration.RoutingTable {
         guard let table = Configuration.RoutingTable(text) else {
             throw Rejection(text: text, message: "Table is no table", cure: "write auto, off or a number from 1")

@@ -14,7 +14,6 @@ struct UnbuiltFeature {
     }
 
     static let all: [UnbuiltFeature] = [
-        .init(key: .rate, condition: .allBut(["off"]), cure: "use off, or remove the line"),
         .init(key: .historyMemory, condition: .allBut(["0"]), cure: "use 0, or remove the line"),
         .init(key: .metricsListen, condition: .allBut(["off"]), cure: "use off, or remove the line"),
     ]

@@ -46,6 +46,12 @@ public enum StatisticsText {
             let loss = "\(peer.lossPermille / 10).\(peer.lossPermille % 10) %"
             lines += row("path", "round trip \(Quantities.roundTrip(microseconds: peer.rttMicroseconds)), loss \(loss)")
         }
+        if let queue = peer.queue {
+            let rate = queue.rate == 0 ? "the interface's rate" : "\(Double(queue.rate) / 1e6) Mbit/s"
+            lines += row(
+                "queue",
+                "\(rate), \(queue.packets) packets of \(Quantities.bytes(queue.bytes)) wait, \(queue.marks) marked")
+        }
         lines += table(peer, ink: ink)
         let compression = peer.compression
         let state = compression.configured == "off" ? "" : compression.active ? ", active" : ", not active"
@@ -66,7 +72,7 @@ public enum StatisticsText {
                 ("congestion", drops.congestion), ("no session", drops.noSession), ("no endpoint", drops.noEndpoint),
                 ("loop", drops.loop), ("frame", drops.frame), ("allowed macs", drops.allowedMACs),
                 ("learning", drops.learning), ("storm", drops.storm), ("no ethernet", drops.noEthernet),
-                ("queue full", drops.queueFull ?? 0),
+                ("queue full", drops.queueFull ?? 0), ("queue delay", drops.queueDelay ?? 0),
                 ("budget", drops.budget ?? 0),
             ]))
         return lines

@@ -64,6 +64,8 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
     public var lastProblem: String?
     /// When that was seen last, in seconds since 1970.
     public var lastProblemTime: Int64?
+    /// What waits in front of a link with a rate; absent if nothing is shaped.
+    public var queue: QueueStatistics?
 
     public init(
         publicKey: String, name: String? = nil, endpoint: String? = nil, allowedIPs: [String] = [],
@@ -72,7 +74,7 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
         txBytes: UInt64 = 0, cipher: String = "chacha20poly1305", rttMicroseconds: UInt64 = 0,
         lossPermille: UInt32 = 0, compression: CompressionStatistics = CompressionStatistics(),
         drops: PeerDrops = PeerDrops(), error: String? = nil, endpointName: String? = nil,
-        lastProblem: String? = nil, lastProblemTime: Int64? = nil
+        lastProblem: String? = nil, lastProblemTime: Int64? = nil, queue: QueueStatistics? = nil
     ) {
         self.publicKey = publicKey
         self.name = name
@@ -93,6 +95,24 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
         self.endpointName = endpointName
         self.lastProblem = lastProblem
         self.lastProblemTime = lastProblemTime
+        self.queue = queue
+    }
+}
+
+/// What waits for a peer in front of a link with a rate.
+public struct QueueStatistics: Codable, Hashable, Sendable {
+    /// The peer's own rate in bits a second; 0: it has none, and waits for the interface's.
+    public var rate: UInt64
+    public var packets: UInt64
+    public var bytes: UInt64
+    /// Packets that were marked since their flow's queue stood.
+    public var marks: UInt64
+
+    public init(rate: UInt64, packets: UInt64, bytes: UInt64, marks: UInt64) {
+        self.rate = rate
+        self.packets = packets
+        self.bytes = bytes
+        self.marks = marks
     }
 }
 
@@ -135,6 +155,8 @@ public struct PeerDrops: Codable, Hashable, Sendable {
     /// A unit or bundle that would be decoded to more than the peer's budget, or a frame that would be copied to too many; `nil` as
     /// above.
     public var budget: UInt64?
+    /// A flow's queue in front of a link with a rate stood, and the packet could not be marked.
+    public var queueDelay: UInt64?
 
     public init() {}
 }

@@ -43,7 +43,15 @@ extension Daemon {
             error: error(of: peer, isEthernet: isEthernet),
             endpointName: configuration?.endpoint.flatMap { $0.numeric == nil ? $0.description : nil },
             lastProblem: peer.problem?.0.text,
-            lastProblemTime: peer.problem?.1.seconds)
+            lastProblemTime: peer.problem?.1.seconds,
+            queue: queue(of: peer))
+    }
+
+    private static func queue(of peer: TunnelCore.PeerStatistics) -> QueueStatistics? {
+        guard peer.isShaped else { return nil }
+        return QueueStatistics(
+            rate: peer.rate ?? 0, packets: UInt64(peer.queuedPackets), bytes: UInt64(peer.queuedBytes),
+            marks: peer.marks)
     }
 
     private static func error(of peer: TunnelCore.PeerStatistics, isEthernet: Bool) -> String? {
@@ -112,6 +120,7 @@ extension PeerDrops {
         unannounced = drops[.unannounced]
         queueFull = drops[.queueFull]
         budget = drops[.budget]
+        queueDelay = drops[.queueDelay]
     }
 }
 

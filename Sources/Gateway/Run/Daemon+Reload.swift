@@ -24,6 +24,8 @@ extension Daemon {
         }
         var applied = old
         applied.interface.privateKey = new.interface.privateKey
+        applied.interface.rate = new.interface.rate
+        applied.interface.linkOverhead = new.interface.linkOverhead
         applied.peers = new.peers
         let target = applied
         if let (mended, keepsDefault) = network.withLock({ network in network?.change(to: target) }) {
@@ -45,6 +47,7 @@ extension Daemon {
         }
         commands.post { loop, now in
             if isNewKey, loop.tunnel.publicKey != key.publicKey { loop.tunnel.setPrivateKey(key, at: now) }
+            loop.tunnel.setRate(target.interface, at: now)
             for peer in removed { loop.tunnel.removePeer(peer) }
             for peer in changed {
                 var told = peer.tunnelConfiguration
@@ -82,6 +85,6 @@ extension Configuration.Peer {
             && persistentKeepalive == other.persistentKeepalive && compression == other.compression
             && compressionScope == other.compressionScope && compressionSkip == other.compressionSkip
             && compressionOnly == other.compressionOnly && cipher == other.cipher
-            && allowedMACs == other.allowedMACs
+            && allowedMACs == other.allowedMACs && rate == other.rate
     }
 }

@@ -126,6 +126,7 @@ extension Daemon {
         tunnel.mtu = sizes.mtu
         tunnel.framePayload = sizes.framePayload
         tunnel.setPrivateKey(key, at: now)
+        tunnel.setRate(configuration.interface, at: now)
         for peer in configuration.peers { tunnel.setPeer(peer.publicKey, peer.tunnelConfiguration, at: now) }
     }
 

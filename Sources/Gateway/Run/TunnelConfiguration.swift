@@ -19,7 +19,15 @@ extension Configuration.Peer {
                 only: compressionOnly.map { TrafficRules($0.map(\.rule)) }))
         configuration.cipher = cipher.policy
         configuration.allowedMACs = allowedMACs
+        configuration.rate = rate?.bitsPerSecond
         return configuration
+    }
+}
+
+extension Tunnel {
+    /// Sets the rate of the link that all peers share.
+    mutating func setRate(_ interface: Configuration.Interface, at now: Now) {
+        setRate(interface.rate?.bitsPerSecond, linkOverhead: interface.linkOverhead, at: now)
     }
 }
 

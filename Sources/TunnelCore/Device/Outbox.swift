@@ -34,6 +34,13 @@ public struct Outbox: ~Copyable {
     /// UDP_MAX_SEGMENTS of older kernels.
     private static let runSegments = 64
 
+    /// Datagrams that were ever added, and their bytes.
+    struct Appended {
+        fileprivate(set) var datagrams: UInt64 = 0
+        fileprivate(set) var bytes: UInt64 = 0
+    }
+
+    private(set) var appended = Appended()
     private var arena = Arena(capacity: capacity)
     private var used = 0
     private var list = RigidArray<Run>(capacity: mostRuns)
@@ -80,6 +87,8 @@ public struct Outbox: ~Copyable {
                     length: length, segment: length, count: 1, isClosed: false))
         }
         used += length
+        appended.datagrams &+= 1
+        appended.bytes &+= UInt64(length)
         return length
     }
 

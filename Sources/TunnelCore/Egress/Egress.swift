@@ -1,12 +1,14 @@
 /// The way out, from the peers to the wire, shared by all peers.
 ///
-///     admission ▸ gathering ▸ compress ▸ encrypt ▸ frame ▸ outbox
+///     admission ▸ queue ▸ gathering ▸ compress ▸ encrypt ▸ frame ▸ outbox
 ///
 /// `send` is the only way to the wire on a session.
 @usableFromInline
 struct Egress: ~Copyable {
     @usableFromInline var outbox = Outbox()
     var gathering = Gathering()
+    /// What waits before it is gathered, where a link has a rate.
+    var queue = PacketQueue()
     var flows: FlowTable
     /// Whether there is time to compress.
     var governor = Governor()

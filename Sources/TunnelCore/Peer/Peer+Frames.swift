@@ -4,6 +4,16 @@ import BasicContainers
 // Ethernet frames to a peer. It is sent nothing before it has said what it takes.
 
 extension Peer {
+    /// Takes a frame from a place.
+    mutating func take(
+        _ frame: RawSpan, _ header: EthernetFrame, from ingress: MACTable.Place, _ services: inout Services
+    ) {
+        guard !services.egress.queue.holds(id.slot) else {
+            return enqueue(frame, header, from: ingress, &services)
+        }
+        send(frame, header, from: ingress, &services)
+    }
+
     /// Sends a frame that came from a place, or from one that is not known any more, or stages it until there is a session and the
     /// peer has said what it takes.
     mutating func send(

@@ -125,12 +125,20 @@ extension Peer {
         return services.sessions[session].hello.records.contains(kind)
     }
 
+    /// What a byte takes on the link: as its rate says, if it has one, else as the peer's reports do.
+    private func nanosecondsPerByte(_ services: borrowing Services) -> Double {
+        guard services.egress.queue.isUsed,
+            let rate = services.egress.queue.rate(of: id.slot) ?? services.egress.queue.shaper?.rate
+        else { return quality.nanosecondsPerByte }
+        return 8e9 / Double(rate)
+    }
+
     private func policy(_ services: borrowing Services) -> GatherPolicy {
         var hello = HelloExchange()
         if let session = keypairs.current { hello = services.sessions[session].hello }
         return GatherPolicy(
             mode: compression.mode, hello: hello, limits: services.egress.limits(hello),
-            link: quality.nanosecondsPerByte, loss: quality.loss)
+            link: nanosecondsPerByte(services), loss: quality.loss)
     }
 
     /// The codec for a packet of a flow that has no batch; `nil` leaves it, counted if there is a reason.

@@ -101,6 +101,9 @@ extension Peer {
             return services.drops.count(.overflow)
         }
         sent &+= UInt64(size)
+        if services.egress.queue.isUsed {
+            services.egress.queue.charge(size, datagrams: 1, to: id.slot, at: services.now.instant)
+        }
         noteAuthenticatedSent(&services)
     }
 

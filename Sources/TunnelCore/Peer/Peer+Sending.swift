@@ -11,8 +11,13 @@ extension Peer {
     @inline(__always)
     mutating func transmit(_ message: OutboundMessage, on session: SessionSlot, _ services: inout Services) -> Int {
         guard let path else { return 0 }
+        let before = services.egress.outbox.appended.datagrams
         let size = services.egress.send(
             message, on: &services.sessions[session], to: Destination(path: path, peer: id.slot))
+        if services.egress.queue.isUsed {
+            let datagrams = Int(services.egress.outbox.appended.datagrams &- before)
+            services.egress.queue.charge(size, datagrams: datagrams, to: id.slot, at: services.now.instant)
+        }
         switch message {
         case .packet(let packet, _), .confirming(let packet, _, _):
             noteSent(plain: packet.byteCount, size, &services)
@@ -79,8 +84,15 @@ extension Peer {
     mutating func take(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
         guard !isOurs(packet, header, services.port) else { return dropLoop(&services) }
         let content = packet.extracting(0..<header.length)
-        guard !gathers(services) else { return gather(content, header, &services) }
-        send(content, header, &services)
+        guard !services.egress.queue.holds(id.slot) else { return enqueue(content, header, &services) }
+        sendNow(content, header, &services)
+    }
+
+    /// Sends a packet, which need not wait for the link any more.
+    @inline(__always)
+    mutating func sendNow(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
+        guard !gathers(services) else { return gather(packet, header, &services) }
+        send(packet, header, &services)
     }
 
     /// Takes a super-segment of the device, which stands for several packets. Its bytes are changed on the way.
@@ -89,6 +101,9 @@ extension Peer {
         _ packet: inout MutableRawSpan, _ header: InternetPacket, _ virtio: VirtioHeader, _ services: inout Services
     ) {
         guard !isOurs(packet.bytes, header, services.port) else { return dropLoop(&services) }
+        guard !services.egress.queue.holds(id.slot) else {
+            return enqueueSegments(of: &packet, header, virtio, &services)
+        }
         if gathers(services) {
             guard !virtio.isPlain(header) else {
                 var content = packet.part(0..<header.length)

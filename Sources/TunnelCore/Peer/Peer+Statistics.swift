@@ -32,6 +32,14 @@ public struct PeerStatistics: Sendable {
     /// The part of the datagrams to the peer that got lost lately.
     public let loss: Double
     public let drops: DropCounters
+    /// What is sent to it waits in front of a link with a rate.
+    public let isShaped: Bool
+    /// Its own rate in bits a second; `nil`: it has none.
+    public let rate: UInt64?
+    /// What waits for it in front of a link with a rate, and how many packets were marked there.
+    public let queuedPackets: Int
+    public let queuedBytes: Int
+    public let marks: UInt64
     /// The last problem, and when it was last seen.
     public let problem: (PeerProblem, WallTime)?
 
@@ -72,6 +80,11 @@ extension Peer {
             carriesOther: hasSession && carriesOther(hello, services.cargo),
             loss: quality.loss,
             drops: drops,
+            isShaped: services.egress.queue.holds(id.slot),
+            rate: services.egress.queue.rate(of: id.slot),
+            queuedPackets: services.egress.queue.backlog(of: id.slot).packets,
+            queuedBytes: services.egress.queue.backlog(of: id.slot).bytes,
+            marks: marks,
             problem: problems.last.map { ($0.problem, $0.wall) })
     }
 

@@ -49,6 +49,8 @@ struct Peer: ~Copyable {
     var lastHandshake: WallTime?
     var drops = DropCounters()
     var traffic = CompressionCounters()
+    /// Packets that were marked in the queue in front of a link with a rate.
+    var marks: UInt64 = 0
 
     init(_ id: PeerID, _ publicKey: PublicKey, _ configuration: PeerConfiguration) {
         self.id = id
@@ -70,6 +72,8 @@ struct Peer: ~Copyable {
         endSessions(&services)
         services.jobs.append(.removePeer(id))
         services.egress.gathering.removeAll(for: id.slot)
+        drops.count(.staged, services.egress.queue.removeAll(for: id.slot))
+        services.egress.queue.setRate(nil, of: id.slot)
         staged = StagedPackets()
         isAlive = false
     }
@@ -138,7 +142,7 @@ struct Peer: ~Copyable {
     /// The device is down: sessions end, what waited is dropped, timers stop.
     mutating func quiet(_ services: inout Services) {
         endSessions(&services)
-        drops.count(.staged, staged.removeAll().count)
+        drops.count(.staged, staged.removeAll().count + services.egress.queue.removeAll(for: id.slot))
         handshaking.allowAtOnce()
         needsAnotherKeepalive = false
         for timer in PeerTimer.allCases { timers.disarm(timer) }

@@ -24,6 +24,8 @@ public struct PeerConfiguration: Sendable {
     public var allowedMACs: [MACAddress]?
     /// False: as an end of a version before CONFIRM does, it says HELLO on every session. For tests.
     var confirms = true
+    /// How fast it is sent to, in bits a second on the wire; `nil`: as fast as it goes.
+    public var rate: UInt64?
 
     public init(
         presharedKey: PresharedKey? = nil, endpoint: Endpoint? = nil, allowedIPs: [Prefix] = [],

@@ -22,6 +22,8 @@ struct Services: ~Copyable {
     var hasIdentity = false
     /// Datagrams and packets that belong to no peer, dropped.
     var drops = DropCounters()
+    /// Peers of which a packet was dropped while another one was added to the queue.
+    var dropsOfOthers: [PeerSlot] = []
     private var events: [TunnelEvent] = []
     private static let mostEvents = 256
     /// Events that there was no room for.

@@ -11,7 +11,7 @@ struct MACTable: ~Copyable {
         case here
         case peer(PeerSlot)
 
-        fileprivate init(_ number: Int32) { self = number == MACTable.here ? .here : .peer(PeerSlot(number)) }
+        init(_ number: Int32) { self = number == MACTable.here ? .here : .peer(PeerSlot(number)) }
 
         /// A number for each place.
         var number: Int32 {

@@ -60,9 +60,14 @@ extension Tunnel {
         return true
     }
 
+    private mutating func countDropsOfOthers() {
+        while let slot = services.dropsOfOthers.popLast() { peers[slot].drops.count(.queueFull) }
+    }
+
     /// Lets the oldest batches leave if there are more than may be between two packets.
     @inline(__always)
     mutating func makeRoomToGather() {
+        if !services.dropsOfOthers.isEmpty { countDropsOfOthers() }
         while services.egress.gathering.isOverfull, sendOldestBatch() {}
     }
 }

@@ -43,6 +43,7 @@ extension Tunnel {
             setOptions(configuration.compression, configuration.cipher, of: key, at: now)
         }
         setAllowedMACs(configuration.allowedMACs, of: key)
+        setRate(configuration.rate, of: key, at: now)
         if let endpoint = configuration.endpoint { setEndpoint(endpoint, of: key) }
         setAllowedIPs(configuration.allowedIPs, of: key)
         setPersistentKeepalive(configuration.persistentKeepalive, of: key, at: now)

@@ -86,7 +86,13 @@ public struct Tunnel: ~Copyable {
     }
 
     /// When `handleTimeout` wants to be called, at the latest; `nil` if nothing is due ever.
-    public var nextTimeout: Instant? { services.schedule.next }
+    public var nextTimeout: Instant? {
+        let scheduled = services.schedule.next
+        guard services.egress.queue.isUsed, let next = services.egress.queue.nextSend(at: services.now.instant) else {
+            return scheduled
+        }
+        return min(scheduled ?? next, next)
+    }
 
     /// Does what is due, as long as the outbox has room: whoever calls it sends and calls again until `nextTimeout` lies ahead.
     public mutating func handleTimeout(at now: Now) {
@@ -95,6 +101,7 @@ public struct Tunnel: ~Copyable {
             peers[wake.peer].handleTimeout(scheduledAt: wake.at, &services)
             makeRoomToGather()
         }
+        sendQueued()
     }
 
     // MARK: Out

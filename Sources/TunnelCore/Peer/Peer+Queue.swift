@@ -1,0 +1,118 @@
+import BasicContainers
+
+// Packets that wait for a link with a rate, before they are compressed.
+
+extension Peer {
+    /// Keeps a packet until its flow's turn comes.
+    mutating func enqueue(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
+        let flow = services.egress.flows.find(packet, header, to: id.slot)
+        enqueue(packet, of: flow, from: 0, &services)
+    }
+
+    /// Keeps the packets that a super-segment stands for.
+    mutating func enqueueSegments(
+        of packet: inout MutableRawSpan, _ header: InternetPacket, _ virtio: VirtioHeader, _ services: inout Services
+    ) {
+        guard var split = Split(packet.bytes, header, virtio) else { return services.drops.count(.notIP) }
+        while let range = split.nextPacket(in: &packet) {
+            enqueue(packet.bytes.extracting(range), header.resized(to: range.count), &services)
+        }
+    }
+
+    /// Keeps a frame.
+    mutating func enqueue(
+        _ frame: RawSpan, _ header: EthernetFrame, from ingress: MACTable.Place?, _ services: inout Services
+    ) {
+        let flow: FlowTable.Flow
+        let origin = ingress?.number ?? .min
+        if let packet = header.packet(in: frame) {
+            let inner = frame.extracting(header.payload..<header.payload + packet.length)
+            let stations = services.egress.flows.stations(frame, header, from: origin)
+            flow = services.egress.flows.find(inner, packet, between: stations, to: id.slot)
+        } else {
+            flow = services.egress.flows.find(ethernet: frame)
+        }
+        enqueue(frame, of: flow, from: origin, &services)
+    }
+
+    private mutating func enqueue(
+        _ bytes: RawSpan, of flow: FlowTable.Flow, from origin: Int32, _ services: inout Services
+    ) {
+        let dropped = services.egress.queue.append(
+            bytes, of: flow.hash, from: origin, to: id.slot, at: services.now.instant)
+        guard let dropped else { return }
+        if dropped == id.slot { drops.count(.queueFull) } else { services.dropsOfOthers.append(dropped) }
+    }
+
+    /// Sends packets of the flow whose turn it is, as one unit if they are compressed.
+    mutating func send(_ grant: PacketQueue.Grant, _ services: inout Services) {
+        let rate = services.egress.queue.rate(of: id.slot) ?? services.egress.queue.shaper?.rate ?? 1_000_000
+        let setting = CoDel.Setting(
+            roundTrip: quality.roundTrip, packet: Shaper(rate: rate).time(for: services.egress.sizes.mtu))
+        let before = services.egress.outbox.appended
+        var taken = 0
+        while taken < Limits.unit, services.egress.outbox.hasRoom,
+            let packet = services.egress.queue.pop(grant, setting, at: services.now.instant)
+        {
+            taken += release(packet, &services)
+            let sent = cost(since: before, services)
+            guard sent == 0 || sent < grant.plain else { break }
+            // What a byte becomes is not known before; the flow's last unit tells about it.
+            guard gatheredWire(services) < grant.unit else { break }
+        }
+        sendBatches(&services)
+        services.egress.queue.charge(grant, cost(since: before, services))
+    }
+
+    /// Sends or gathers a packet that has waited; its bytes, 0 if it was dropped.
+    private mutating func release(_ packet: PacketQueue.Waiting, _ services: inout Services) -> Int {
+        defer { services.egress.queue.release(packet) }
+        var bytes = unsafe services.egress.queue.bytes(of: packet)
+        if services.cargo == .frames {
+            guard let header = EthernetFrame(bytes.bytes) else { return 0 }
+            if packet.isCongested, header.packet(in: bytes.bytes) != nil {
+                var inner = bytes.part(header.payload...)
+                guard noteCongested(&inner) else { return 0 }
+            }
+            let ingress = packet.origin == .min ? nil : MACTable.Place(packet.origin)
+            send(bytes.bytes, header, from: ingress, &services)
+        } else {
+            guard !packet.isCongested || noteCongested(&bytes), let header = InternetPacket(bytes.bytes) else {
+                return 0
+            }
+            sendNow(bytes.bytes, header, &services)
+        }
+        return bytes.byteCount
+    }
+
+    /// Marks a packet of a flow whose queue stands; false if it can't be marked, and is dropped.
+    private mutating func noteCongested(_ packet: inout MutableRawSpan) -> Bool {
+        guard CongestionBits.markExperienced(&packet) else {
+            drops.count(.queueDelay)
+            return false
+        }
+        marks &+= 1
+        return true
+    }
+
+    /// What has gone to the outbox, on the link.
+    private func cost(since before: Outbox.Appended, _ services: borrowing Services) -> Int {
+        let now = services.egress.outbox.appended
+        let each = Transport.outerHeaders + services.egress.queue.linkOverhead
+        return Int(now.bytes &- before.bytes) + Int(now.datagrams &- before.datagrams) * each
+    }
+
+    /// What is gathered for the peer, as it will probably be on the wire.
+    private func gatheredWire(_ services: borrowing Services) -> Int {
+        var sum = 0.0
+        for index in 0..<Gathering.capacity {
+            guard let batch = services.egress.gathering[index], batch.peer == id.slot else { continue }
+            if case .unit(_, let flow) = batch.purpose {
+                sum += Double(batch.bytes) * services.egress.flows.fraction(flow)
+            } else {
+                sum += Double(batch.wire)
+            }
+        }
+        return Int(sum)
+    }
+}

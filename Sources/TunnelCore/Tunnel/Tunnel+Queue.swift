@@ -1,0 +1,29 @@
+public import Keys
+
+// Links with a rate: `[Interface] Rate` and `[Peer] Rate`.
+
+extension Tunnel {
+    /// Sets how fast all peers together are sent to, in bits a second on the wire; `nil`: as fast as it goes. `overhead` is what a
+    /// datagram takes on that link besides itself and its IP and UDP headers, in bytes.
+    public mutating func setRate(_ rate: UInt64?, linkOverhead: Int, at now: Now) {
+        services.now = now
+        services.egress.queue.linkOverhead = linkOverhead
+        services.egress.queue.setRate(rate)
+    }
+
+    /// Sets how fast a peer is sent to.
+    public mutating func setRate(_ rate: UInt64?, of key: PublicKey, at now: Now) {
+        guard let slot = peers.slot(of: key) else { return }
+        services.now = now
+        services.egress.queue.setRate(rate, of: slot)
+    }
+
+    /// Sends what waits, as far as the links are free and the outbox has room.
+    mutating func sendQueued() {
+        guard services.egress.queue.isUsed else { return }
+        while services.egress.outbox.hasRoom, let grant = services.egress.queue.next(at: services.now.instant) {
+            peers[grant.peer].send(grant, &services)
+            makeRoomToGather()
+        }
+    }
+}
