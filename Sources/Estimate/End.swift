@@ -5,23 +5,23 @@ import TunnelCore
 
 /// One end of a wire in memory: a tunnel, and the work of its handshake thread done in line.
 final class End {
-    struct Datagram {
-        let bytes: [UInt8]
-        let trafficClass: UInt8
-    }
-
     let publicKey: PublicKey
     let path: Path
-    var tunnel: Tunnel
+    var driver: MemoryDriver
     private var engine = HandshakeEngine()
 
     init(_ address: IPAddress, mtu: Int, at now: Now) {
         let key = PrivateKey.generate()
         publicKey = key.publicKey
         path = Path(Endpoint(address, port: 51820))
-        tunnel = Tunnel(chacha: .boringSSL)
+        driver = MemoryDriver(Tunnel(chacha: .boringSSL))
         tunnel.mtu = mtu
         tunnel.setPrivateKey(key, at: now)
+    }
+
+    var tunnel: Tunnel {
+        _read { yield driver.tunnel }
+        _modify { yield &driver.tunnel }
     }
 
     /// What is known of the only peer.
@@ -35,7 +35,7 @@ final class End {
 
     /// Does what waits for the handshake thread.
     func shakeHands(at now: Now) {
-        while let job = tunnel.pollHandshake() { tunnel.handle(engine.perform(job), at: now) }
+        while let job = tunnel.pollHandshake() { driver.take(engine.perform(job), at: now) }
         while tunnel.pollEvent() != nil {}
     }
 
@@ -50,36 +50,17 @@ final class End {
         return CPUTime.of { tunnel.handleDeviceRead(&bytes, at: now) }
     }
 
-    /// Nothing more waits at the device: sends what was gathered, as much of it as the outbox takes at once. False if
-    /// nothing is left.
-    func finishDrain(at now: Now) -> Bool { tunnel.sendGathered(at: now) }
-
     /// Hands in a datagram; the packets that came out for the device, and how long that took.
-    func receive(_ datagram: Datagram, from other: End, at now: Now) -> ([[UInt8]], CPUTime) {
+    func receive(_ datagram: MemoryDriver.Datagram, from other: End, at now: Now) -> ([[UInt8]], CPUTime) {
         var buffer = datagram.bytes
         var span = buffer.mutableSpan
         var bytes = unsafe span.mutableBytes
         let time = CPUTime.of {
             tunnel.handleDatagram(&bytes, from: other.path, trafficClass: datagram.trafficClass, at: now)
-            tunnel.inbox.finish()
         }
-        let packets = (0..<tunnel.inbox.count).map { tunnel.inbox.bytes(of: tunnel.inbox[$0]) }
-        tunnel.inbox.clear()
+        let packets = driver.takeWrites().map(\.packet)
+        withExtendedLifetime(buffer) {}
         return (packets, time)
-    }
-
-    func takeDatagrams() -> [Datagram] {
-        var datagrams: [Datagram] = []
-        for index in 0..<tunnel.outbox.count {
-            let run = tunnel.outbox[index]
-            let bytes = tunnel.outbox.bytes(of: run)
-            for start in stride(from: 0, to: bytes.count, by: run.segment) {
-                let end = min(start + run.segment, bytes.count)
-                datagrams.append(Datagram(bytes: Array(bytes[start..<end]), trafficClass: run.trafficClass))
-            }
-        }
-        tunnel.outbox.clear()
-        return datagrams
     }
 }
 

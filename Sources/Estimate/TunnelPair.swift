@@ -73,7 +73,7 @@ final class TunnelPair {
         var passage = Passage()
         while let due = ends.compactMap({ $0.tunnel.nextTimeout }).min(), due <= moment {
             instant = max(instant, due)
-            for end in ends { end.tunnel.handleTimeout(at: Self.now(instant)) }
+            for end in ends { end.driver.handleTimeouts(at: Self.now(instant)) }
             carry(&passage)
         }
         instant = max(instant, moment)
@@ -96,13 +96,14 @@ final class TunnelPair {
         end.tunnel.beginTurn(at: now, idle: idle)
         for packet in packets {
             passage.sent.append(step(end.send(packet, at: now)))
+            end.driver.makeRoomToSend()
             // After a long silence the first one shakes hands; no more need to wait for that than in a tunnel that is in use.
-            if passage.sent.count == 1 || !end.tunnel.outbox.hasRoom { carry(&passage) }
+            if passage.sent.count == 1 || end.driver.hasSent { carry(&passage) }
         }
         var time = CPUTime()
         var isLeft = true
         while isLeft {
-            time = time + CPUTime.of { isLeft = end.finishDrain(at: now) }
+            time = time + CPUTime.of { isLeft = end.driver.sendBatch(at: now) }
             carry(&passage)
         }
         passage.finished = step(time)
@@ -116,7 +117,7 @@ final class TunnelPair {
             var isQuiet = true
             for number in ends.indices {
                 ends[number].shakeHands(at: now)
-                for datagram in ends[number].takeDatagrams() {
+                for datagram in ends[number].driver.takeDatagrams() {
                     isQuiet = false
                     deliver(datagram, to: 1 - number, at: now, &passage)
                 }
@@ -125,7 +126,7 @@ final class TunnelPair {
         }
     }
 
-    private func deliver(_ datagram: End.Datagram, to number: Int, at now: Now, _ passage: inout Passage) {
+    private func deliver(_ datagram: MemoryDriver.Datagram, to number: Int, at now: Now, _ passage: inout Passage) {
         let (end, other) = (ends[number], ends[1 - number])
         let before = end.peer?.traffic.received.wire ?? 0
         let (packets, time) = end.receive(datagram, from: other, at: now)

@@ -9,7 +9,7 @@ final class End {
     let key: PrivateKey
     /// Where the wire finds it.
     var endpoint: Endpoint
-    var tunnel: Tunnel
+    var driver: MemoryDriver
     var engine: HandshakeEngine
     /// What its clock on the wall is wrong by.
     var clockError = Interval.seconds(0)
@@ -22,11 +22,15 @@ final class End {
     var own: (v4: IPAddress?, v6: IPAddress?)
 
     var publicKey: PublicKey { key.publicKey }
+    var tunnel: Tunnel {
+        _read { yield driver.tunnel }
+        _modify { yield &driver.tunnel }
+    }
 
     init(_ key: PrivateKey, _ endpoint: Endpoint, seed: UInt64, hasAES: Bool = true, mode: TunnelMode = .packets) {
         self.key = key
         self.endpoint = endpoint
-        tunnel = Tunnel(randomness: Randomness(seed: seed), hasAES: hasAES, mode: mode)
+        driver = MemoryDriver(Tunnel(randomness: Randomness(seed: seed), hasAES: hasAES, mode: mode))
         engine = HandshakeEngine(randomness: Randomness(seed: seed ^ 0xff00))
         let start = Now(instant: Instant(nanoseconds: 0), wall: WallTime(seconds: 0, nanoseconds: 0))
         tunnel.setPrivateKey(key, at: start)
@@ -45,45 +49,21 @@ final class End {
     }
 
     func work(at now: Now) {
-        while let refusal = tunnel.pollRefusal() { tunnel.answer(refusal, from: refusal.sender.isV4 ? own.v4 : own.v6) }
+        while let refusal = tunnel.pollRefusal() {
+            driver.makeRoom()
+            tunnel.answer(refusal, from: refusal.sender.isV4 ? own.v4 : own.v6)
+        }
         takePackets()
         while isWorking, let job = tunnel.pollHandshake() {
             let result = engine.perform(job)
-            tunnel.handle(result, at: now)
+            driver.take(result, at: now)
         }
         while let event = tunnel.pollEvent() { events.append(event) }
     }
 
-    private func takePackets() {
-        tunnel.inbox.finish()
-        for index in 0..<tunnel.inbox.count {
-            let frame = tunnel.inbox[index]
-            received.append(tunnel.inbox.bytes(of: frame))
-        }
-        tunnel.inbox.clear()
-    }
+    private func takePackets() { received += driver.takeWrites().map(\.packet) }
 
-    struct Datagram {
-        let to: Endpoint
-        let bytes: [UInt8]
-        let trafficClass: UInt8
-    }
-
-    func takeDatagrams() -> [Datagram] {
-        var datagrams: [Datagram] = []
-        for index in 0..<tunnel.outbox.count {
-            let run = tunnel.outbox[index]
-            let bytes = tunnel.outbox.bytes(of: run)
-            for start in stride(from: 0, to: bytes.count, by: run.segment) {
-                datagrams.append(
-                    Datagram(
-                        to: run.path.remote, bytes: Array(bytes[start..<min(start + run.segment, bytes.count)]),
-                        trafficClass: run.trafficClass))
-            }
-        }
-        tunnel.outbox.clear()
-        return datagrams
-    }
+    func takeDatagrams() -> [MemoryDriver.Datagram] { driver.takeDatagrams() }
 
     // MARK: Inside
 

@@ -68,7 +68,7 @@ final class Link {
         for packet in packets {
             let bytes = unsafe packet.span.bytes
             end.tunnel.handlePacket(bytes, at: now(at: end))
-            if !end.tunnel.outbox.hasRoom { carry(from: end) }
+            end.driver.makeRoomToSend()
         }
         settle(end)
     }
@@ -82,7 +82,7 @@ final class Link {
                 var bytes = unsafe span.mutableBytes
                 end.tunnel.handleDeviceRead(&bytes, at: now(at: end))
             }
-            if !end.tunnel.outbox.hasRoom { carry(from: end) }
+            end.driver.makeRoomToSend()
         }
         settle(end)
     }
@@ -106,9 +106,7 @@ final class Link {
 
     /// Does the work that waits at an end, and puts what comes out on the wire.
     func settle(_ end: End) {
-        while end.tunnel.sendGathered(at: now(at: end)) {
-            if !end.tunnel.outbox.hasRoom { carry(from: end) }
-        }
+        end.driver.sendGathered(at: now(at: end))
         end.work(at: now(at: end))
         carry(from: end)
     }
@@ -116,7 +114,7 @@ final class Link {
     private func carry(from end: End) {
         for datagram in end.takeDatagrams() {
             let sighting = Sighting(
-                at: instant, from: end.endpoint, to: datagram.to, bytes: datagram.bytes,
+                at: instant, from: end.endpoint, to: datagram.path.remote, bytes: datagram.bytes,
                 trafficClass: datagram.trafficClass, payload: end.payload(of: datagram.bytes))
             if listens { sightings.append(sighting) }
             switch rule(sighting) {
@@ -159,7 +157,7 @@ final class Link {
         }
         for end in ends {
             guard let timeout = end.tunnel.nextTimeout, timeout <= instant else { continue }
-            end.tunnel.handleTimeout(at: now(at: end))
+            end.driver.handleTimeouts(at: now(at: end))
             settle(end)
         }
         return true

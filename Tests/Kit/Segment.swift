@@ -135,8 +135,7 @@ func kernelSplit(_ frame: [UInt8]) -> [[UInt8]]? {
 extension Inbox {
     /// A frame with its virtio header.
     func wholeFrame(_ index: Int) -> [UInt8] {
-        let header = pieces[self[index].pieces.lowerBound]
-        return unsafe Array(UnsafeRawBufferPointer(start: header.base, count: header.count)) + bytes(of: self[index])
+        virtio(of: self[index]) + bytes(of: self[index])
     }
 }
 

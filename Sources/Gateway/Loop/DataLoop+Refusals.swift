@@ -9,7 +9,7 @@ extension DataLoop {
         while let refusal = tunnel.pollRefusal() {
             let answer = deviceWatch == nil ? nil : ICMPAnswer(towards: refusal.destination)
             if let answer, answer.send(refusal.message, to: refusal.sender) { continue }
-            if !tunnel.inbox.hasRoom { flush() }
+            makeRoom()
             // An answer of IPv4 that comes out of the device from an address of ours would be dropped there.
             let isV4 = refusal.sender.isV4
             tunnel.answer(refusal, from: isV4 ? nil : answer?.source)

@@ -13,7 +13,7 @@ typealias LoopCommand = @Sendable (inout DataLoop, Now) -> Void
 /// Each packet is read, sealed and sent, or received, opened and written, by this one thread in batches: waking another
 /// one costs more than sealing a handful of packets. Everything that is sent in one turn leaves in one flush, and what
 /// the inbox borrows from the receive buffer is written before that buffer is received into again.
-struct DataLoop: ~Copyable {
+struct DataLoop: TunnelDriver, ~Copyable {
     enum Source: UInt64 {
         case device, v4, v6, timer, signals, commands, results, deviceState, socketFile, controlFile, hooks
     }
@@ -141,7 +141,7 @@ struct DataLoop: ~Copyable {
                     default: course.end(.signal)
                     }
                 case .commands: for command in commands.takeAll() { command(&self, now) }
-                case .results: handleResults(at: now)
+                case .results: for result in results.takeAll() { take(result, at: now) }
                 case .deviceState: readDeviceState(at: now)
                 case .controlFile: lookAfterControl(chores)
                 case .socketFile: if socketFile?.isGone() == true { course.end(.socketGone) }
@@ -153,22 +153,6 @@ struct DataLoop: ~Copyable {
             mend(chores)
             handleTimeouts(at: now)
             finishTurn(at: now, &events)
-        }
-    }
-
-    /// Takes what came of handshakes. Each may send all that waited for its session.
-    private mutating func handleResults(at now: Now) {
-        for result in results.takeAll() {
-            if !tunnel.outbox.hasRoom { send() }
-            tunnel.handle(result, at: now)
-        }
-    }
-
-    /// Does all that is due: for many peers at once, that is more than the outbox holds.
-    private mutating func handleTimeouts(at now: Now) {
-        while let due = tunnel.nextTimeout, due <= now.instant {
-            if !tunnel.outbox.hasRoom { send() }
-            tunnel.handleTimeout(at: now)
         }
     }
 
@@ -199,7 +183,7 @@ struct DataLoop: ~Copyable {
             guard length > 0 else { return -length != EBADFD }
             // What is not up sends nothing: it went up, and the watch has not told yet.
             if !tunnel.isUp { noteUp(at: now) }
-            if !tunnel.outbox.hasRoom { send() }
+            makeRoomToSend()
         }
         return true
     }
@@ -234,7 +218,7 @@ struct DataLoop: ~Copyable {
             repeat {
                 let next = min(start + step, end)
                 Self.open(start..<next, of: &received, path, message.traffic_class, &tunnel, at: now)
-                if !tunnel.inbox.hasRoom || !tunnel.outbox.hasRoom { flush() }
+                makeRoom()
                 start = next
             } while start < end
             // What came as one run leaves as one; single datagrams may still be merged with the next.
@@ -261,33 +245,24 @@ struct DataLoop: ~Copyable {
         tunnel.handleDatagram(&datagram, from: path, trafficClass: trafficClass, at: now)
     }
 
-    // MARK: Flush
+    // MARK: What comes out
 
-    /// Sends what a drain, or a hub, has gathered.
-    private mutating func sendGathered(at now: Now) {
-        while tunnel.sendGathered(at: now) {
-            if !tunnel.outbox.hasRoom { send() }
+    @inline(__always)
+    mutating func withTunnel<Result>(_ body: (inout Tunnel) -> Result) -> Result { body(&tunnel) }
+
+    @inline(__always)
+    mutating func write(_ write: Inbox.Write) {
+        let result = unsafe tunnel.inbox.pieces.extracting(write.pieces).withUnsafeBytes { bytes in
+            unsafe device.write(pieces: bytes.assumingMemoryBound(to: ctun_piece.self))
         }
+        if result < 0 { noteRefused(write, errno: Int32(-result)) }
     }
 
-    mutating func flush() {
-        write()
-        send()
-    }
-
-    /// Writes the inbox to the device.
-    private mutating func write() {
-        // What was decoded takes room, even if none of it is for the device.
-        defer { tunnel.inbox.clear() }
-        guard tunnel.inbox.count > 0 else { return }
-        tunnel.inbox.finish()
-        for index in 0..<tunnel.inbox.count {
-            let pieces = tunnel.inbox[index].pieces
-            let result = unsafe tunnel.inbox.pieces.extracting(pieces).withUnsafeBytes { bytes in
-                unsafe device.write(pieces: bytes.assumingMemoryBound(to: ctun_piece.self))
-            }
-            if result < 0 { noteRefused(tunnel.inbox[index], errno: Int32(-result)) }
-        }
+    mutating func sendRuns() {
+        refused.datagrams += departures.send(tunnel.outbox, on: &sockets)
+        if !departures.failures.isEmpty { noteFailures() }
+        if !departures.crowded.isEmpty { noteCrowded() }
+        for index in departures.refusedSources.indices { tunnel.forgetSource(ofPeer: departures.refusedSources[index]) }
     }
 
     /// The device did not take what was written. Some kernels refuse merged packets (6.6.44, early 6.10): then nothing is
@@ -297,16 +272,6 @@ struct DataLoop: ~Copyable {
         guard errno == EINVAL, write.packets > 1 else { return }
         tunnel.inbox.mergesTCP = false
         tunnel.inbox.mergesUDP = false
-    }
-
-    /// Sends the outbox.
-    private mutating func send() {
-        guard tunnel.outbox.count > 0 else { return }
-        refused.datagrams += departures.send(tunnel.outbox, on: &sockets)
-        if !departures.failures.isEmpty { noteFailures() }
-        if !departures.crowded.isEmpty { noteCrowded() }
-        for index in departures.refusedSources.indices { tunnel.forgetSource(ofPeer: departures.refusedSources[index]) }
-        tunnel.outbox.clear()
     }
 
     static func now() -> Now {

@@ -73,6 +73,11 @@ public struct Inbox: ~Copyable {
         return bytes
     }
 
+    /// The virtio header of a write.
+    public func virtio(of write: Write) -> [UInt8] {
+        unsafe pieceList[write.pieces.lowerBound].bytes.withUnsafeBytes { unsafe Array($0) }
+    }
+
     /// Ends the write that packets are still being added to. Then all may be done.
     public mutating func finish() {
         guard let merge else { return }

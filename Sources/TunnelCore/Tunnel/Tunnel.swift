@@ -13,8 +13,8 @@ public import Keys
 /// It routes, by AllowedIPs or Ethernet addresses one way and by receiver index the other; what becomes of a packet then is the
 /// `Peer`'s business, with the `Services` that all peers share.
 ///
-/// One thread owns it. After every input that thread sends the outbox, writes the inbox, passes handshake work on, and
-/// asks `nextTimeout` how long to wait. When the device has nothing more, it calls `sendGathered` until that says no.
+/// One thread owns it, as a `TunnelDriver`. After every input that thread sends the outbox, writes the inbox, passes handshake
+/// work on, and asks `nextTimeout` how long to wait. When the device has nothing more, it calls `sendGathered` until that says no.
 public struct Tunnel: ~Copyable {
     /// Packets or frames.
     public let mode: TunnelMode

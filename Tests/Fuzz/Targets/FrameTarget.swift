@@ -16,7 +16,7 @@ struct FrameTarget {
     private var sent: [[UInt8]] = []
     /// Flows in which there was something that no kernel says.
     private var odd: Set<[UInt8]> = []
-    private var datagrams: [End.Datagram] = []
+    private var datagrams: [MemoryDriver.Datagram] = []
 
     init(_ input: inout FuzzInput) {
         let options = input.options()
@@ -47,13 +47,12 @@ struct FrameTarget {
             fuzz.alice.tunnel.handleDeviceRead(&bytes, at: fuzz.link.now(at: fuzz.alice))
         }
         datagrams += fuzz.alice.takeDatagrams()
-        fuzz.alice.tunnel.inbox.clear()
+        _ = fuzz.alice.driver.takeWrites()
     }
 
     private mutating func drain() throws(Violation) {
-        while fuzz.alice.tunnel.sendGathered(at: fuzz.link.now(at: fuzz.alice)) {
-            datagrams += fuzz.alice.takeDatagrams()
-        }
+        fuzz.alice.driver.sendGathered(at: fuzz.link.now(at: fuzz.alice))
+        datagrams += fuzz.alice.takeDatagrams()
         for datagram in datagrams {
             try fuzz.deliver(datagram.bytes, from: fuzz.alice.endpoint, trafficClass: datagram.trafficClass)
         }

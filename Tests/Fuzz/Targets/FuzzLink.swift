@@ -40,18 +40,16 @@ final class FuzzLink {
 
     /// Hands a datagram to bob. What he has for his device stays with him until there is no room or `flush` is called.
     func deliver(_ bytes: [UInt8], from source: Endpoint, trafficClass: UInt8 = 0) throws(Violation) {
-        if !bob.tunnel.inbox.hasRoom { try flush() }
         let datagram = Datagram(bytes)
         borrowed.append(datagram)
         var span = unsafe MutableRawSpan(_unsafeBytes: datagram.memory)
         bob.tunnel.handleDatagram(&span, from: Path(source), trafficClass: trafficClass, at: link.now(at: bob))
+        bob.driver.makeRoom()
     }
 
     /// Gives bob's device what is there for it, and the wire what he says.
     func flush() throws(Violation) {
-        bob.tunnel.inbox.finish()
-        for index in 0..<bob.tunnel.inbox.count { frames.append(bob.tunnel.inbox.wholeFrame(index)) }
-        bob.tunnel.inbox.clear()
+        frames += bob.driver.takeWrites().map { $0.virtio + $0.packet }
         borrowed.removeAll()
         for frame in frames { _ = try Self.packets(of: frame, from: [site(1)]) }
         try require(bob.tunnel.drops[.overflow] == 0, "an inbox without room")
@@ -102,7 +100,7 @@ final class FuzzLink {
         try flush()
         link.settle(alice)
         link.drain()
-        for end in [alice, bob] { end.tunnel.inbox.clear() }
+        for end in [alice, bob] { _ = end.driver.takeWrites() }
         pair.forget()
         let packets = (udp(1, 2, text(1000), port: 9), udp(2, 1, text(1000), port: 9))
         link.send(packets.0, from: alice)

@@ -14,7 +14,7 @@ struct MembersTarget {
     private let merges: Bool
     /// As the device hands them over, and what they stand for.
     private var sent: [[UInt8]] = []
-    private var datagrams: [End.Datagram] = []
+    private var datagrams: [MemoryDriver.Datagram] = []
     private var flows: [Segment]
 
     private static let policies: [CompressionPolicy] = [
@@ -122,9 +122,8 @@ struct MembersTarget {
     // MARK: To bob
 
     private mutating func drain() throws(Violation) {
-        while fuzz.alice.tunnel.sendGathered(at: fuzz.link.now(at: fuzz.alice)) {
-            datagrams += fuzz.alice.takeDatagrams()
-        }
+        fuzz.alice.driver.sendGathered(at: fuzz.link.now(at: fuzz.alice))
+        datagrams += fuzz.alice.takeDatagrams()
         let plain = sent.reduce(0) {
             $0 + Transport.wireSize(Transport.paddedSize($1.count, mtu: fuzz.alice.tunnel.mtu))
         }

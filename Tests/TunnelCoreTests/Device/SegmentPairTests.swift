@@ -112,12 +112,8 @@ private final class Wire {
             bob.tunnel.handleDatagram(
                 &place, from: Path(alice.endpoint), trafficClass: 0, at: pair.link.now(at: bob))
         }
-        bob.tunnel.inbox.finish()
-        var received: [[UInt8]] = []
-        for index in 0..<bob.tunnel.inbox.count { received.append(bob.tunnel.inbox.wholeFrame(index)) }
-        bob.tunnel.inbox.clear()
-        withExtendedLifetime(memory) {}
-        return received
+        defer { withExtendedLifetime(memory) {} }
+        return bob.driver.takeWrites().map { $0.virtio + $0.packet }
     }
 
     var suite: CipherSuite? {
