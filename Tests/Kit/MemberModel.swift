@@ -12,13 +12,13 @@ struct Member: Equatable {
     var packets: [[UInt8]]? {
         guard segment > 0 else { return [packet] }
         guard let header = MemberHeader(packet), let checksum = header.checksum else { return nil }
-        var whole = packet
-        put(pseudoSum(packet), into: &whole, at: checksum)
+        var whole = PacketView(packet)
+        whole.checksum = whole.pseudoSum
         let kind: UInt8 = header.transport == 17 ? 5 : header.isV6 ? 4 : 1
         return kernelSplit(
             virtioHeader(
                 flags: 1, kind, headerLength: header.length, segment: segment, start: header.start,
-                offset: checksum - header.start) + whole)
+                offset: checksum - header.start) + whole.bytes)
     }
 }
 
@@ -32,20 +32,19 @@ struct MemberHeader: Equatable {
     /// Where the checksum of TCP or UDP is.
     let checksum: Int?
 
-    init?(_ packet: [UInt8]) {
-        guard let first = packet.first, first >> 4 == 4 || first >> 4 == 6 else { return nil }
-        isV6 = first >> 4 == 6
-        start = isV6 ? 40 : Int(first & 15) * 4
-        guard start >= 20, packet.count >= start else { return nil }
-        transport = packet[isV6 ? 6 : 9]
-        let isFragment = !isV6 && word(packet, 6) & 0x3fff != 0
-        let rest = packet.count - start
-        if transport == 17, rest >= 8, !isFragment {
+    init?(_ bytes: [UInt8]) {
+        let packet = PacketView(bytes)
+        guard packet.version == 4 || packet.isV6, packet.start >= 20, bytes.count >= packet.start else { return nil }
+        isV6 = packet.isV6
+        start = packet.start
+        transport = packet.transport
+        let rest = bytes.count - start
+        if transport == 17, rest >= 8, !packet.isFragment {
             length = start + 8
-            checksum = start + 6
-        } else if transport == 6, rest >= 20, !isFragment, (5...rest / 4).contains(Int(packet[start + 12] >> 4)) {
-            length = start + Int(packet[start + 12] >> 4) * 4
-            checksum = start + 16
+            checksum = packet.checksumPlace
+        } else if transport == 6, rest >= 20, !packet.isFragment, (5...rest / 4).contains(packet.tcpWords) {
+            length = start + packet.tcpWords * 4
+            checksum = packet.checksumPlace
         } else {
             length = start
             checksum = nil
@@ -54,34 +53,24 @@ struct MemberHeader: Equatable {
 
     /// The header that a packet with this payload behind `last` is expected to have: steps 1 and 2 of the page.
     func next(after last: Member, payload: Int) -> [UInt8] {
-        var header = Array(last.packet[..<length])
+        var header = PacketView(Array(last.packet[..<length]))
         let before = last.packet.count - length
-        if isV6 {
-            put(UInt16(truncatingIfNeeded: length - 40 + payload), into: &header, at: 4)
-        } else {
+        header.length = length + payload
+        if !isV6 {
             let packets = last.segment > 0 ? (before + last.segment - 1) / last.segment : 1
-            put(UInt16(truncatingIfNeeded: Int(word(header, 4)) + packets), into: &header, at: 4)
-            put(UInt16(truncatingIfNeeded: length + payload), into: &header, at: 2)
+            header.identifier &+= UInt16(truncatingIfNeeded: packets)
         }
-        if checksum != nil, transport == 6 {
-            let sequence = (0..<4).reduce(UInt32(0)) { $0 << 8 | UInt32(header[start + 4 + $1]) }
-            header.replaceSubrange(start + 4..<start + 8, with: big(sequence &+ UInt32(before)))
-        } else if checksum != nil {
-            put(UInt16(truncatingIfNeeded: 8 + payload), into: &header, at: start + 4)
+        if checksum != nil {
+            if transport == 6 { header.sequence &+= UInt32(before) } else { header.datagramLength = 8 + payload }
         }
-        return header
+        return header.bytes
     }
 
     /// Step 4: the checksums that the mask does not set.
-    func complete(_ packet: inout [UInt8], except mask: UInt64) {
-        if !isV6, mask & 1 << 5 == 0 {
-            put(0, into: &packet, at: 10)
-            put(~naiveSum(Array(packet[..<start])), into: &packet, at: 10)
-        }
+    func complete(_ packet: inout PacketView, except mask: UInt64) {
+        if !isV6, mask & 1 << 5 == 0 { packet.completeHeader() }
         guard let checksum, mask & 1 << UInt64(checksum / 2) == 0 else { return }
-        put(0, into: &packet, at: checksum)
-        let sum = ~naiveSum(big(pseudoSum(packet)) + Array(packet[start...]))
-        put(transport == 17 && sum == 0 ? 0xffff : sum, into: &packet, at: checksum)
+        packet.completeChecksum()
     }
 }
 
@@ -114,7 +103,7 @@ func readMembers(_ bytes: [UInt8]) -> [Member]? {
 private func readWhole(_ rest: inout ArraySlice<UInt8>) -> [UInt8]? {
     let bytes = Array(rest)
     guard bytes.count >= 20, let header = MemberHeader(bytes) else { return nil }
-    let length = header.isV6 ? 40 + Int(word(bytes, 4)) : Int(word(bytes, 2))
+    let length = PacketView(bytes).length
     guard length >= header.start, length <= bytes.count else { return nil }
     rest = rest.dropFirst(length)
     return Array(bytes[..<length])
@@ -131,10 +120,10 @@ private func readLike(_ rest: inout ArraySlice<UInt8>, after last: Member, _ seg
     }
     packet += rest.prefix(Int(payload))
     rest = rest.dropFirst(Int(payload))
-    if segment == 0 { header.complete(&packet, except: mask) }
     guard let now = MemberHeader(packet), now == header else { return nil }
-    let length = header.isV6 ? 40 + Int(word(packet, 4)) : Int(word(packet, 2))
-    return length == packet.count ? packet : nil
+    var view = PacketView(packet)
+    if segment == 0 { header.complete(&view, except: mask) }
+    return view.length == view.bytes.count ? view.bytes : nil
 }
 
 private func readNumber(_ rest: inout ArraySlice<UInt8>, _ longest: Int) -> UInt64? {
@@ -161,10 +150,10 @@ func writeMembers(_ members: [Member], more: UInt64 = 0) -> [UInt8] {
         let payload = member.packet.count - header.length
         var expected = header.next(after: members[index - 1], payload: payload)
         // The checksums of what is really there.
-        var right = member.packet
+        var right = PacketView(member.packet)
         if member.segment == 0 { header.complete(&right, except: 0) }
         for offset in [header.isV6 ? nil : 10, header.checksum] {
-            if let offset, member.segment == 0 { put(word(right, offset), into: &expected, at: offset) }
+            if let offset, member.segment == 0 { put(word(right.bytes, offset), into: &expected, at: offset) }
         }
         var mask = more & (1 << UInt64(header.length / 2) - 1)
         for index in 0..<header.length / 2 where word(expected, 2 * index) != word(member.packet, 2 * index) {
@@ -201,51 +190,48 @@ struct RecordModel: ~Copyable {
 
     /// What has come with a payload; `nil` if that was no data, or if more must come.
     mutating func read(_ payload: [UInt8]) -> Content? {
-        guard payload.count >= 4 else { return nil }
-        let body = Array(payload[4..<min(4 + Int(payload[2]) + Int(payload[3]) << 8, payload.count)])
-        switch payload[0] {
-        case 0x11: return unit(payload[1], body)
-        case 0x12: return readMembers(body).map { Content(decoded: body.count, members: $0) }
-        case 0x13:
-            let number = UInt16(body[0]) | UInt16(body[1]) << 8
-            fragments[number, default: [:]][Int(body[4])] = Array(body[6...])
-            guard let pieces = fragments[number], pieces.count == Int(body[5]) else { return nil }
-            fragments[number] = nil
+        guard let record = RecordView(payload) else {
+            guard MemberHeader(payload) != nil else { return nil }
+            return Content(members: [Member(packet: Array(payload[..<PacketView(payload).length]))])
+        }
+        switch record.kind {
+        case .unit: return unit(record)
+        case .bundle: return readMembers(record.body).map { Content(decoded: record.body.count, members: $0) }
+        case .fragment:
+            let fragment = record.fragment
+            fragments[fragment.number, default: [:]][fragment.index] = fragment.piece
+            guard let pieces = fragments[fragment.number], pieces.count == fragment.count else { return nil }
+            fragments[fragment.number] = nil
             let whole = (0..<pieces.count).flatMap { pieces[$0] ?? [] }
-            guard whole.count == Int(body[2]) | Int(body[3]) << 8, whole.count > 6, whole[0] == 0x11 else { return nil }
-            return unit(whole[1], Array(whole[4...]))
-        case let first where first >> 4 == 4 || first >> 4 == 6:
-            guard let header = MemberHeader(payload) else { return nil }
-            let length = header.isV6 ? 40 + Int(word(payload, 4)) : Int(word(payload, 2))
-            return Content(members: [Member(packet: Array(payload[..<length]))])
+            guard whole.count == fragment.size, whole.count > 6, let record = RecordView(whole), record.kind == .unit
+            else { return nil }
+            return unit(record)
         default: return nil
         }
     }
 
-    private func unit(_ parameter: UInt8, _ body: [UInt8]) -> Content? {
-        guard let decoded = decode(parameter & 15, body) else { return nil }
-        let members = parameter >> 4 == 0 ? [Member(packet: decoded)] : readMembers(decoded)
-        return members.map { Content(codec: parameter & 15, decoded: decoded.count, members: $0) }
+    private func unit(_ record: RecordView) -> Content? {
+        guard let decoded = decode(record) else { return nil }
+        let members = record.layout == 0 ? [Member(packet: decoded)] : readMembers(decoded)
+        return members.map { Content(codec: record.codec, decoded: decoded.count, members: $0) }
     }
 
-    /// The decoded bytes of a UNIT's body.
-    private func decode(_ codec: UInt8, _ body: [UInt8]) -> [UInt8]? {
-        let size = Int(body[0]) | Int(body[1]) << 8
-        var plain = [UInt8](repeating: 0, count: size)
+    /// The decoded bytes of a UNIT.
+    private func decode(_ record: RecordView) -> [UInt8]? {
+        var plain = [UInt8](repeating: 0, count: record.decodedSize)
         var span = plain.mutableSpan
         var space = unsafe span.mutableBytes
-        let coded = Array(body[2...])
+        let coded = record.coded
         let bytes = unsafe coded.span.bytes
-        let length = decoders.decode(bytes, with: codec == 1 ? .deflate : .zstd, into: &space)
-        return length == size ? plain : nil
+        let length = decoders.decode(bytes, with: record.codec == 1 ? .deflate : .zstd, into: &space)
+        return length == record.decodedSize ? plain : nil
     }
 }
 
 /// The flow of a packet: its addresses and transport, and the ports if they can be seen.
 func flowKey(_ packet: [UInt8]) -> [UInt8] {
     guard let header = MemberHeader(packet) else { return [] }
-    let addresses = header.isV6 ? packet[8..<40] : packet[12..<20]
-    let isFragment = !header.isV6 && word(packet, 6) & 0x3fff != 0
-    let hasPorts = !isFragment && [6, 17].contains(header.transport) && packet.count >= header.start + 4
-    return [header.transport] + addresses + (hasPorts ? packet[header.start..<header.start + 4] : [])
+    let view = PacketView(packet)
+    let hasPorts = !view.isFragment && [6, 17].contains(header.transport) && packet.count >= header.start + 4
+    return [header.transport] + view.addresses + (hasPorts ? packet[header.start..<header.start + 4] : [])
 }

@@ -75,21 +75,23 @@ struct PacketSource {
     }
 
     /// Wrong checksums, none at all, wrong lengths, a header that is too short.
-    private mutating func damaged(_ packet: [UInt8]) -> [UInt8] {
-        var packet = packet
-        guard let header = MemberHeader(packet) else { return packet }
+    private mutating func damaged(_ bytes: [UInt8]) -> [UInt8] {
+        var packet = PacketView(bytes)
+        guard let header = MemberHeader(bytes) else { return bytes }
         switch noise.next() % 6 {
-        case 0: if let checksum = header.checksum { put(0, into: &packet, at: checksum) }
-        case 1: if let checksum = header.checksum { packet[checksum] ^= 0x11 }
-        case 2: if !header.isV6 { packet[11] ^= 0x40 }
-        case 3: if header.checksum != nil { packet[header.start + 12 - (header.transport == 17 ? 7 : 0)] = 0x13 }
+        case 0: if header.checksum != nil { packet.checksum = 0 }
+        case 1: if header.checksum != nil { packet.checksum ^= 0x1100 }
+        case 2: if !header.isV6 { packet.headerChecksum ^= 0x40 }
+        case 3:
+            guard header.checksum != nil else { break }
+            // The length of UDP, or of TCP's header.
+            packet.bytes[header.start + (header.transport == 17 ? 5 : 12)] = 0x13
         case 4:
-            packet = Array(packet[..<min(packet.count, header.start + Int(noise.next() % 24))])
-            let length = packet.count - (header.isV6 ? 40 : 0)
-            put(UInt16(length), into: &packet, at: header.isV6 ? 4 : 2)
-        default: packet[header.isV6 ? 1 : 8] ^= 0x0c << (header.isV6 ? 4 : 0)
+            packet.bytes = Array(bytes[..<min(bytes.count, header.start + Int(noise.next() % 24))])
+            packet.length = packet.bytes.count
+        default: packet.bytes[header.isV6 ? 1 : 8] ^= 0x0c << (header.isV6 ? 4 : 0)
         }
-        return packet
+        return packet.bytes
     }
 
     /// ICMP, another protocol, fragments, IPv6 with extension headers.
@@ -98,14 +100,14 @@ struct PacketSource {
         let transport: UInt8 = [1, 47, 59, 132][Int(noise.next() % 4)]
         var segment = Segment(isV6: noise.next() % 2 == 0, trafficClass: congestion, payload: body)
         segment.identifier = UInt16(truncatingIfNeeded: noise.next())
-        var packet = segment.bytes
+        var packet = PacketView(segment.bytes)
         if segment.isV6 {
-            packet[6] = [58, 44, 0, 43, 59][Int(noise.next() % 5)]
+            packet.transport = [58, 44, 0, 43, 59][Int(noise.next() % 5)]
         } else if noise.next() % 3 == 0 {
-            put([0x2000, 0x2010, 0x0010][Int(noise.next() % 3)], into: &packet, at: 6)
+            packet.fragment = [0x2000, 0x2010, 0x0010][Int(noise.next() % 3)]
         } else {
-            packet[9] = transport
+            packet.transport = transport
         }
-        return packet
+        return packet.bytes
     }
 }

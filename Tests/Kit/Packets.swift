@@ -25,10 +25,9 @@ func packet(
     case (.v4(let source), .v4(let destination)):
         var header: [UInt8] = [0x45, congestion] + big(UInt16(20 + body.count)) + [0, 0, 0, 0, 64, transport, 0, 0]
         header += big(source) + big(destination)
-        let sum = checksum(header)
-        header[10] = UInt8(sum >> 8)
-        header[11] = UInt8(truncatingIfNeeded: sum)
-        return header + body
+        var packet = PacketView(header + body)
+        packet.completeHeader()
+        return packet.bytes
     case (.v6(let source), .v6(let destination)):
         return [0x60, congestion << 4, 0, 0] + big(UInt16(body.count)) + [transport, 64] + big(source)
             + big(destination) + body
@@ -46,16 +45,6 @@ private func bare(_ from: IPAddress, _ to: IPAddress, _ body: [UInt8]) -> [UInt8
     guard case .v4(let source) = from, case .v4(let destination) = to else { return [] }
     let header: [UInt8] = [0x45, 0] + big(UInt16(20 + body.count)) + [0, 0, 0, 0, 64, 59, 0, 0]
     return header + big(source) + big(destination) + body
-}
-
-/// The checksum of RFC 791 over a header whose checksum field is zero.
-func checksum(_ header: [UInt8]) -> UInt16 {
-    var sum: UInt32 = 0
-    for index in stride(from: 0, to: header.count, by: 2) {
-        sum += UInt32(header[index]) << 8 | UInt32(header[index + 1])
-    }
-    while sum >> 16 != 0 { sum = sum & 0xffff + sum >> 16 }
-    return ~UInt16(sum)
 }
 
 /// Text that compresses well, and differs from line to line.

@@ -23,9 +23,6 @@ func unitRecord(_ content: [UInt8], decoded: Int? = nil, parameter: UInt8 = 1) -
     record(0x11, parameter, little(UInt16(truncatingIfNeeded: decoded ?? content.count)) + deflated(content))
 }
 
-/// BUNDLE, FRAGMENT, REPORT and PING, which the sender takes.
-let recordsOption: [UInt8] = [4, 4, 0x12, 0x13, 0x14, 0x15]
-
 /// A BUNDLE of packets, each whole.
 func bundleRecord(_ packets: [[UInt8]]) -> [UInt8] { record(0x12, 0, packets.flatMap { [0] + $0 }) }
 

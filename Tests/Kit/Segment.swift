@@ -48,10 +48,9 @@ struct Segment {
             body += big(UInt16(truncatingIfNeeded: 8 + payload.count)) + [0, 0]
         }
         body += payload
-        var packet = network(of: body.count) + body
-        let sum = isPartial ? pseudoSum(packet) : ~fold(UInt64(pseudoSum(packet)) + UInt64(naiveSum(body)))
-        put(!isPartial && !isTCP && sum == 0 ? 0xffff : sum, into: &packet, at: transport + checksumOffset)
-        return packet
+        var packet = PacketView(network(of: body.count) + body)
+        if isPartial { packet.checksum = packet.pseudoSum } else { packet.completeChecksum() }
+        return packet.bytes
     }
 
     var bytes: [UInt8] { bytes(isPartial: false) }
@@ -66,8 +65,9 @@ struct Segment {
         var header = [0x40 | UInt8(5 + ipOptions.count / 4), trafficClass]
         header += big(UInt16(truncatingIfNeeded: transport + length)) + big(identifier) + big(fragment)
         header += [hopLimit, isTCP ? 6 : 17, 0, 0, 10, 0, 0, source, 10, 0, 0, destination] + ipOptions
-        put(~naiveSum(header), into: &header, at: 10)
-        return header
+        var packet = PacketView(header)
+        packet.completeHeader()
+        return packet.bytes
     }
 
     /// As the device hands it over: to be cut into pieces of `segment` bytes.
@@ -89,46 +89,42 @@ func kernelSplit(_ frame: [UInt8]) -> [[UInt8]]? {
     let (flags, kind) = (frame[0], frame[1])
     let field = { (offset: Int) in Int(frame[offset]) | Int(frame[offset + 1]) << 8 }
     let (segment, start, offset) = (field(4), field(6), field(8))
-    let packet = Array(frame[10...])
-    if kind == 0, flags == 0 { return [packet] }
-    guard flags == 1, start + offset + 2 <= packet.count, wellFormedLength(packet) else { return nil }
+    let packet = PacketView(Array(frame[10...]))
+    let count = packet.bytes.count
+    if kind == 0, flags == 0 { return [packet.bytes] }
+    guard flags == 1, start + offset + 2 <= count, packet.length == count else { return nil }
     if kind == 0 {
-        var whole = packet
-        let sum = ~naiveSum(Array(packet[start...]))
+        var whole = packet.bytes
+        let sum = ~naiveSum(Array(whole[start...]))
         put(sum == 0 ? 0xffff : sum, into: &whole, at: start + offset)
         return [whole]
     }
-    let isV6 = packet[0] >> 4 == 6
     let isTCP = kind != 5
-    guard kind == (isTCP ? (isV6 ? 4 : 1) : 5), offset == (isTCP ? 16 : 6), segment > 0 else { return nil }
-    let headers = start + (isTCP ? Int(packet[start + 12] >> 4) * 4 : 8)
-    guard field(2) >= headers, headers + segment < packet.count else { return nil }
+    guard kind == (isTCP ? (packet.isV6 ? 4 : 1) : 5), packet.transport == (isTCP ? 6 : 17), start == packet.start,
+        start + offset == packet.checksumPlace, segment > 0
+    else { return nil }
+    let headers = start + (isTCP ? packet.tcpWords * 4 : 8)
+    guard field(2) >= headers, headers + segment < count else { return nil }
     // The kernel goes on from what stands in the field, so it must be right.
-    guard pseudoSum(packet) == word(packet, start + offset) else { return nil }
-    if !isTCP, word(packet, start + 4) != packet.count - start { return nil }
-    return stride(from: headers, to: packet.count, by: segment).enumerated().map { index, place in
-        let end = min(place + segment, packet.count)
-        var piece = Array(packet[..<headers]) + packet[place..<end]
-        if isV6 {
-            put(UInt16(piece.count - 40), into: &piece, at: 4)
-        } else {
-            put(UInt16(piece.count), into: &piece, at: 2)
-            put(UInt16(truncatingIfNeeded: Int(word(packet, 4)) + index), into: &piece, at: 4)
-            put(0, into: &piece, at: 10)
-            put(~naiveSum(Array(piece[..<start])), into: &piece, at: 10)
+    guard packet.pseudoSum == packet.checksum else { return nil }
+    if !isTCP, packet.datagramLength != count - start { return nil }
+    return stride(from: headers, to: count, by: segment).enumerated().map { index, place in
+        let end = min(place + segment, count)
+        var piece = PacketView(Array(packet.bytes[..<headers] + packet.bytes[place..<end]))
+        piece.length = piece.bytes.count
+        if !piece.isV6 {
+            piece.identifier &+= UInt16(truncatingIfNeeded: index)
+            piece.completeHeader()
         }
         if isTCP {
-            let sequence = (0..<4).reduce(UInt32(0)) { $0 << 8 | UInt32(packet[start + 4 + $1]) }
-            piece.replaceSubrange(start + 4..<start + 8, with: big(sequence &+ UInt32(place - headers)))
-            if end < packet.count { piece[start + 13] &= ~(Segment.fin | Segment.push) }
-            if index > 0 { piece[start + 13] &= ~Segment.congestionReduced }
+            piece.sequence &+= UInt32(place - headers)
+            if end < count { piece.flags &= ~(Segment.fin | Segment.push) }
+            if index > 0 { piece.flags &= ~Segment.congestionReduced }
         } else {
-            put(UInt16(piece.count - start), into: &piece, at: start + 4)
+            piece.datagramLength = piece.bytes.count - start
         }
-        put(0, into: &piece, at: start + offset)
-        let sum = ~fold(UInt64(pseudoSum(piece)) + UInt64(naiveSum(Array(piece[start...]))))
-        put(!isTCP && sum == 0 ? 0xffff : sum, into: &piece, at: start + offset)
-        return piece
+        piece.completeChecksum()
+        return piece.bytes
     }
 }
 
@@ -140,54 +136,21 @@ extension Inbox {
 }
 
 /// Without the identifier of a packet that must not be fragmented, which means nothing (RFC 6864 §4).
-func withoutMeaninglessIdentifier(_ packet: [UInt8]) -> [UInt8] {
-    guard packet[0] >> 4 == 4, word(packet, 6) & 0x4000 != 0 else { return packet }
-    var packet = packet
+func withoutMeaninglessIdentifier(_ bytes: [UInt8]) -> [UInt8] {
+    var packet = PacketView(bytes)
+    guard packet.version == 4, packet.fragment & 0x4000 != 0 else { return bytes }
     // So that a right checksum of the header stays right, and a wrong one wrong.
-    let sum = UInt32(word(packet, 10)) + UInt32(word(packet, 4))
-    put(UInt16(truncatingIfNeeded: sum % 0xffff), into: &packet, at: 10)
-    put(0, into: &packet, at: 4)
-    return packet
+    let sum = UInt32(packet.headerChecksum) + UInt32(packet.identifier)
+    packet.headerChecksum = UInt16(truncatingIfNeeded: sum % 0xffff)
+    packet.identifier = 0
+    return packet.bytes
 }
 
 /// Whether all checksums of a whole packet without extension headers are right.
-func hasRightChecksums(_ packet: [UInt8]) -> Bool {
-    let isV6 = packet[0] >> 4 == 6
-    let start = isV6 ? 40 : Int(packet[0] & 15) * 4
-    guard start >= 20, start + 8 <= packet.count, isV6 || naiveSum(Array(packet[..<start])) == 0xffff else {
+func hasRightChecksums(_ bytes: [UInt8]) -> Bool {
+    let packet = PacketView(bytes)
+    guard packet.start >= 20, packet.start + 8 <= bytes.count, packet.isV6 || packet.headerSum == 0xffff else {
         return false
     }
-    return fold(UInt64(pseudoSum(packet)) + UInt64(naiveSum(Array(packet[start...])))) == 0xffff
-}
-
-private func wellFormedLength(_ packet: [UInt8]) -> Bool {
-    packet[0] >> 4 == 6 ? Int(word(packet, 4)) == packet.count - 40 : Int(word(packet, 2)) == packet.count
-}
-
-/// The one's complement sum of big-endian words, as a number.
-func naiveSum(_ bytes: [UInt8]) -> UInt16 {
-    var sum: UInt64 = 0
-    for (index, byte) in bytes.enumerated() { sum += UInt64(byte) << (index % 2 == 0 ? 8 : 0) }
-    return fold(sum)
-}
-
-/// That of the pseudo-header of a packet.
-func pseudoSum(_ packet: [UInt8]) -> UInt16 {
-    let isV6 = packet[0] >> 4 == 6
-    let start = isV6 ? 40 : Int(packet[0] & 15) * 4
-    let addresses = Array(isV6 ? packet[8..<40] : packet[12..<20])
-    return fold(UInt64(naiveSum(addresses)) + UInt64(packet[isV6 ? 6 : 9]) + UInt64(packet.count - start))
-}
-
-private func fold(_ sum: UInt64) -> UInt16 {
-    var sum = sum
-    while sum >> 16 != 0 { sum = sum & 0xffff + sum >> 16 }
-    return UInt16(sum)
-}
-
-func word(_ bytes: [UInt8], _ offset: Int) -> UInt16 { UInt16(bytes[offset]) << 8 | UInt16(bytes[offset + 1]) }
-
-func put(_ word: UInt16, into bytes: inout [UInt8], at offset: Int) {
-    bytes[offset] = UInt8(word >> 8)
-    bytes[offset + 1] = UInt8(truncatingIfNeeded: word)
+    return packet.bodySum == 0xffff
 }

@@ -17,21 +17,22 @@ struct Sighting {
     var isCookieReply: Bool { bytes.count == 64 && bytes[0] == 3 }
     var isTransport: Bool { bytes[0] == 4 }
     var isKeepalive: Bool { payload?.isEmpty == true }
-    var isHello: Bool { payload?.first == 0x10 }
-    var isUnit: Bool { payload?.first == 0x11 }
-    var isBundle: Bool { payload?.first == 0x12 }
-    var isFragment: Bool { payload?.first == 0x13 }
-    var isReport: Bool { payload?.first == 0x14 }
+    var isHello: Bool { isRecord(.hello) }
+    var isUnit: Bool { isRecord(.unit) }
+    var isBundle: Bool { isRecord(.bundle) }
+    var isFragment: Bool { isRecord(.fragment) }
+    var isReport: Bool { isRecord(.report) }
     /// A question or its answer.
-    var isPing: Bool { payload?.first == 0x15 }
-    var isEthernet: Bool { payload?.first == 0x16 }
+    var isPing: Bool { isRecord(.ping) }
+    var isEthernet: Bool { isRecord(.ethernet) }
+    private func isRecord(_ kind: Record.Kind) -> Bool { payload?.first == kind.rawValue }
     /// A plain IP packet.
     var isPlain: Bool { payload?.first.map { $0 >> 4 == 4 || $0 >> 4 == 6 } == true }
     var isData: Bool { isPlain || isUnit || isBundle || isFragment || isEthernet }
 
     /// A HELLO's flags.
-    var seen: Bool { isHello && payload.map { $0[4] & 1 != 0 } == true }
-    var asks: Bool { isHello && payload.map { $0[4] & 2 != 0 } == true }
+    var seen: Bool { isHello && record.map { $0.flags & 1 != 0 } == true }
+    var asks: Bool { isHello && record.map { $0.flags & 2 != 0 } == true }
 
     /// The CONFIRM in it, alone or behind a packet.
     var confirms: ConfirmRecord? {
@@ -41,6 +42,10 @@ struct Sighting {
         guard let record = Record(bytes), record.kind == .confirm else { return nil }
         return ConfirmRecord(parameter: record.parameter, body: bytes.extracting(record.body))
     }
+
+    /// An initiation's.
+    var senderIndex: [UInt8] { Array(bytes[4..<8]) }
+    var ephemeral: [UInt8] { Array(bytes[8..<40]) }
 
     /// The sealed counter.
     var counter: UInt64 { (0..<8).reduce(0) { $0 | UInt64(bytes[8 + $1]) << (8 * UInt64($1)) } }
@@ -60,7 +65,7 @@ struct Sighting {
         if isFragment { return "fragment" }
         if isEthernet { return "frame" }
         if isReport { return "REPORT" }
-        if isPing { return payload?[1] == 0 ? "PING" : "PING answer" }
+        if isPing { return record?.parameter == 0 ? "PING" : "PING answer" }
         guard isHello else { return "?" }
         return "HELLO" + (seen ? " seen" : "") + (asks ? " asks" : "")
     }

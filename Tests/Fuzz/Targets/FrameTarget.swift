@@ -92,55 +92,45 @@ struct FrameTarget {
 
     /// SYN, RST and URG are on no super-segment.
     private static func flagsAreOdd(_ packet: [UInt8], _ header: (start: Int, number: UInt8)) -> Bool {
-        header.number == 6 && packet[header.start + 13] & 0x26 != 0
+        header.number == 6 && PacketView(packet).flags & 0x26 != 0
     }
 
     /// Where the transport header is, and of which protocol; `nil` for a fragment.
     private static func transport(_ packet: [UInt8]) -> (start: Int, number: UInt8)? {
         guard FuzzLink.hasHeader(packet) else { return nil }
-        if packet[0] >> 4 == 6 { return packet[6] == 44 ? nil : (40, packet[6]) }
-        return word(packet, 6) & 0x3fff != 0 ? nil : (Int(packet[0] & 15) * 4, packet[9])
+        let view = PacketView(packet)
+        return view.isFragment ? nil : (view.start, view.transport)
     }
 
     private static func isBetweenUs(_ packet: [UInt8]) -> Bool {
-        let isV6 = packet[0] >> 4 == 6
-        let ours = Segment(isV6: isV6).bytes
-        return isV6 ? packet[8..<40] == ours[8..<40] : packet[12..<20] == ours[12..<20]
+        let view = PacketView(packet)
+        return view.addresses == PacketView(Segment(isV6: view.isV6).bytes).addresses
     }
 
     /// The frame with what the kernel never gets wrong.
     private static func corrected(_ frame: [UInt8]) -> [UInt8] {
         guard frame.count >= VirtioHeader.size + 60 else { return frame }
-        var packet = Array(frame.dropFirst(VirtioHeader.size))
-        let isV6 = packet[0] & 0x20 != 0
-        let ours = Segment(isV6: isV6).bytes
-        packet[0] = isV6 ? 0x60 | packet[0] & 15 : 0x45 + packet[0] & 1
-        let start = isV6 ? 40 : Int(packet[0] & 15) * 4
-        if isV6 {
-            packet.replaceSubrange(4..<6, with: big(UInt16(truncatingIfNeeded: packet.count - 40)))
-            packet.replaceSubrange(8..<40, with: ours[8..<40])
-        } else {
-            packet.replaceSubrange(2..<4, with: big(UInt16(truncatingIfNeeded: packet.count)))
-            packet.replaceSubrange(12..<20, with: ours[12..<20])
-        }
-        let isTCP = packet[isV6 ? 6 : 9] & 1 == 0
-        packet[isV6 ? 6 : 9] = isTCP ? 6 : 17
-        if !isTCP, packet.count >= start + 8 {
-            packet.replaceSubrange(start + 4..<start + 6, with: big(UInt16(truncatingIfNeeded: packet.count - start)))
-        }
-        guard frame[0] & 1 != 0 else { return [0, 0] + frame[2..<VirtioHeader.size] + packet }
-        let offset = isTCP ? 16 : 6
-        if packet.count >= start + offset + 2 { put(pseudoSum(packet), into: &packet, at: start + offset) }
-        let kind: UInt8 = frame[1] == 0 ? 0 : isTCP ? (isV6 ? 4 : 1) : 5
-        return [1, kind] + [255, 0] + frame[4..<6] + little(UInt16(start)) + little(UInt16(offset)) + packet
+        var packet = PacketView(Array(frame.dropFirst(VirtioHeader.size)))
+        let (count, words) = (packet.bytes.count, packet.headerWords)
+        packet.version = packet.bytes[0] & 0x20 != 0 ? 6 : 4
+        if !packet.isV6 { packet.headerWords = 5 + words & 1 }
+        packet.length = count
+        packet.addresses = PacketView(Segment(isV6: packet.isV6).bytes).addresses
+        let isTCP = packet.transport & 1 == 0
+        packet.transport = isTCP ? 6 : 17
+        if !isTCP, count >= packet.start + 8 { packet.datagramLength = count - packet.start }
+        guard frame[0] & 1 != 0 else { return [0, 0] + frame[2..<VirtioHeader.size] + packet.bytes }
+        if count >= packet.checksumPlace + 2 { packet.checksum = packet.pseudoSum }
+        let kind: UInt8 = frame[1] == 0 ? 0 : isTCP ? (packet.isV6 ? 4 : 1) : 5
+        let places = [packet.start, packet.checksumPlace - packet.start].flatMap { little(UInt16($0)) }
+        return [1, kind] + [255, 0] + frame[4..<6] + places + packet.bytes
     }
 }
 
 extension FuzzLink {
     /// Whether there is an IP header.
     static func hasHeader(_ packet: [UInt8]) -> Bool {
-        guard packet.count >= 20 else { return false }
-        let header = packet[0] >> 4 == 4 ? Int(packet[0] & 15) * 4 : packet[0] >> 4 == 6 ? 40 : 0
-        return header >= 20 && header <= packet.count
+        let view = PacketView(packet)
+        return packet.count >= 20 && (view.version == 4 || view.isV6) && (20...packet.count).contains(view.start)
     }
 }

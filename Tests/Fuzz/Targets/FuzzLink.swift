@@ -80,17 +80,10 @@ final class FuzzLink {
 
     /// The source of a packet that is whole, to the byte.
     static func source(of packet: [UInt8]) -> IPAddress? {
-        guard packet.count >= 20 else { return nil }
-        switch packet[0] >> 4 {
-        case 4:
-            let header = Int(packet[0] & 15) * 4
-            guard header >= 20, header <= packet.count, Int(word(packet, 2)) == packet.count else { return nil }
-            return .v4(packet[12..<16].reduce(0) { $0 << 8 | UInt32($1) })
-        case 6:
-            guard packet.count >= 40, Int(word(packet, 4)) == packet.count - 40 else { return nil }
-            return .v6(packet[8..<24].reduce(0) { $0 << 8 | UInt128($1) })
-        default: return nil
-        }
+        let view = PacketView(packet)
+        guard hasHeader(packet), view.length == packet.count else { return nil }
+        return view.isV6
+            ? .v6(view.source.reduce(0) { $0 << 8 | UInt128($1) }) : .v4(view.source.reduce(0) { $0 << 8 | UInt32($1) })
     }
 
     // MARK: Afterwards
@@ -115,12 +108,9 @@ final class FuzzLink {
 
 /// What tells the flow of a packet: packets of one flow arrive in order.
 func flow(of packet: [UInt8]) -> [UInt8] {
-    let isV6 = packet[0] >> 4 == 6
-    let start = isV6 ? 40 : Int(packet[0] & 15) * 4
-    let number = packet[isV6 ? 6 : 9]
-    let isFragment = isV6 ? number == 44 : word(packet, 6) & 0x3fff != 0
-    let hasPorts = (number == 6 || number == 17) && !isFragment && packet.count >= start + 4
-    return [number] + packet[isV6 ? 8..<40 : 12..<20] + (hasPorts ? packet[start..<start + 4] : [])
+    let (view, number) = (PacketView(packet), PacketView(packet).transport)
+    let hasPorts = (number == 6 || number == 17) && !view.isFragment && packet.count >= view.start + 4
+    return [number] + view.addresses + (hasPorts ? packet[view.start..<view.start + 4] : [])
 }
 
 /// Packets by flow, in order; without what the device's merging may lose.

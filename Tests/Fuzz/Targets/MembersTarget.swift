@@ -76,17 +76,12 @@ struct MembersTarget {
     /// A packet of alice's for bob with these bytes, where the header's don't say so.
     private static func packet(_ content: [UInt8], isV6: Bool) -> [UInt8] {
         guard content.count >= (isV6 ? 40 : 20) else { return content }
-        var packet = content
-        if isV6 {
-            packet[0] = 0x60 | packet[0] & 15
-            packet.replaceSubrange(4..<6, with: big(UInt16(truncatingIfNeeded: packet.count - 40)))
-            packet.replaceSubrange(8..<40, with: Segment(isV6: true).bytes[8..<40])
-        } else {
-            packet[0] = 0x40 | UInt8(min(max(5, Int(packet[0] & 15)), packet.count / 4))
-            packet.replaceSubrange(2..<4, with: big(UInt16(truncatingIfNeeded: packet.count)))
-            packet.replaceSubrange(12..<20, with: Segment().bytes[12..<20])
-        }
-        return packet
+        var packet = PacketView(content)
+        packet.version = isV6 ? 6 : 4
+        if !isV6 { packet.headerWords = UInt8(min(max(5, Int(packet.headerWords)), content.count / 4)) }
+        packet.length = content.count
+        packet.addresses = PacketView(Segment(isV6: isV6).bytes).addresses
+        return packet.bytes
     }
 
     private static func payload(_ step: FuzzInput.Step, _ size: Int) -> [UInt8] {
@@ -116,7 +111,8 @@ struct MembersTarget {
     }
 
     private static func isForBob(_ packet: [UInt8]) -> Bool {
-        packet[0] >> 4 == 6 ? packet[24..<40] == Segment(isV6: true).bytes[24..<40] : packet[16..<20] == [10, 0, 0, 2]
+        let view = PacketView(packet)
+        return view.destination == PacketView(Segment(isV6: view.isV6).bytes).destination
     }
 
     // MARK: To bob

@@ -42,13 +42,16 @@ extension PayloadTarget {
     /// One of each kind that carries no packet.
     private static var records: FuzzSeed {
         var seed = FuzzSeed(options: 4)
-        let report = (1...3).map { (number: UInt64) in
-            let fields = [number * 100, .max, number * 90, number * 90_000, number * 1_000_000]
-            return record(0x14, 0, fields.flatMap { little($0) })
+        let reports = (1...3).map { (number: UInt64) in
+            reportRecord(
+                highest: number * 100, datagrams: number * 90, bytes: number * 90_000, clock: number * 1_000_000)
         }
-        let hello = helloRecord(flags: 3, options: [1, 2, 1, 2, 4, 4, 0x12, 0x13, 0x14, 0x15] + unitOption(2000))
-        let ping = record(0x15, 0, little(7 as UInt64) + [0, 0])
-        for payload in report + [ping, record(0x15, 1, little(7 as UInt64)), hello, [], helloRecord()] {
+        let hello = HelloBuilder(
+            seen: true, asks: true, codecs: [.deflate, .zstd], maximumUnit: 2000, records: HelloBuilder.packetRecords
+        ).bytes
+        for payload in reports + [
+            record(0x15, 0, little(7 as UInt64) + [0, 0]), pingRecord(1, token: 7), hello, [], helloRecord(),
+        ] {
             seed.add(payload, control: 0x28)
         }
         return seed

@@ -49,10 +49,10 @@ struct TrafficRulesTests {
 
     @Test("what hides its ports is left whatever the rules say")
     func hidden() {
-        var fragment = Self.segment((5000, 25))
-        fragment[6] = 0x20
-        #expect(Self.fate(CompressionPolicy(.auto), fragment) == .exposed)
-        #expect(Self.fate(CompressionPolicy(.auto, skip: TrafficRules([.transport(50)])), fragment) == .exposed)
+        var fragment = PacketView(Self.segment((5000, 25)))
+        fragment.fragment = 0x2000
+        #expect(Self.fate(CompressionPolicy(.auto), fragment.bytes) == .exposed)
+        #expect(Self.fate(CompressionPolicy(.auto, skip: TrafficRules([.transport(50)])), fragment.bytes) == .exposed)
         let extended = packet(site(1).v6, site(2).v6, transport: 60, ports: (5000, 25), text(400))
         #expect(Self.fate(CompressionPolicy(.auto), extended) == .exposed)
     }

@@ -146,15 +146,12 @@ import Testing
             for words: UInt8 in 0...15 {
                 var segment = Segment(isV6: isV6, payload: [UInt8](repeating: 3, count: 24))
                 let packets = (0..<3).map { _ in
-                    var packet = segment.bytes
-                    let start = isV6 ? 40 : 20
+                    var packet = PacketView(segment.bytes)
                     // As a sequence of what would be the payload.
                     segment.sequence &+= 44 - 4 * UInt32(words < 11 ? words : 0)
-                    packet[start + 12] = words << 4
-                    put(0, into: &packet, at: start + 16)
-                    let sum = UInt32(pseudoSum(packet)) + UInt32(naiveSum(Array(packet[start...])))
-                    put(~UInt16(truncatingIfNeeded: sum & 0xffff + sum >> 16), into: &packet, at: start + 16)
-                    return packet
+                    packet.tcpWords = Int(words)
+                    packet.completeChecksum()
+                    return packet.bytes
                 }
                 #expect(packets.allSatisfy(hasRightChecksums))
                 let cut = merge(packets).compactMap(kernelSplit).flatMap { $0 }
@@ -301,27 +298,26 @@ func merge(_ packets: [[UInt8]], tcp: Bool = true, udp: Bool = true) -> [[UInt8]
 
 /// The fields of a packet that `Segment` made.
 private func parsed(_ packet: [UInt8]) -> Segment {
-    var segment = Segment()
-    segment.isV6 = packet[0] >> 4 == 6
-    let start = segment.isV6 ? 40 : 20
-    segment.isTCP = packet[segment.isV6 ? 6 : 9] == 6
-    segment.flowLabel = segment.isV6 ? packet[1] & 15 : 0
-    segment.trafficClass = segment.isV6 ? packet[0] << 4 | packet[1] >> 4 : packet[1]
-    segment.hopLimit = packet[segment.isV6 ? 7 : 8]
-    if !segment.isV6 {
-        segment.identifier = word(packet, 4)
-        segment.fragment = word(packet, 6)
+    let view = PacketView(packet)
+    var segment = Segment(isV6: view.isV6, isTCP: view.transport == 6)
+    segment.trafficClass = view.trafficClass
+    segment.hopLimit = view.hopLimit
+    if view.isV6 {
+        segment.flowLabel = view.flowLabel
+    } else {
+        segment.identifier = view.identifier
+        segment.fragment = view.fragment
     }
-    segment.source = packet[segment.isV6 ? 23 : 15]
-    segment.destination = packet[segment.isV6 ? 39 : 19]
-    segment.ports = (word(packet, start), word(packet, start + 2))
+    segment.source = view.source.last ?? 0
+    segment.destination = view.destination.last ?? 0
+    segment.ports = view.ports
     if segment.isTCP {
-        segment.sequence = UInt32(word(packet, start + 4)) << 16 | UInt32(word(packet, start + 6))
-        segment.acknowledgement = UInt32(word(packet, start + 8)) << 16 | UInt32(word(packet, start + 10))
-        segment.flags = packet[start + 13]
-        segment.window = word(packet, start + 14)
-        segment.urgent = word(packet, start + 18)
-        segment.tcpOptions = Array(packet[start + 20..<start + Int(packet[start + 12] >> 4) * 4])
+        segment.sequence = view.sequence
+        segment.acknowledgement = view.acknowledgement
+        segment.flags = view.flags
+        segment.window = view.window
+        segment.urgent = view.urgent
+        segment.tcpOptions = view.tcpOptions
     }
     segment.payload = Array(packet[segment.headers...])
     return segment

@@ -55,8 +55,9 @@ import Testing
     }
 
     private func byFlow(_ packets: [[UInt8]]) -> [[UInt8]: [[UInt8]]] {
-        Dictionary(grouping: packets) { packet in
-            packet[0] >> 4 == 4 ? Array(packet[9...9] + packet[12..<24]) : Array(packet[6...6] + packet[8..<44])
+        Dictionary(grouping: packets) { bytes in
+            let packet = PacketView(bytes)
+            return [packet.transport] + packet.addresses + big(packet.ports.0) + big(packet.ports.1)
         }
     }
 

@@ -38,7 +38,7 @@ import Testing
             for flags: UInt8 in 0...255 where flags & 0x06 == 0 {
                 let segment = Segment(isV6: isV6, flags: flags, payload: [UInt8](repeating: 7, count: 250))
                 let packets = try check(segment, 100)
-                let seen = packets.map { $0[segment.transport + 13] }
+                let seen = packets.map { PacketView($0).flags }
                 #expect(seen == [flags & 0xf6, flags & 0x76, flags & 0x7f])
             }
         }
@@ -48,7 +48,7 @@ import Testing
         for fragment: UInt16 in [0, 0x4000] {
             let segment = Segment(identifier: 0xfffe, fragment: fragment, payload: [UInt8](repeating: 7, count: 450))
             let packets = try check(segment, 100)
-            #expect(packets.map { word($0, 4) } == [0xfffe, 0xffff, 0, 1, 2])
+            #expect(packets.map { PacketView($0).identifier } == [0xfffe, 0xffff, 0, 1, 2])
         }
     }
 
@@ -60,8 +60,7 @@ import Testing
                     isV6: isV6, isTCP: isTCP, trafficClass: UInt8(trafficClass), flowLabel: 5,
                     payload: [UInt8](repeating: 1, count: 333))
                 for packet in try check(segment, 111) {
-                    let seen = isV6 ? packet[0] << 4 | packet[1] >> 4 : packet[1]
-                    #expect(seen == UInt8(trafficClass))
+                    #expect(PacketView(packet).trafficClass == UInt8(trafficClass))
                 }
             }
         }
@@ -86,10 +85,9 @@ import Testing
             var segment = Segment(isV6: isV6, isTCP: false, payload: [UInt8](repeating: 9, count: 100))
             // The last word of each piece makes up for the rest.
             let one = Segment(isV6: isV6, isTCP: false, payload: [UInt8](repeating: 9, count: 48) + [0, 0]).bytes
-            let missing = word(one, segment.transport + 6)
-            let piece = [UInt8](repeating: 9, count: 48) + big(missing)
+            let piece = [UInt8](repeating: 9, count: 48) + big(PacketView(one).checksum)
             segment.payload = piece + piece
-            for packet in try check(segment, 50) { #expect(word(packet, segment.transport + 6) == 0xffff) }
+            for packet in try check(segment, 50) { #expect(PacketView(packet).checksum == 0xffff) }
         }
     }
 
@@ -109,14 +107,14 @@ import Testing
             for count in [8, 16, 72] {
                 let segment = Segment(isV6: true, isTCP: isTCP, payload: Array(0..<222))
                 // Behind a routing header the address in the header need not be the one that is summed.
-                func extended(_ packet: [UInt8]) -> [UInt8] {
-                    var packet = packet
-                    put(word(packet, 4) + UInt16(count), into: &packet, at: 4)
-                    let options = [packet[6], UInt8(count / 8 - 1)] + [UInt8](repeating: 0, count: count - 2)
-                    packet[6] = next
-                    packet[39] = next == 43 ? 77 : packet[39]
-                    packet.insert(contentsOf: options, at: 40)
-                    return packet
+                func extended(_ bytes: [UInt8]) -> [UInt8] {
+                    var packet = PacketView(bytes)
+                    packet.length += count
+                    let options = [packet.transport, UInt8(count / 8 - 1)] + [UInt8](repeating: 0, count: count - 2)
+                    packet.transport = next
+                    if next == 43 { packet.addresses[31] = 77 }
+                    packet.bytes.insert(contentsOf: options, at: 40)
+                    return packet.bytes
                 }
                 let frame = segment.frame(segment: 100)
                 let header = virtioHeader(
@@ -148,9 +146,9 @@ import Testing
     @Test(arguments: [false, true])
     func aCompletedUDPChecksumOfZeroIsWrittenAsAllOnes(isV6: Bool) {
         var segment = Segment(isV6: isV6, isTCP: false, payload: [5, 5, 0, 0])
-        segment.payload = [5, 5] + big(word(segment.bytes, segment.transport + 6))
+        segment.payload = [5, 5] + big(PacketView(segment.bytes).checksum)
         let packet = completed(segment)
-        #expect(packet.map { word($0, segment.transport + 6) } == 0xffff)
+        #expect(packet.map { PacketView($0).checksum } == 0xffff)
         #expect(packet.map(hasRightChecksums) == true)
     }
 
@@ -240,21 +238,17 @@ import Testing
     @Test func aLengthThatEndsInTheHeadersIsDroppedAndCounted() {
         for segment in [good, datagram] {
             for length in 0...segment.headers {
-                var frame = segment.frame(segment: 50)
-                frame.replaceSubrange(12..<14, with: big(UInt16(length)))
+                let frame = changed(segment.frame(segment: 50)) { $0.length = length }
                 #expect(outcome(frame) == .dropped, "\(length) bytes")
             }
         }
     }
 
     @Test func aTCPHeaderShorterOrLongerThanItCanBeIsDroppedAndCounted() {
-        for words: UInt8 in [0, 1, 2, 3, 4] {
-            var frame = good.frame(segment: 50)
-            frame[10 + 20 + 12] = words << 4
-            #expect(outcome(frame) == .dropped)
+        for words in 0...4 {
+            #expect(outcome(changed(good.frame(segment: 50)) { $0.tcpWords = words }) == .dropped)
         }
-        var frame = Segment(payload: Array(0..<30)).frame(segment: 10)
-        frame[10 + 20 + 12] = 0xf0
+        let frame = changed(Segment(payload: Array(0..<30)).frame(segment: 10)) { $0.tcpWords = 15 }
         #expect(outcome(frame) == .dropped)
     }
 
@@ -266,8 +260,7 @@ import Testing
 
     @Test func extensionsThatTheKernelSaysNothingOfAreDroppedAndCounted() {
         for next: UInt8 in [0, 43, 60] {
-            var frame = Segment(isV6: true, payload: Array(0..<222)).frame(segment: 50)
-            frame[10 + 6] = next
+            var frame = changed(Segment(isV6: true, payload: Array(0..<222)).frame(segment: 50)) { $0.transport = next }
             for start in [0, 39, 40, 250, 262, 65_535] {
                 frame.replaceSubrange(6..<8, with: little(UInt16(start)))
                 #expect(outcome(frame) == .dropped, "\(start)")
@@ -317,6 +310,13 @@ import Testing
     }
 
     private func outcome(_ frame: [UInt8]) -> HostileBench.Outcome { HostileBench().handle(frame) }
+
+    /// A frame with something else in its packet.
+    private func changed(_ frame: [UInt8], _ change: (inout PacketView) -> Void) -> [UInt8] {
+        var packet = PacketView(Array(frame[VirtioHeader.size...]))
+        change(&packet)
+        return frame[..<VirtioHeader.size] + packet.bytes
+    }
 }
 
 /// One end of a link that is up, and what becomes of a frame there.

@@ -6,6 +6,7 @@ import Testing
 @testable import TunnelCore
 
 private let auto = CompressionPolicy(.auto)
+private let both = [Codec.deflate, .zstd]
 
 /// What a gateway makes of packets that its device brings in one drain.
 @Suite struct GatheringTests {
@@ -155,7 +156,8 @@ private let auto = CompressionPolicy(.auto)
         for maximum in [2000, 10_000, 65_535] as [UInt32] {
             let pair = Pair(auto, auto)
             pair.connect()
-            #expect(pair.tellAlice(options: [1, 2, 1, 2] + unitOption(maximum) + recordsOption))
+            #expect(
+                pair.tellAlice(HelloBuilder(codecs: both, maximumUnit: maximum, records: HelloBuilder.packetRecords)))
             for (round, isV6) in [false, true, false, true].enumerated() {
                 let segment = Segment(
                     isV6: isV6, isTCP: round < 2, identifier: 0xfff0, ports: (5000, UInt16(6000 + round)),
@@ -177,7 +179,7 @@ private let auto = CompressionPolicy(.auto)
     func maximumUnit(size: UInt32) {
         let pair = Pair(auto, auto)
         pair.connect()
-        #expect(pair.tellAlice(options: [1, 2, 1, 2] + unitOption(size) + recordsOption))
+        #expect(pair.tellAlice(HelloBuilder(codecs: both, maximumUnit: size, records: HelloBuilder.packetRecords)))
         let packets = (0..<60).map { stream($0, text(300 + 11 * $0), port: 6000) }
         pair.link.send(together: packets, from: pair.alice)
         let frames = [1368, 400, 1000].map { Segment(ports: (5000, 6001), payload: text(20_000)).frame(segment: $0) }
@@ -193,17 +195,13 @@ private let auto = CompressionPolicy(.auto)
     @Test(
         "a peer gets only the records that it announced",
         arguments: [
-            [], [0x12], [0x13], [0x12, 0x13], [0x14, 0x15],
-        ] as [[UInt8]])
-    func announced(records: [UInt8]) {
-        for codecs in [[], [1], [2], [1, 2]] as [[UInt8]] {
+            [], [.bundle], [.fragment], [.bundle, .fragment], [.report, .ping],
+        ] as [[Record.Kind]])
+    func announced(records: [Record.Kind]) {
+        for codecs in [[], [.deflate], [.zstd], both] as [[Codec]] {
             let pair = Pair(auto, auto)
             pair.connect()
-            #expect(
-                pair.tellAlice(
-                    options: [1, UInt8(codecs.count)] + codecs + unitOption(65_535) + [4, UInt8(records.count)]
-                        + records
-                ))
+            #expect(pair.tellAlice(HelloBuilder(codecs: codecs, records: records)))
             let packets = (0..<60).map { stream($0, text(10 + 23 * $0), port: UInt16(6000 + $0 % 3)) }
             let frame = Segment(ports: (5000, 6009), payload: Array(text(90_000).suffix(60_000))).frame(segment: 1368)
             pair.link.send(together: packets, from: pair.alice)
@@ -211,12 +209,12 @@ private let auto = CompressionPolicy(.auto)
             pair.link.drain()
             #expect(byFlow(pair.bob.received) == byFlow(packets + (kernelSplit(frame) ?? [])))
             let sent = pair.link.sightings.sent(by: pair.alice)
-            #expect(sent.allSatisfy { !$0.isBundle || records.contains(0x12) })
-            #expect(sent.allSatisfy { !$0.isFragment || records.contains(0x13) })
+            #expect(sent.allSatisfy { !$0.isBundle || records.contains(.bundle) })
+            #expect(sent.allSatisfy { !$0.isFragment || records.contains(.fragment) })
             #expect(sent.contains { $0.isUnit || $0.isFragment } == !codecs.isEmpty)
             for unit in sent where unit.isUnit {
-                #expect(codecs.contains((unit.payload?[1] ?? 0) & 15))
-                #expect((unit.payload?[1] ?? 0) >> 4 == 0 || records.contains(0x12))
+                #expect(codecs.map(\.rawValue).contains(unit.record?.codec ?? 0))
+                #expect(unit.record?.layout == 0 || records.contains(.bundle))
             }
         }
     }
@@ -333,8 +331,10 @@ private func byFlow(_ packets: [[UInt8]]) -> [[UInt8]: [[UInt8]]] { Dictionary(g
 
 extension Pair {
     /// Bob's word to alice about what he takes, in the place of what his gateway says.
-    fileprivate func tellAlice(options: [UInt8]) -> Bool {
-        guard let hello = bob.seal(helloRecord(flags: 1, options: options), to: alice) else { return false }
+    fileprivate func tellAlice(_ builder: HelloBuilder) -> Bool {
+        var builder = builder
+        builder.seen = true
+        guard let hello = bob.seal(builder.bytes, to: alice) else { return false }
         link.deliver(hello, to: alice, from: bob.endpoint)
         return true
     }

@@ -58,7 +58,7 @@ import Testing
             pair.link.run(for: .milliseconds(10))
         }
         let sent = pair.link.sightings.sent(by: pair.alice).filter(\.isData)
-        let first = sent.filter { $0.payload?[21] == 8 }.count
+        let first = sent.filter { $0.payload.map { PacketView($0).ports.0 } == 8 }.count
         let part = Double(first) / Double(sent.count)
         #expect(abs(part - 0.5) < 0.05)
     }

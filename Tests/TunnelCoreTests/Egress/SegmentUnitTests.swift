@@ -30,16 +30,17 @@ import Testing
     func maximumUnit(size: UInt32) throws {
         let wire = Pair(CompressionPolicy(.auto), CompressionPolicy(.auto))
         wire.connect()
-        let all: [UInt8] = [1, 2, 1, 2, 4, 4, 0x12, 0x13, 0x14, 0x15]
-        let hello = try #require(wire.bob.seal(helloRecord(flags: 1, options: all + unitOption(size)), to: wire.alice))
+        let builder = HelloBuilder(
+            seen: true, codecs: [.deflate, .zstd], maximumUnit: size, records: HelloBuilder.packetRecords)
+        let hello = try #require(wire.bob.seal(builder.bytes, to: wire.alice))
         wire.link.deliver(hello, to: wire.alice, from: wire.bob.endpoint)
         let segment = Segment(payload: text(10_000))
         let frame = segment.frame(segment: 1368)
         wire.hand([frame])
         #expect(wire.bob.received == kernelSplit(frame))
         for unit in wire.link.sightings.sent(by: wire.alice).filter(\.isUnit) {
-            let payload = try #require(unit.payload)
-            #expect(UInt32(payload[4]) | UInt32(payload[5]) << 8 <= size)
+            let record = try #require(unit.record)
+            #expect(record.decodedSize <= size)
         }
         #expect(wire.link.sightings.contains { $0.isUnit } == (size >= 1408))
     }

@@ -83,9 +83,10 @@ import Testing
     @Test("a packet that is marked already stays as it was, even with a wrong checksum")
     func alreadyMarked() {
         for checksum in [0, 1, 0xfffe, 0xffff] as [UInt16] {
-            var bytes = v4(3, text(50))
-            put(checksum, into: &bytes, at: 10)
-            let before = bytes
+            var packet = PacketView(v4(3, text(50)))
+            packet.headerChecksum = checksum
+            let before = packet.bytes
+            var bytes = before
             var span = bytes.mutableSpan
             var raw = unsafe span.mutableBytes
             let isMarked = CongestionBits.markExperienced(&raw)

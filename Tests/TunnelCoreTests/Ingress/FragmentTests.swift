@@ -256,13 +256,14 @@ private let auto = CompressionPolicy(.auto)
             var numbers: [UInt16] = []
             var first: UInt64 = 0
             for sighting in pair.link.sightings.filter(\.isFragment) {
-                let body = Array(try #require(sighting.payload)[4...])
-                if body[4] == 0 { first = sighting.counter }
-                #expect(sighting.counter == first + UInt64(body[4]))
-                let (size, count) = (Int(body[2]) | Int(body[3]) << 8, Int(body[5]))
-                let number = UInt16(body[0]) | UInt16(body[1]) << 8
-                if body[4] == 0 { numbers.append(number) }
-                #expect(number == numbers.last && (2...64).contains(count) && size > 1420 && body[4] < body[5])
+                let fragment = try #require(sighting.record).fragment
+                if fragment.index == 0 {
+                    first = sighting.counter
+                    numbers.append(fragment.number)
+                }
+                #expect(sighting.counter == first + UInt64(fragment.index))
+                #expect(fragment.number == numbers.last && fragment.size > 1420)
+                #expect((2...64).contains(fragment.count) && fragment.index < fragment.count)
             }
             #expect(numbers.count >= 30)
             #expect(numbers == numbers.indices.map { UInt16(truncatingIfNeeded: 65_534 + $0) })

@@ -164,9 +164,9 @@ private let tiny = [[UInt8]](repeating: v4(1, 2, length: 20), count: 128)
 
 /// One of UDP that may be cut.
 private func datagram(_ content: [UInt8]) -> [UInt8] {
-    var packet = udp(1, 2, content)
-    put(UInt16(8 + content.count), into: &packet, at: 24)
-    return packet
+    var packet = PacketView(udp(1, 2, content))
+    packet.datagramLength = 8 + content.count
+    return packet.bytes
 }
 
 /// Bob takes what alice and carol send, and has neither's packets joined.
@@ -212,7 +212,7 @@ private struct Hub {
 
     /// Packets of alice's and of carol's.
     var received: (own: Int, others: Int) {
-        let own = pair.bob.received.filter { $0[15] == 1 }.count
+        let own = pair.bob.received.filter { PacketView($0).source.last == 1 }.count
         return (own, pair.bob.received.count - own)
     }
 

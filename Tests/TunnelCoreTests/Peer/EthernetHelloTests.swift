@@ -16,7 +16,7 @@ private let tap = TunnelMode.frames(isHub: false)
             let pair = Pair(both: Pair.Options(compression: compression, cipher: .auto, mode: mode))
             pair.meet()
             for hello in pair.link.sightings.hellos {
-                #expect(hello.payload.flatMap { option(4, of: $0) }?.contains(0x16) == announces)
+                #expect(hello.record?.option(4)?.contains(0x16) == announces)
             }
             #expect(!pair.link.sightings.hellos.isEmpty)
         }
@@ -127,7 +127,7 @@ private let tap = TunnelMode.frames(isHub: false)
         let pair = Pair(alice: Pair.Options(compression: compression, mode: tap))
         pair.link.send(ethernet: [ethernet(host(1), .everybody, text(46))], from: pair.alice)
         pair.link.run(for: .milliseconds(100))
-        let hello = helloRecord(flags: 1, options: [4, 1, 0x16])
+        let hello = HelloBuilder(seen: true, codecs: nil, maximumUnit: nil, records: [.ethernet]).bytes
         pair.link.deliver(try #require(pair.bob.seal(hello, to: pair.alice)), to: pair.alice, from: pair.bob.endpoint)
         pair.forget()
         let frames = (0..<20).map { ethernet(host(1), host(2), ip: udp(1, 2, text(40 * $0))) }
@@ -166,14 +166,4 @@ private let tap = TunnelMode.frames(isHub: false)
         #expect(pair.bob.received.isEmpty)
     }
 
-    /// The value of an option of a HELLO.
-    private func option(_ type: UInt8, of hello: [UInt8]) -> [UInt8]? {
-        var rest = hello[5..<4 + Int(hello[2])]
-        while rest.count >= 2 {
-            let length = Int(rest[rest.startIndex + 1])
-            if rest.first == type { return Array(rest.dropFirst(2).prefix(length)) }
-            rest = rest.dropFirst(2 + length)
-        }
-        return nil
-    }
 }

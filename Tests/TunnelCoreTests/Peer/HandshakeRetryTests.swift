@@ -27,10 +27,10 @@ import Testing
         pair.link.rule = { _ in .drop }
         pair.link.send(udp(1, 2, payload: 10), from: pair.alice)
         pair.link.run(for: .seconds(60))
-        let initiations = pair.link.sightings.initiations.map(\.bytes)
+        let initiations = pair.link.sightings.initiations
         #expect(initiations.count >= 11)
-        #expect(Set(initiations.map { Array($0[4..<8]) }).count == initiations.count)
-        #expect(Set(initiations.map { Array($0[8..<40]) }).count == initiations.count)
+        #expect(Set(initiations.map(\.senderIndex)).count == initiations.count)
+        #expect(Set(initiations.map(\.ephemeral)).count == initiations.count)
         #expect(pair.alice.tunnel.services.indices.count == 1)
     }
 
@@ -111,7 +111,7 @@ import Testing
         pair.link.run(for: .seconds(10))
         #expect(pair.link.sightings.summary == [])
         #expect(pair.bob.drops(.noEndpoint, of: pair.alice) == 1)
-        #expect(pair.bob.received.map { Array($0[20..<22]) } == [[3, 1]])
+        #expect(pair.bob.received.map { PacketView($0).icmp } == [[3, 1]])
         pair.connect()
         pair.link.send(udp(2, 1, payload: 20), from: pair.bob)
         pair.link.drain()

@@ -106,12 +106,12 @@ private let auto = CompressionPolicy(.auto)
     func malformed() {
         let pair = Pair(auto, auto)
         pair.connect()
-        let report = reportRecord(highest: 9, datagrams: 9, bytes: 9, clock: 9)
-        for length in 0..<40 { #expect(pair.deliver(record(0x14, 0, Array(report[4..<4 + length]))) == [.record]) }
+        let report = Array(reportRecord(highest: 9, datagrams: 9, bytes: 9, clock: 9)[Record.headerSize...])
+        for length in 0..<40 { #expect(pair.deliver(record(0x14, 0, Array(report[..<length]))) == [.record]) }
         for lane in 2...255 as ClosedRange<UInt8> {
-            #expect(pair.deliver(record(0x14, lane, Array(report[4...]))) == [.record])
+            #expect(pair.deliver(record(0x14, lane, report)) == [.record])
         }
-        #expect(pair.deliver(record(0x14, 0, Array(report[4...]) + [1, 2, 3])) == [])
+        #expect(pair.deliver(record(0x14, 0, report + [1, 2, 3])) == [])
         for length in 0..<8 {
             #expect(pair.deliver(record(0x15, 0, [UInt8](repeating: 1, count: length))) == [.record])
         }
@@ -127,14 +127,14 @@ private let auto = CompressionPolicy(.auto)
             pair.link.run(for: .milliseconds(1))
         }
         let reports = pair.link.sightings.sent(by: pair.bob).reports
-        #expect(reports.count > 2 && reports.allSatisfy { $0.payload?[1] == 1 })
+        #expect(reports.count > 2 && reports.allSatisfy { $0.record?.parameter == 1 })
     }
 
     @Test("a peer that has not announced REPORT and PING gets none")
     func notAnnounced() throws {
         let pair = Pair(auto, auto)
         pair.connect()
-        let hello = helloRecord(flags: 1, options: codecsOption + [4, 2, 0x12, 0x13])
+        let hello = HelloBuilder(seen: true, maximumUnit: nil, records: [.bundle, .fragment]).bytes
         #expect(pair.deliver(hello) == [])
         for _ in 0..<1000 {
             pair.link.send(udp(1, 2, payload: 1372), from: pair.alice)
@@ -157,20 +157,14 @@ private let auto = CompressionPolicy(.auto)
             }
             let sent = pair.link.sightings.sent(by: pair.alice)
             let report = try #require(sent.reports.last)
-            let clock = try number(in: report, at: 36)
-            let ping = try #require(sent.pings.last { $0.payload?[1] == 0 })
-            let token = try number(in: ping, at: 4)
+            let clock = try #require(report.record).report.clock
+            let ping = try #require(sent.pings.last { $0.record?.parameter == 0 })
+            let token = try #require(ping.record).token
             offsets.append(clock &- UInt64(report.at.nanoseconds / 1000))
             offsets.append(token &- UInt64(ping.at.nanoseconds))
             #expect(clock < 1 << 51)
         }
         #expect(Set(offsets).count == 4 && offsets.allSatisfy { $0 > 1 << 32 })
-    }
-
-    private func number(in sighting: Sighting, at offset: Int) throws -> UInt64 {
-        let payload = try #require(sighting.payload)
-        let bytes = unsafe payload.span.bytes
-        return bytes.little64(at: offset)
     }
 
     @Test("the way there and back is measured", arguments: [1, 7, 40, 300] as [Int64])
@@ -192,7 +186,7 @@ private let auto = CompressionPolicy(.auto)
         }
         let answers = pair.link.sightings.sent(by: pair.bob).pings
         #expect(answers.map(\.at) == questions.map { $0.at + .milliseconds(latency) })
-        #expect(answers.map { $0.payload?[4..<12] } == questions.map { $0.payload?[4..<12] })
+        #expect(answers.map { $0.record?.token } == questions.map { $0.record?.token })
     }
 
     @Test("a question is answered with its token alone, whatever its padding; an answer is not")
@@ -280,19 +274,19 @@ private final class Wire {
 
     /// Compares a report with what had arrived when it was sent.
     func check(_ report: Sighting) throws {
-        let payload = try #require(report.payload)
-        #expect(payload.count == 48 && payload[0...3] == [0x14, 0, 40, 0] && payload[44...] == [0, 0, 0, 0])
-        let bytes = unsafe payload.span.bytes
+        let record = try #require(report.record)
+        #expect(record.kind == .report && record.parameter == 0 && record.length == 40)
+        #expect(record.payload.count == 48 && record.payload[44...] == [0, 0, 0, 0])
         let known = arrivals.filter { $0.value.at <= report.at }
         let highest = try #require(known.keys.max())
-        #expect(bytes.little64(at: 4) == highest)
+        #expect(record.report.highest == highest)
         let bits = (0..<64).reduce(UInt64(0)) { bits, age in
             age <= highest && known[highest - UInt64(age)] != nil ? bits | 1 << UInt64(age) : bits
         }
-        #expect(bytes.little64(at: 12) == bits)
-        #expect(bytes.little64(at: 20) == UInt64(known.count))
-        #expect(bytes.little64(at: 28) == UInt64(known.values.reduce(0) { $0 + $1.size }))
+        #expect(record.report.recent == bits)
+        #expect(record.report.datagrams == UInt64(known.count))
+        #expect(record.report.bytes == UInt64(known.values.reduce(0) { $0 + $1.size }))
         let offset = pair.bob.tunnel.services.clockOffsets.report
-        #expect(bytes.little64(at: 36) == UInt64(report.at.nanoseconds / 1000) + offset)
+        #expect(record.report.clock == UInt64(report.at.nanoseconds / 1000) + offset)
     }
 }

@@ -172,13 +172,13 @@ private let auto = CompressionPolicy(.auto)
     func noStorm() throws {
         let pair = Pair(auto, auto)
         pair.connect()
-        for flags in [0, 1] as [UInt8] {
-            let hello = try #require(pair.alice.seal(helloRecord(flags: flags).padded, to: pair.bob))
+        for seen in [false, true] {
+            let hello = try #require(pair.alice.seal(HelloBuilder(seen: seen).bytes.padded, to: pair.bob))
             pair.link.deliver(hello, to: pair.bob, from: pair.alice.endpoint)
         }
         pair.link.run(for: .seconds(60))
         #expect(pair.link.sightings.hellos.summary == [])
-        let hello = try #require(pair.alice.seal(helloRecord(flags: 3).padded, to: pair.bob))
+        let hello = try #require(pair.alice.seal(HelloBuilder(seen: true, asks: true).bytes.padded, to: pair.bob))
         pair.link.deliver(hello, to: pair.bob, from: pair.alice.endpoint)
         pair.link.run(for: .seconds(60))
         #expect(pair.link.sightings.hellos.summary == ["HELLO seen"])
@@ -191,7 +191,7 @@ private let auto = CompressionPolicy(.auto)
         pair.link.run(for: .seconds(60))
         pair.forget()
         pair.link.rule = { _ in .drop }
-        let hello = try #require(pair.alice.seal(helloRecord(flags: 3).padded, to: pair.bob))
+        let hello = try #require(pair.alice.seal(HelloBuilder(seen: true, asks: true).bytes.padded, to: pair.bob))
         pair.link.deliver(hello, to: pair.bob, from: pair.alice.endpoint)
         pair.link.run(for: .seconds(24 * 3600))
         #expect(pair.link.sightings.summary == ["HELLO seen"])

@@ -79,9 +79,9 @@ import Testing
         pair.connect()
         var noise = Noise(seed: 43)
         for length in 0...1500 {
-            var bytes = noise.bytes(length)
-            if length > 0 { bytes[0] = version << 4 | bytes[0] & 15 }
-            pair.link.send(bytes, from: pair.alice)
+            var packet = PacketView(noise.bytes(length))
+            if length > 0 { packet.version = version }
+            pair.link.send(packet.bytes, from: pair.alice)
         }
         #expect(pair.alice.drops(.notIP) + pair.alice.drops(.noPeer) + pair.alice.drops(.multicast) == 1501)
         pair.expectAlive()
@@ -93,14 +93,14 @@ import Testing
         pair.connect()
         var noise = Noise(seed: 44)
         for length in 20...600 {
-            var bytes = v4(1, 2, length: length)
-            bytes[0] = 0x40 | UInt8(5 + noise.next() % 11)
-            bytes[9] = [6, 17, 50, 44][Int(noise.next() % 4)]
-            pair.link.send(bytes, from: pair.alice)
-            var six = packet(site(1).v6, site(2).v6, transport: 17, ports: (1, 2), noise.bytes(length))
-            six[6] = UInt8(truncatingIfNeeded: noise.next())
-            six.replaceSubrange(4..<6, with: big(UInt16(noise.next() % UInt64(six.count - 39))))
-            pair.link.send(six, from: pair.alice)
+            var four = PacketView(v4(1, 2, length: length))
+            four.headerWords = UInt8(5 + noise.next() % 11)
+            four.transport = [6, 17, 50, 44][Int(noise.next() % 4)]
+            pair.link.send(four.bytes, from: pair.alice)
+            var six = PacketView(packet(site(1).v6, site(2).v6, transport: 17, ports: (1, 2), noise.bytes(length)))
+            six.transport = UInt8(truncatingIfNeeded: noise.next())
+            six.length = 40 + Int(noise.next() % UInt64(six.bytes.count - 39))
+            pair.link.send(six.bytes, from: pair.alice)
             pair.link.drain()
         }
         #expect(pair.bob.received.count > 581)

@@ -97,13 +97,11 @@ import Testing
         pair.connect()
         var noise = Noise(seed: 8)
         for length in 1...120 {
-            var bytes = noise.bytes(length)
-            bytes[0] = version << 4 | 15
+            var packet = PacketView(noise.bytes(length))
+            (packet.version, packet.headerWords) = (version, 15)
             // A length that the packet does not have.
-            if length > 5 {
-                bytes.replaceSubrange((version == 4 ? 2 : 4)..<(version == 4 ? 4 : 6), with: [0xff, 0xff])
-            }
-            let datagram = try #require(pair.alice.seal(bytes, to: pair.bob))
+            if length > 5 { packet.length = version == 4 ? 0xffff : 40 + 0xffff }
+            let datagram = try #require(pair.alice.seal(packet.bytes, to: pair.bob))
             pair.link.deliver(datagram, to: pair.bob, from: pair.alice.endpoint)
         }
         #expect(pair.bob.received.isEmpty)

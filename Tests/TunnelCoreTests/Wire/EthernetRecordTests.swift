@@ -50,10 +50,10 @@ private let tap = TunnelMode.frames(isHub: false)
         pair.forget()
         let large = (0..<3).map { ethernet(host(1), host(2), ip: udp(1, 2, text(900 + $0))) }
         pair.link.send(ethernet: large, from: pair.alice)
-        let unit = try #require(pair.link.sightings.data.first?.payload)
+        let unit = try #require(pair.link.sightings.data.first?.record)
         #expect(pair.link.sightings.data.count == 1)
-        #expect(unit[0] == 0x11 && unit[1] >> 4 == 2 && [1, 2].contains(unit[1] & 15))
-        #expect(Array(unit[4..<6]) == little(UInt16(frameList(large).count)))
+        #expect(unit.kind == .unit && unit.layout == 2 && [1, 2].contains(unit.codec))
+        #expect(unit.decodedSize == frameList(large).count)
     }
 
     @Test(

@@ -60,8 +60,7 @@ private let auto = CompressionPolicy(.auto)
         let pair = Pair(auto, auto)
         pair.bob.mute(to: pair.alice, in: pair.link)
         let hello = try #require(
-            pair.bob.seal(
-                helloRecord(options: codecsOption + unitOption(600)).padded, to: pair.alice))
+            pair.bob.seal(HelloBuilder(asks: true, maximumUnit: 600).bytes.padded, to: pair.alice))
         pair.link.deliver(hello, to: pair.alice, from: pair.bob.endpoint)
         pair.forget()
         pair.link.send(udp(1, 2, text(600 - 28)), from: pair.alice)

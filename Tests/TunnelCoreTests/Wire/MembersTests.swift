@@ -109,21 +109,20 @@ import Testing
         for isV6 in [false, true] {
             for isTCP in [false, true] {
                 let first = Segment(isV6: isV6, isTCP: isTCP, payload: [0, 0, 9])
-                let place = first.transport + first.checksumOffset
                 // With this in the payload the sum comes to 0xffff, so the checksum is zero.
                 var zero = first
-                zero.payload = Array(first.bytes[place..<place + 2]) + [9]
-                #expect(word(zero.bytes, place) == (isTCP ? 0 : 0xffff))
+                zero.payload = big(PacketView(first.bytes).checksum) + [9]
+                #expect(PacketView(zero.bytes).checksum == (isTCP ? 0 : 0xffff))
                 for checksum: UInt16 in [0, 1, 0xfffe, 0xffff] {
                     for payload in [first.payload, zero.payload] {
                         var next = first
                         (next.payload, next.identifier) = (payload, first.identifier + 1)
                         next.sequence += 3
-                        var packet = next.bytes
-                        put(checksum, into: &packet, at: place)
+                        var packet = PacketView(next.bytes)
+                        packet.checksum = checksum
                         var headerToo = packet
-                        if !isV6 { put(checksum, into: &headerToo, at: 10) }
-                        for packet in [next.bytes, packet, headerToo] {
+                        if !isV6 { headerToo.headerChecksum = checksum }
+                        for packet in [next.bytes, packet.bytes, headerToo.bytes] {
                             let members = [first.bytes, packet, packet].map { Member(packet: $0) }
                             #expect(readMembers(write(members)) == members)
                             #expect(pair.deliver(record(0x12, 0, write(members))).isEmpty)
@@ -140,14 +139,14 @@ import Testing
     func zeroHeaderChecksum() {
         var base = Segment(identifier: 0)
         // The identification takes the sum to 0xffff.
-        base.identifier = word(base.bytes, 10)
-        #expect(word(base.bytes, 10) == 0)
+        base.identifier = PacketView(base.bytes).headerChecksum
+        #expect(PacketView(base.bytes).headerChecksum == 0)
         var before = base
         before.identifier -= 1
         for checksum: UInt16 in [0, 0xffff] {
-            var packet = base.bytes
-            put(checksum, into: &packet, at: 10)
-            let members = [Member(packet: before.bytes), Member(packet: packet)]
+            var packet = PacketView(base.bytes)
+            packet.headerChecksum = checksum
+            let members = [Member(packet: before.bytes), Member(packet: packet.bytes)]
             #expect(readMembers(write(members)) == members)
         }
     }
