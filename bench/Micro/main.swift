@@ -115,7 +115,8 @@ func measureSplit() {
             virtio.needsChecksum = true
             virtio.checksumStart = 20
             virtio.checksumOffset = 16
-            guard let header = InternetPacket(frame.bytes), var split = Split(frame.bytes, header, virtio) else {
+            guard let header = InternetPacket(frame.bytes), var split = Split(frame.bytes, header, virtio: virtio)
+            else {
                 return
             }
             while split.nextPacket(in: &frame) != nil { packets += 1 }

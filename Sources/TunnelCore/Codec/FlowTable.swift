@@ -63,14 +63,14 @@ struct FlowTable: ~Copyable {
     /// also between which stations it goes: what `stations` says of the frame.
     mutating func find(_ packet: RawSpan, _ header: InternetPacket, between stations: UInt64, to peer: PeerSlot) -> Flow
     {
-        find(hash.fold(name(packet, header, to: peer), stations, 2))
+        find(hash.fold(name(packet, header, to: peer), stations, round: 2))
     }
 
     /// A hash of the Ethernet addresses of a frame, its VLANs, and the number of the place that it came from.
     func stations(_ frame: RawSpan, _ header: EthernetFrame, from ingress: Int32) -> UInt64 {
         let stations = hash.fold(
-            frame.little64(at: 0), UInt64(frame.little32(at: 8)) | UInt64(header.vlans(frame)) << 32, 0)
-        return hash.fold(stations, UInt64(UInt32(bitPattern: ingress)), 1)
+            frame.little64(at: 0), UInt64(frame.little32(at: 8)) | UInt64(header.vlans(frame)) << 32, round: 0)
+        return hash.fold(stations, UInt64(UInt32(bitPattern: ingress)), round: 1)
     }
 
     /// The hash of a packet's flow.
@@ -80,16 +80,17 @@ struct FlowTable: ~Copyable {
         if header.isTCPOrUDP, !header.hidesPorts, header.length >= header.headerLength + 4 {
             rest ^= UInt64(packet.little32(at: header.headerLength))
         }
-        if header.isV4 { return hash.fold(packet.little64(at: IPv4Header.source), rest, 0) }
-        let source = hash.fold(packet.little64(at: IPv6Header.source), packet.little64(at: IPv6Header.source + 8), 0)
+        if header.isV4 { return hash.fold(packet.little64(at: IPv4Header.source), rest, round: 0) }
+        let source = hash.fold(
+            packet.little64(at: IPv6Header.source), packet.little64(at: IPv6Header.source + 8), round: 0)
         let destination = hash.fold(
-            packet.little64(at: IPv6Header.destination), packet.little64(at: IPv6Header.destination + 8), 2)
-        return hash.fold(source ^ destination.byteSwapped, rest, 1)
+            packet.little64(at: IPv6Header.destination), packet.little64(at: IPv6Header.destination + 8), round: 2)
+        return hash.fold(source ^ destination.byteSwapped, rest, round: 1)
     }
 
     /// The entry for a frame's addresses. What follows them may be a type or a length.
     mutating func find(ethernet frame: RawSpan) -> Flow {
-        find(hash.fold(frame.little64(at: 0), UInt64(frame.little32(at: 8)), 0))
+        find(hash.fold(frame.little64(at: 0), UInt64(frame.little32(at: 8)), round: 0))
     }
 
     @inline(__always)

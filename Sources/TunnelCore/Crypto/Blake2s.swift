@@ -10,7 +10,7 @@ enum Blake2s {
         var digest = Bytes32(repeating: 0)
         var out = digest.mutableSpan
         let none = InlineArray<0, UInt8>(repeating: 0)
-        Primitive.blake2s(&out, key: none.span, first, second)
+        Primitive.blake2s(&out, key: none.span, of: first, second)
         return digest
     }
 
@@ -19,7 +19,7 @@ enum Blake2s {
         var digest = InlineArray<16, UInt8>(repeating: 0)
         var out = digest.mutableSpan
         let none = InlineArray<0, UInt8>(repeating: 0)
-        Primitive.blake2s(&out, key: key, message, none.span)
+        Primitive.blake2s(&out, key: key, of: message, none.span)
         return digest
     }
 
@@ -27,7 +27,7 @@ enum Blake2s {
     static func hmac(key: Span<UInt8>, _ first: Span<UInt8>, _ second: Span<UInt8>) -> Bytes32 {
         var digest = Bytes32(repeating: 0)
         var out = digest.mutableSpan
-        Primitive.hmac(&out, key: key, first, second)
+        Primitive.hmac(&out, key: key, of: first, second)
         return digest
     }
 

@@ -44,7 +44,7 @@ struct CipherKey: ~Copyable {
     mutating func seal(_ buffer: inout MutableRawSpan, counter: UInt64) {
         let nonce = Nonce(counter)
         if usesLibsodium {
-            Libsodium.seal(&buffer, nonce, bytes)
+            Libsodium.seal(&buffer, nonce: nonce, key: bytes)
         } else {
             context.seal(&buffer, nonce)
         }
@@ -54,7 +54,7 @@ struct CipherKey: ~Copyable {
     @inline(__always)
     mutating func open(_ buffer: inout MutableRawSpan, counter: UInt64) -> Bool {
         let nonce = Nonce(counter)
-        return usesLibsodium ? Libsodium.open(&buffer, nonce, bytes) : context.open(&buffer, nonce)
+        return usesLibsodium ? Libsodium.open(&buffer, nonce: nonce, key: bytes) : context.open(&buffer, nonce)
     }
 }
 

@@ -16,7 +16,7 @@ struct KeyedHash {
 
     /// Both halves of the product of two numbers, each under a secret. `round`: 0 to 2, where one result goes into the next.
     @inline(__always)
-    func fold(_ a: UInt64, _ b: UInt64, _ round: Int) -> UInt64 {
+    func fold(_ a: UInt64, _ b: UInt64, round: Int) -> UInt64 {
         let product = (a ^ secrets[round]).multipliedFullWidth(by: b ^ secrets[round + 1])
         return product.high ^ product.low
     }

@@ -8,7 +8,7 @@ enum Libsodium {
     }
 
     @inline(__always)
-    static func seal(_ buffer: inout MutableRawSpan, _ nonce: Nonce, _ key: borrowing Bytes32) {
+    static func seal(_ buffer: inout MutableRawSpan, nonce: Nonce, key: borrowing Bytes32) {
         let key = key.span
         unsafe buffer.withUnsafeMutableBytes { bytes in
             guard let start = unsafe bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
@@ -19,7 +19,7 @@ enum Libsodium {
     }
 
     @inline(__always)
-    static func open(_ buffer: inout MutableRawSpan, _ nonce: Nonce, _ key: borrowing Bytes32) -> Bool {
+    static func open(_ buffer: inout MutableRawSpan, nonce: Nonce, key: borrowing Bytes32) -> Bool {
         let key = key.span
         return unsafe buffer.withUnsafeMutableBytes { bytes in
             guard let start = unsafe bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return false }

@@ -59,7 +59,7 @@ enum Primitive {
 
     /// BLAKE2s of `first` and then `second` as long as `out`, keyed unless the key is empty.
     static func blake2s(
-        _ out: inout MutableSpan<UInt8>, key: Span<UInt8>, _ first: Span<UInt8>, _ second: Span<UInt8>
+        _ out: inout MutableSpan<UInt8>, key: Span<UInt8>, of first: Span<UInt8>, _ second: Span<UInt8>
     ) {
         let failed = unsafe cblake2s(
             out.start, out.count, key.start, key.count, first.start, first.count, second.start, second.count)
@@ -68,7 +68,7 @@ enum Primitive {
 
     /// HMAC-BLAKE2s of `first` and then `second`, 32 bytes.
     static func hmac(
-        _ out: inout MutableSpan<UInt8>, key: Span<UInt8>, _ first: Span<UInt8>, _ second: Span<UInt8>
+        _ out: inout MutableSpan<UInt8>, key: Span<UInt8>, of first: Span<UInt8>, _ second: Span<UInt8>
     ) {
         precondition(out.count == 32)
         let failed = unsafe cblake2s_hmac(

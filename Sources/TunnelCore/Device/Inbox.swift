@@ -135,9 +135,9 @@ public struct Inbox: ~Copyable {
         guard shape.segment > 0 else { return append(&packet, header) }
         let virtio = shape.layout.virtio(segment: shape.segment)
         if mergeable(header), !shape.layout.hasLateFlags(packet.bytes) {
-            return append(segmented: &packet, header, shape, virtio)
+            return append(segmented: &packet, header, shape: shape, virtio: virtio)
         }
-        guard var split = Split(packet.bytes, header, virtio) else { return false }
+        guard var split = Split(packet.bytes, header, virtio: virtio) else { return false }
         while let next = split.nextPacket(in: &packet) {
             let whole = decode(next.count) { space in
                 space.copy(packet.bytes.extracting(next), to: 0)
@@ -161,7 +161,7 @@ public struct Inbox: ~Copyable {
 
     /// Adds a packet that stands for several, as a write of its own.
     private mutating func append(
-        segmented packet: inout MutableRawSpan, _ header: InternetPacket, _ shape: MemberShape, _ virtio: VirtioHeader
+        segmented packet: inout MutableRawSpan, _ header: InternetPacket, shape: MemberShape, virtio: VirtioHeader
     ) -> Bool {
         guard list.count < Self.writeCapacity, pieceList.count + 2 <= Self.pieceCapacity else { return false }
         finish()

@@ -53,7 +53,7 @@ struct MergeCandidate {
     /// Whether everything that must be the same in both is: addresses, ports, hop limit, traffic class, acknowledgement,
     /// window, options.
     @inline(__always)
-    static func areAlike(_ a: RawSpan, _ b: RawSpan, _ candidate: MergeCandidate) -> Bool {
+    static func areAlike(_ a: RawSpan, _ b: RawSpan, as candidate: MergeCandidate) -> Bool {
         if candidate.isV4 {
             // All but total length, identification and checksum; flags and offset are the same and say "no fragment".
             guard a.little16(at: 0) == b.little16(at: 0), a.little32(at: 6) == b.little32(at: 6),
@@ -122,7 +122,7 @@ struct Merge {
             candidate.transport == first.transport, candidate.payload == first.payload,
             payload <= segment, length + payload <= Limits.packet, count < Self.mostPackets,
             !candidate.isTCP || candidate.sequence == nextSequence, continuesIdentifiers(candidate),
-            MergeCandidate.areAlike(head, packet, candidate)
+            MergeCandidate.areAlike(head, packet, as: candidate)
         else { return false }
         nextSequence &+= UInt32(truncatingIfNeeded: payload)
         length += payload

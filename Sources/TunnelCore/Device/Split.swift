@@ -31,7 +31,7 @@ struct Split {
     private static let firstOnly: UInt8 = 0x80
 
     /// `nil` if the packet is not what the virtio header says it is.
-    init?(_ packet: RawSpan, _ header: InternetPacket, _ virtio: VirtioHeader) {
+    init?(_ packet: RawSpan, _ header: InternetPacket, virtio: VirtioHeader) {
         guard !header.isFragment, virtio.segment > 0, let start = Self.transport(header, virtio) else { return nil }
         let length: Int
         switch virtio.kind {

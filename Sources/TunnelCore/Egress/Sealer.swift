@@ -35,8 +35,8 @@ struct Sealer: ~Copyable {
         ) { datagram in
             datagram.copy(packet, to: Transport.headerSize)
             datagram.zero(Transport.headerSize + packet.byteCount..<Transport.headerSize + size)
-            encrypt(size, &datagram, &lane)
-            return frame(size, &datagram, &lane)
+            encrypt(size, of: &datagram, on: &lane)
+            return frame(size, of: &datagram, on: &lane)
         }
     }
 
@@ -129,8 +129,8 @@ struct Sealer: ~Copyable {
             let length = write(&payload)
             let padded = envelope.limits.padded(length)
             payload.zero(length..<padded)
-            encrypt(padded, &datagram, &lane)
-            return frame(padded, &datagram, &lane)
+            encrypt(padded, of: &datagram, on: &lane)
+            return frame(padded, of: &datagram, on: &lane)
         }
     }
 
@@ -176,7 +176,7 @@ struct Sealer: ~Copyable {
 
     /// Seals `payload` bytes of the datagram where they are; the tag follows them.
     @inline(__always)
-    private func encrypt(_ payload: Int, _ datagram: inout MutableRawSpan, _ lane: inout Lane) {
+    private func encrypt(_ payload: Int, of datagram: inout MutableRawSpan, on lane: inout Lane) {
         var sealed = datagram.part(Transport.headerSize..<Transport.headerSize + payload + Transport.tagSize)
         lane.sending.seal(&sealed, counter: lane.sendCounter)
     }
@@ -185,7 +185,7 @@ struct Sealer: ~Copyable {
 
     /// Writes the header and moves on to the next counter; the size of the whole datagram.
     @inline(__always)
-    private func frame(_ payload: Int, _ datagram: inout MutableRawSpan, _ lane: inout Lane) -> Int {
+    private func frame(_ payload: Int, of datagram: inout MutableRawSpan, on lane: inout Lane) -> Int {
         datagram.store(little: Transport.type, at: 0)
         datagram.store(little: lane.remoteIndex?.rawValue ?? 0, at: Transport.receiver)
         datagram.store(little: lane.sendCounter, at: Transport.counter)

@@ -31,8 +31,9 @@ struct Ingress: ~Copyable {
     /// peer's budget pays for decoding them.
     @inline(__always)
     mutating func open(
-        _ datagram: inout MutableRawSpan, on lane: inout Lane, _ context: Opener.Context, _ budget: inout IngressBudget
+        _ datagram: inout MutableRawSpan, on lane: inout Lane, _ context: Opener.Context,
+        charging budget: inout IngressBudget
     ) -> Inbound {
-        opener.open(&datagram, on: &lane, context, &budget, into: &inbox)
+        opener.open(&datagram, on: &lane, context, charging: &budget, into: &inbox)
     }
 }

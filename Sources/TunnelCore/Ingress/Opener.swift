@@ -28,14 +28,21 @@ struct Opener: ~Copyable {
         let idleAt: Instant
     }
 
+    /// The way that a record came, besides its bytes.
+    private struct Delivery {
+        let announced: Announcement
+        let arrival: Arrival
+        let context: Context
+    }
+
     /// Opens a transport message in place and says what was in it.
     @inline(__always)
     mutating func open(
-        _ datagram: inout MutableRawSpan, on lane: inout Lane, _ context: Context, _ budget: inout IngressBudget,
-        into inbox: inout Inbox
+        _ datagram: inout MutableRawSpan, on lane: inout Lane, _ context: Context,
+        charging budget: inout IngressBudget, into inbox: inout Inbox
     ) -> Inbound {
         let counter = unframe(datagram.bytes)
-        guard decrypt(&datagram, counter, &lane) else { return .dropped(.authentication) }
+        guard decrypt(&datagram, counter: counter, on: &lane) else { return .dropped(.authentication) }
         guard lane.window.accept(counter) else { return .dropped(.replay) }
         lane.arrivals.note(datagram.byteCount)
         let payload = datagram.bytes.extracting(Transport.headerSize..<datagram.byteCount - Transport.tagSize)
@@ -43,7 +50,7 @@ struct Opener: ~Copyable {
         let version = payload.byte(at: 0) >> 4
         if version == 4 || version == 6 { return .packet }
         let source = Reassembly.Source(peer: context.peer, lane: lane.localIndex, counter: counter)
-        return decompress(payload, from: source, context, &budget, into: &inbox)
+        return decompress(payload, from: source, context, charging: &budget, into: &inbox)
     }
 
     // MARK: Unframe
@@ -56,7 +63,7 @@ struct Opener: ~Copyable {
 
     /// Opens the datagram where it is; false if it is not authentic.
     @inline(__always)
-    private func decrypt(_ datagram: inout MutableRawSpan, _ counter: UInt64, _ lane: inout Lane) -> Bool {
+    private func decrypt(_ datagram: inout MutableRawSpan, counter: UInt64, on lane: inout Lane) -> Bool {
         var sealed = datagram.part(Transport.headerSize...)
         return lane.receiving.open(&sealed, counter: counter)
     }
@@ -65,8 +72,8 @@ struct Opener: ~Copyable {
 
     /// Says what a record is, and decodes one that holds packets.
     private mutating func decompress(
-        _ payload: RawSpan, from source: Reassembly.Source, _ context: Context, _ budget: inout IngressBudget,
-        into inbox: inout Inbox
+        _ payload: RawSpan, from source: Reassembly.Source, _ context: Context,
+        charging budget: inout IngressBudget, into inbox: inout Inbox
     ) -> Inbound {
         guard let record = Record(payload) else { return .dropped(.record) }
         // It asks whether we take records, and silence is the answer.
@@ -83,38 +90,41 @@ struct Opener: ~Copyable {
             guard let control = ControlRecord(record, body: body) else { return .dropped(.record) }
             return .control(control)
         case .unit, .bundle, .ethernet:
-            return decode(record, body, announced, arrival, context, &budget, into: &inbox)
+            let delivery = Delivery(announced: announced, arrival: arrival, context: context)
+            return decode(record, in: payload, delivery, charging: &budget, into: &inbox)
         case .fragment:
             guard record.parameter == 0, let fragment = FragmentRecord(body) else { return .dropped(.record) }
             let piece = body.extracting(FragmentRecord.fieldsSize...)
-            switch fragments.append(fragment, piece, from: source, arrival, at: context.arrivedAt) {
+            switch fragments.append(piece, of: fragment, from: source, arrival, at: context.arrivedAt) {
             case .incomplete: return .fragment
             case .refused: return .dropped(.record)
             case .noRoom: return .dropped(.incomplete)
-            case .whole(let whole): return decode(whole, announced, context, &budget, into: &inbox)
+            case .whole(let whole):
+                let delivery = Delivery(announced: announced, arrival: whole.arrival, context: context)
+                return decode(whole, delivery, charging: &budget, into: &inbox)
             }
         }
     }
 
     /// Decodes what came in fragments.
     private mutating func decode(
-        _ whole: Reassembly.Whole, _ announced: Announcement, _ context: Context, _ budget: inout IngressBudget,
-        into inbox: inout Inbox
+        _ whole: Reassembly.Whole, _ delivery: Delivery, charging budget: inout IngressBudget, into inbox: inout Inbox
     ) -> Inbound {
         // It stays where it is until the next fragment is added.
         let bytes = unsafe _overrideLifetime(fragments.bytes(whole.record), copying: ())
         guard let record = Record(bytes), record.kind == .unit || record.kind == .ethernet,
-            record.kind == .unit || announced.records.contains(record.kind)
+            record.kind == .unit || delivery.announced.records.contains(record.kind)
         else { return .dropped(.record) }
-        let body = bytes.extracting(record.body)
-        return decode(record, body, announced, whole.arrival, context, &budget, into: &inbox)
+        return decode(record, in: bytes, delivery, charging: &budget, into: &inbox)
     }
 
     /// Decodes a record that holds packets or frames, if its peer's budget allows.
     private mutating func decode(
-        _ record: Record, _ body: RawSpan, _ announced: Announcement, _ arrival: Arrival, _ context: Context,
-        _ budget: inout IngressBudget, into inbox: inout Inbox
+        _ record: Record, in payload: RawSpan, _ delivery: Delivery, charging budget: inout IngressBudget,
+        into inbox: inout Inbox
     ) -> Inbound {
+        let (announced, arrival, context) = (delivery.announced, delivery.arrival, delivery.context)
+        let body = payload.extracting(record.body)
         let first = inbox.decodedCount
         var codec: Codec?
         var isWhole = true
@@ -128,7 +138,7 @@ struct Opener: ~Copyable {
             }
             budget.payDecoding(of: unit.decoded, each: unit.codec.traits.decoding)
             codec = unit.codec
-            if let reason = decode(unit, body.extracting(UnitRecord.sizeField...), into: &inbox, &isWhole) {
+            if let reason = decode(unit, body.extracting(UnitRecord.sizeField...), into: &inbox, isWhole: &isWhole) {
                 return .dropped(reason)
             }
         case .bundle:
@@ -151,7 +161,7 @@ struct Opener: ~Copyable {
 
     /// Decodes a unit; why it is dropped, if it is. `isWhole` becomes false if only the first of its members could be read.
     private mutating func decode(
-        _ unit: UnitRecord, _ coded: RawSpan, into inbox: inout Inbox, _ isWhole: inout Bool
+        _ unit: UnitRecord, _ coded: RawSpan, into inbox: inout Inbox, isWhole: inout Bool
     ) -> DropReason? {
         guard unit.layout != .packet else {
             let place = inbox.decode(unit.decoded) { space in

@@ -70,7 +70,7 @@ struct Reassembly: ~Copyable {
 
     /// Adds a piece of a unit; the unit if that completes it.
     mutating func append(
-        _ fragment: FragmentRecord, _ piece: RawSpan, from source: Source, _ arrival: Arrival, at now: Instant
+        _ piece: RawSpan, of fragment: FragmentRecord, from source: Source, _ arrival: Arrival, at now: Instant
     ) -> Outcome {
         guard source.counter >= UInt64(fragment.index) else { return .refused }
         guard let index = place(of: fragment, from: source, at: now) else { return .noRoom }

@@ -89,7 +89,7 @@ public struct HandshakeEngine: ~Copyable {
             setIdentity(key)
             return .done
         case .peer(let peer, let publicKey, let presharedKey):
-            setPeer(peer, publicKey, presharedKey)
+            setPeer(peer, publicKey, presharedKey: presharedKey)
             return .done
         case .removePeer(let peer):
             if let removed = peers.removeValue(forKey: peer) { identifiers[removed.publicKey] = nil }
@@ -111,7 +111,7 @@ public struct HandshakeEngine: ~Copyable {
         }
     }
 
-    private mutating func setPeer(_ peer: PeerID, _ publicKey: PublicKey, _ presharedKey: PresharedKey?) {
+    private mutating func setPeer(_ peer: PeerID, _ publicKey: PublicKey, presharedKey: PresharedKey?) {
         identifiers[publicKey] = peer
         if let known = peers[peer] {
             known.presharedKey = presharedKey

@@ -25,7 +25,7 @@ extension Peer {
     /// Sends a packet and what confirms us behind it; if it has no room for that, before it.
     @inline(never)
     mutating func sendConfirming(
-        _ packet: RawSpan, _ header: InternetPacket, on session: SessionSlot, _ services: inout Services
+        _ packet: RawSpan, with header: InternetPacket, on session: SessionSlot, _ services: inout Services
     ) {
         let hello = services.sessions[session].hello
         guard !hello.confirmation.isInVain, let confirm = confirmation(on: session, services),

@@ -6,25 +6,25 @@ import BasicContainers
 extension Peer {
     /// Takes a frame from a place.
     mutating func take(
-        _ frame: RawSpan, _ header: EthernetFrame, from ingress: MACTable.Place, _ services: inout Services
+        _ frame: RawSpan, with header: EthernetFrame, from ingress: MACTable.Place, _ services: inout Services
     ) {
         guard !services.egress.queue.holds(id.slot) else {
-            return enqueue(frame, header, from: ingress, &services)
+            return enqueue(frame, with: header, from: ingress, &services)
         }
-        send(frame, header, from: ingress, &services)
+        send(frame, with: header, from: ingress, &services)
     }
 
     /// Sends a frame that came from a place, or from one that is not known any more, or stages it until there is a session and the
     /// peer has said what it takes.
     mutating func send(
-        _ frame: RawSpan, _ header: EthernetFrame, from ingress: MACTable.Place?, _ services: inout Services
+        _ frame: RawSpan, with header: EthernetFrame, from ingress: MACTable.Place?, _ services: inout Services
     ) {
         guard let session = sessionForFrames(services) else { return sendEarly(frame, &services) }
         guard path != nil else { return drops.count(.noEndpoint) }
         guard takesFrames(on: session, services) else { return refuseFrame(on: session, services) }
         guard compression.codes else { return sendAlone(frame, on: session, &services) }
         let stations = services.egress.flows.stations(frame, header, from: ingress?.number ?? .min)
-        gather(frame, header, between: stations, on: session, &services)
+        gather(frame, with: header, between: stations, on: session, &services)
     }
 
     /// The session on which the peer has said what it takes.
@@ -62,7 +62,7 @@ extension Peer {
     }
 
     private mutating func gather(
-        _ frame: RawSpan, _ header: EthernetFrame, between stations: UInt64, on session: SessionSlot,
+        _ frame: RawSpan, with header: EthernetFrame, between stations: UInt64, on session: SessionSlot,
         _ services: inout Services
     ) {
         let shape = MemberShape(layout: .none, segment: 0)
@@ -89,7 +89,7 @@ extension Peer {
             return leave(gathered, on: session, &services)
         }
         if compression.scope == .peer, addToUnit(gathered, &services) { return }
-        openUnit(codec, gathered, &services)
+        openUnit(codec, with: gathered, &services)
     }
 
     /// Sends a frame that is not compressed, in a bundle if it is small.

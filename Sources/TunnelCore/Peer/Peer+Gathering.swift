@@ -15,87 +15,88 @@ extension Peer {
 
     /// Takes one packet.
     @inline(__always)
-    mutating func gather(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
-        guard !header.hidesPorts else { return sendUngathered(packet, header, &services) }
+    mutating func gather(_ packet: RawSpan, with header: InternetPacket, _ services: inout Services) {
+        guard !header.hidesPorts else { return sendUngathered(packet, with: header, &services) }
         let flow = services.egress.flows.find(packet, header, to: id.slot)
         // The common case of a flow that is left alone, and nothing that it might overtake.
         if services.egress.gathering.count == 0, packet.byteCount > GatherPolicy.bundledPacket,
             let reason = services.egress.flows.passUntried(flow, size: packet.byteCount)
         {
             traffic.skipped[reason.rawValue] &+= 1
-            return send(packet, header, &services)
+            return send(packet, with: header, &services)
         }
-        gatherSlowly(packet, header, flow, &services)
+        gatherSlowly(packet, with: header, of: flow, &services)
     }
 
     /// Sends a packet of which nobody can say to which flow it belongs: a fragment, for one. Nothing is overtaken.
     @inline(never)
-    private mutating func sendUngathered(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
+    private mutating func sendUngathered(_ packet: RawSpan, with header: InternetPacket, _ services: inout Services) {
         sendBatches(&services)
         traffic.skipped[CompressionSkip.exposed.rawValue] &+= 1
-        send(packet, header, &services)
+        send(packet, with: header, &services)
     }
 
     @inline(never)
     private mutating func gatherSlowly(
-        _ packet: RawSpan, _ header: InternetPacket, _ flow: FlowTable.Flow, _ services: inout Services
+        _ packet: RawSpan, with header: InternetPacket, of flow: FlowTable.Flow, _ services: inout Services
     ) {
         let shape = MemberShape(layout: PacketLayout(packet, header), segment: 0)
         let gathered = GatheredPacket(packet, shape, trafficClass: header.congestion.rawValue, of: flow)
         if !sharesUnits, addToUnit(gathered, &services) { return }
         if let codec = codec(for: gathered, header, &services) {
             if sharesUnits, addToUnit(gathered, &services) { return }
-            return openUnit(codec, gathered, &services)
+            return openUnit(codec, with: gathered, &services)
         }
         guard packet.byteCount > GatherPolicy.bundledPacket || !takes(.bundle, services) else {
             return addToBundle(gathered, &services)
         }
         letPass(flow, &services)
-        send(packet, header, &services)
+        send(packet, with: header, &services)
     }
 
     /// Takes a super-segment.
     mutating func gather(
-        _ packet: inout MutableRawSpan, _ header: InternetPacket, _ virtio: VirtioHeader, _ services: inout Services
+        _ packet: inout MutableRawSpan, with header: InternetPacket, virtio: VirtioHeader, _ services: inout Services
     ) {
         let segment = Int(virtio.segment)
         let shape = MemberShape(layout: PacketLayout(packet.bytes, header), segment: segment)
         guard shape.layout.maySegment(packet.bytes, header, segment: segment) else {
             // No member may be like that, but the packets that it stands for may.
-            guard var split = Split(packet.bytes, header, virtio) else { return services.drops.count(.notIP) }
+            guard var split = Split(packet.bytes, header, virtio: virtio) else { return services.drops.count(.notIP) }
             while let range = split.nextPacket(in: &packet) {
-                gather(packet.bytes.extracting(range), header.resized(to: range.count), &services)
+                gather(packet.bytes.extracting(range), with: header.resized(to: range.count), &services)
             }
             return
         }
         let trafficClass = header.congestion.rawValue
         let flow = services.egress.flows.find(packet.bytes, header, to: id.slot)
         let outcome = gatherWhole(
-            GatheredPacket(packet.bytes, shape, trafficClass: trafficClass, of: flow), header, &services)
+            GatheredPacket(packet.bytes, shape, trafficClass: trafficClass, of: flow), with: header, &services)
         let codec: Codec
         switch outcome {
         case .gathered: return
         case .leave:
             letPass(flow, &services)
-            return sendSegments(of: &packet, header, virtio, &services)
+            return sendSegments(of: &packet, with: header, virtio: virtio, &services)
         case .open(let chosen): codec = chosen
         }
         // What is too large for one unit goes in several, each a smaller super-segment.
         let room = policy(services).unitLimit(fraction: services.egress.flows.fraction(flow))
         let packets = min(max((room - shape.layout.header - Members.overhead) / segment, 1), Limits.recordPackets)
         guard packet.byteCount - shape.layout.header > packets * segment else {
-            return openUnit(codec, GatheredPacket(packet.bytes, shape, trafficClass: trafficClass, of: flow), &services)
+            let whole = GatheredPacket(packet.bytes, shape, trafficClass: trafficClass, of: flow)
+            return openUnit(codec, with: whole, &services)
         }
         var larger = virtio
         larger.segment = UInt16(packets * segment)
-        guard var split = Split(packet.bytes, header, larger) else { return services.drops.count(.notIP) }
+        guard var split = Split(packet.bytes, header, virtio: larger) else { return services.drops.count(.notIP) }
         split.identifierStep = UInt16(packets)
         while let range = split.nextPacket(in: &packet) {
             let isOne = range.count - shape.layout.header <= segment
             let part = GatheredPacket(
                 packet.bytes.extracting(range), MemberShape(layout: shape.layout, segment: isOne ? 0 : segment),
                 trafficClass: trafficClass, of: flow)
-            if !addToUnit(part, &services) { openUnit(codec, part, &services) }
+            if !addToUnit(part, &services) { openUnit(codec, with: part, &services) }
         }
     }
 
@@ -108,7 +109,7 @@ extension Peer {
     }
 
     private mutating func gatherWhole(
-        _ packet: GatheredPacket, _ header: InternetPacket, _ services: inout Services
+        _ packet: GatheredPacket, with header: InternetPacket, _ services: inout Services
     ) -> Outcome {
         if !sharesUnits, addToUnit(packet, &services) { return .gathered }
         guard takes(.bundle, services), let codec = codec(for: packet, header, &services) else { return .leave }
@@ -178,11 +179,12 @@ extension Peer {
     }
 
     /// Opens a unit with a packet.
-    mutating func openUnit(_ codec: Codec, _ packet: GatheredPacket, _ services: inout Services) {
+    mutating func openUnit(_ codec: Codec, with packet: GatheredPacket, _ services: inout Services) {
         letBundlePass(packet.flow, &services)
         let limit = policy(services).unitLimit(fraction: services.egress.flows.fraction(packet.flow))
         let group = sharesUnits ? nil : packet.flow.hash
-        let index = open(.unit(codec, packet.flow), of: group, packet.trafficClass, limit: limit, &services)
+        let index = open(
+            .unit(codec, packet.flow), of: group, trafficClass: packet.trafficClass, limit: limit, &services)
         append(packet, to: index, &services)
     }
 
@@ -194,11 +196,12 @@ extension Peer {
             sendBatch(index, &services)
         }
         let limit = policy(services).limits.body
-        append(packet, to: open(.bundle, of: nil, packet.trafficClass, limit: limit, &services), &services)
+        let index = open(.bundle, of: nil, trafficClass: packet.trafficClass, limit: limit, &services)
+        append(packet, to: index, &services)
     }
 
     private mutating func open(
-        _ purpose: Gathering.Purpose, of flow: UInt64?, _ trafficClass: UInt8, limit: Int, _ services: inout Services
+        _ purpose: Gathering.Purpose, of flow: UInt64?, trafficClass: UInt8, limit: Int, _ services: inout Services
     ) -> Int {
         // The places that are for more than one packet may bring are used up by this one's: it opened the oldest of them.
         if services.egress.gathering.isFull, let own = services.egress.gathering.oldest(of: id.slot) {
@@ -260,7 +263,9 @@ extension Peer {
             guard batch.packets > 1 else { return sendAlone(index, &services) }
             confirmAlone(on: session, &services)
         }
-        if case .unit(let codec, let flow) = batch.purpose, sendUnit(index, codec, flow, on: session, &services) {
+        if case .unit(let codec, let flow) = batch.purpose,
+            sendUnit(index, with: codec, of: flow, on: session, &services)
+        {
             return
         }
         let policy = policy(services)
@@ -274,7 +279,7 @@ extension Peer {
 
     /// Sends a batch as a unit; false if that is not smaller.
     private mutating func sendUnit(
-        _ index: Int, _ codec: Codec, _ flow: FlowTable.Flow, on session: SessionSlot, _ services: inout Services
+        _ index: Int, with codec: Codec, of flow: FlowTable.Flow, on session: SessionSlot, _ services: inout Services
     ) -> Bool {
         guard let batch = services.egress.gathering[index] else { return false }
         let fraction = services.egress.flows.fraction(flow)
@@ -301,9 +306,10 @@ extension Peer {
             }
             guard let header = InternetPacket(packet.bytes) else { continue }
             if shape.segment == 0 {
-                send(packet.bytes, header, &services)
+                send(packet.bytes, with: header, &services)
             } else {
-                sendSegments(of: &packet, header, shape.layout.virtio(segment: shape.segment), &services)
+                let virtio = shape.layout.virtio(segment: shape.segment)
+                sendSegments(of: &packet, with: header, virtio: virtio, &services)
             }
         }
     }

@@ -4,24 +4,24 @@ import BasicContainers
 
 extension Peer {
     /// Keeps a packet until its flow's turn comes.
-    mutating func enqueue(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
+    mutating func enqueue(_ packet: RawSpan, with header: InternetPacket, _ services: inout Services) {
         let flow = services.egress.flows.find(packet, header, to: id.slot)
         enqueue(packet, of: flow, from: 0, &services)
     }
 
     /// Keeps the packets that a super-segment stands for.
     mutating func enqueueSegments(
-        of packet: inout MutableRawSpan, _ header: InternetPacket, _ virtio: VirtioHeader, _ services: inout Services
+        of packet: inout MutableRawSpan, with header: InternetPacket, virtio: VirtioHeader, _ services: inout Services
     ) {
-        guard var split = Split(packet.bytes, header, virtio) else { return services.drops.count(.notIP) }
+        guard var split = Split(packet.bytes, header, virtio: virtio) else { return services.drops.count(.notIP) }
         while let range = split.nextPacket(in: &packet) {
-            enqueue(packet.bytes.extracting(range), header.resized(to: range.count), &services)
+            enqueue(packet.bytes.extracting(range), with: header.resized(to: range.count), &services)
         }
     }
 
     /// Keeps a frame.
     mutating func enqueue(
-        _ frame: RawSpan, _ header: EthernetFrame, from ingress: MACTable.Place?, _ services: inout Services
+        _ frame: RawSpan, with header: EthernetFrame, from ingress: MACTable.Place?, _ services: inout Services
     ) {
         let flow: FlowTable.Flow
         let origin = ingress?.number ?? .min
@@ -75,12 +75,12 @@ extension Peer {
                 guard noteCongested(&inner) else { return 0 }
             }
             let ingress = packet.origin == .min ? nil : MACTable.Place(packet.origin)
-            send(bytes.bytes, header, from: ingress, &services)
+            send(bytes.bytes, with: header, from: ingress, &services)
         } else {
             guard !packet.isCongested || noteCongested(&bytes), let header = InternetPacket(bytes.bytes) else {
                 return 0
             }
-            sendNow(bytes.bytes, header, &services)
+            sendNow(bytes.bytes, with: header, &services)
         }
         return bytes.byteCount
     }

@@ -31,7 +31,7 @@ extension Peer {
             peer: id.slot, announced: announcement(services.cargo), isMarked: isMarked, arrivedAt: services.now.instant,
             idleAt: services.ingress.idleAt)
         let content = services.ingress.open(
-            &datagram, on: &services.sessions[session][lane.suite], context, &budget)
+            &datagram, on: &services.sessions[session][lane.suite], context, charging: &budget)
         switch content {
         case .dropped(let reason) where reason == .authentication || reason == .replay:
             drops.count(reason)

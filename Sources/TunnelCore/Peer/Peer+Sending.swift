@@ -81,62 +81,62 @@ extension Peer {
 
     /// Takes a packet of the device.
     @inline(__always)
-    mutating func take(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
-        guard !isOurs(packet, header, services.port) else { return dropLoop(&services) }
+    mutating func take(_ packet: RawSpan, with header: InternetPacket, _ services: inout Services) {
+        guard !isOurs(packet, header, port: services.port) else { return dropLoop(&services) }
         let content = packet.extracting(0..<header.length)
-        guard !services.egress.queue.holds(id.slot) else { return enqueue(content, header, &services) }
-        sendNow(content, header, &services)
+        guard !services.egress.queue.holds(id.slot) else { return enqueue(content, with: header, &services) }
+        sendNow(content, with: header, &services)
     }
 
     /// Sends a packet, which need not wait for the link any more.
     @inline(__always)
-    mutating func sendNow(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
-        guard !gathers(services) else { return gather(packet, header, &services) }
-        send(packet, header, &services)
+    mutating func sendNow(_ packet: RawSpan, with header: InternetPacket, _ services: inout Services) {
+        guard !gathers(services) else { return gather(packet, with: header, &services) }
+        send(packet, with: header, &services)
     }
 
     /// Takes a super-segment of the device, which stands for several packets. Its bytes are changed on the way.
     @inline(__always)
     mutating func take(
-        _ packet: inout MutableRawSpan, _ header: InternetPacket, _ virtio: VirtioHeader, _ services: inout Services
+        _ packet: inout MutableRawSpan, with header: InternetPacket, virtio: VirtioHeader, _ services: inout Services
     ) {
-        guard !isOurs(packet.bytes, header, services.port) else { return dropLoop(&services) }
+        guard !isOurs(packet.bytes, header, port: services.port) else { return dropLoop(&services) }
         guard !services.egress.queue.holds(id.slot) else {
-            return enqueueSegments(of: &packet, header, virtio, &services)
+            return enqueueSegments(of: &packet, with: header, virtio: virtio, &services)
         }
         if gathers(services) {
             guard !virtio.isPlain(header) else {
                 var content = packet.part(0..<header.length)
-                return gather(&content, header, virtio, &services)
+                return gather(&content, with: header, virtio: virtio, &services)
             }
             sendBatches(&services)
         }
-        sendSegments(of: &packet, header, virtio, &services)
+        sendSegments(of: &packet, with: header, virtio: virtio, &services)
     }
 
     /// Sends the packets that a super-segment stands for.
     @inline(__always)
     mutating func sendSegments(
-        of packet: inout MutableRawSpan, _ header: InternetPacket, _ virtio: VirtioHeader, _ services: inout Services
+        of packet: inout MutableRawSpan, with header: InternetPacket, virtio: VirtioHeader, _ services: inout Services
     ) {
-        guard var split = Split(packet.bytes, header, virtio) else { return services.drops.count(.notIP) }
+        guard var split = Split(packet.bytes, header, virtio: virtio) else { return services.drops.count(.notIP) }
         while let range = split.nextPacket(in: &packet) {
-            send(packet.bytes.extracting(range), header.resized(to: range.count), &services)
+            send(packet.bytes.extracting(range), with: header.resized(to: range.count), &services)
         }
     }
 
     /// Sends a packet, or stages it until there is a session.
     @inline(__always)
-    mutating func send(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
+    mutating func send(_ packet: RawSpan, with header: InternetPacket, _ services: inout Services) {
         guard let session = keypairs.current, services.sessions[session].canSend(at: services.now.instant) else {
-            return stageForHandshake(packet, header, &services)
+            return stageForHandshake(packet, with: header, &services)
         }
-        guard path != nil else { return refuse(packet, header, &services) }
+        guard path != nil else { return refuse(packet, with: header, &services) }
         if cipher == .aes256gcm, !services.sessions[session].aes.isOpen {
-            return sendEarly(packet, header, before: session, &services)
+            return sendEarly(packet, with: header, before: session, &services)
         }
         guard !services.sessions[session].hello.confirmation.isDue else {
-            return sendConfirming(packet, header, on: session, &services)
+            return sendConfirming(packet, with: header, on: session, &services)
         }
         _ = transmit(.packet(packet, header), on: session, &services)
     }
@@ -145,7 +145,7 @@ extension Peer {
     /// there, or stages it; drops it if the peer has said that it doesn't, or nothing for so long that it won't.
     @inline(never)
     private mutating func sendEarly(
-        _ packet: RawSpan, _ header: InternetPacket, before session: SessionSlot, _ services: inout Services
+        _ packet: RawSpan, with header: InternetPacket, before session: SessionSlot, _ services: inout Services
     ) {
         guard !services.sessions[session].hello.hasArrived else { return drops.count(.staged) }
         if staged.isEmpty, let previous = keypairs.previous, services.sessions[previous].aes.isOpen,
@@ -160,7 +160,7 @@ extension Peer {
 
     /// Whether the packet is one of our own datagrams: inside the next one it would come back again, and grow.
     @inline(__always)
-    private func isOurs(_ packet: RawSpan, _ header: InternetPacket, _ port: UInt16) -> Bool {
+    private func isOurs(_ packet: RawSpan, _ header: InternetPacket, port: UInt16) -> Bool {
         guard let remote = path?.remote, remote.address == header.destination else { return false }
         let ports = header.headerLength
         return header.transport == IPProtocol.udp && packet.byteCount >= ports + 4 && packet.big16(at: ports) == port
@@ -169,15 +169,16 @@ extension Peer {
 
     /// The peer has not said yet where it is. Linux answers so; wireguard-go stages the packet and says nothing.
     @inline(never)
-    private mutating func refuse(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
+    private mutating func refuse(_ packet: RawSpan, with header: InternetPacket, _ services: inout Services) {
         drops.count(.noEndpoint)
         services.ingress.refusals.append(packet, header, at: services.now.instant)
     }
 
     // MARK: Staged packets
 
-    private mutating func stageForHandshake(_ packet: RawSpan, _ header: InternetPacket, _ services: inout Services) {
-        guard path != nil else { return refuse(packet, header, &services) }
+    private mutating func stageForHandshake(_ packet: RawSpan, with header: InternetPacket, _ services: inout Services)
+    {
+        guard path != nil else { return refuse(packet, with: header, &services) }
         stage(packet)
         startHandshake(&services)
     }
@@ -199,10 +200,10 @@ extension Peer {
             let bytes = unsafe packet.span.bytes
             if carriesFrames {
                 guard let header = EthernetFrame(bytes) else { continue }
-                send(bytes, header, from: nil, &services)
+                send(bytes, with: header, from: nil, &services)
             } else {
                 guard let header = InternetPacket(bytes) else { continue }
-                send(bytes, header, &services)
+                send(bytes, with: header, &services)
             }
         }
         // Frames have batches of their own, which those that come now must not overtake.

@@ -52,7 +52,7 @@ struct Peer: ~Copyable {
     /// Packets that were marked in the queue in front of a link with a rate.
     var marks: UInt64 = 0
 
-    init(_ id: PeerID, _ publicKey: PublicKey, _ configuration: PeerConfiguration) {
+    init(_ id: PeerID, publicKey: PublicKey, _ configuration: PeerConfiguration) {
         self.id = id
         self.publicKey = publicKey
         persistentKeepalive = configuration.persistentKeepalive
@@ -101,7 +101,7 @@ struct Peer: ~Copyable {
 
     /// Sets compression and cipher. What is sent changes at once; what is announced can be unsaid only by a new session, which
     /// is asked for.
-    mutating func setOptions(_ compression: CompressionPolicy, _ cipher: CipherPolicy, _ services: inout Services) {
+    mutating func setOptions(_ compression: CompressionPolicy, cipher: CipherPolicy, _ services: inout Services) {
         let announcement = announcement(services.cargo)
         let isSame = self.cipher == cipher
         self.compression = compression

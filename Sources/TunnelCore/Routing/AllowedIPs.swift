@@ -62,12 +62,12 @@ public struct AllowedIPs: Sendable {
     /// The prefixes of the peer in `slot`, in the order in which they were given.
     public func prefixes(of slot: PeerSlot) -> [Prefix] {
         var entries: [(prefix: Prefix, sequence: UInt64)] = []
-        func note(_ address: IPAddress, _ length: Int, _ sequence: UInt64) {
+        func note(_ address: IPAddress, length: Int, sequence: UInt64) {
             if let prefix = Prefix(address, length: length) { entries.append((prefix, sequence)) }
         }
-        v4.forEach(of: slot.number) { note(.v4($0), $1, $2) }
+        v4.forEach(of: slot.number) { note(.v4($0), length: $1, sequence: $2) }
         let v4Count = entries.count
-        v6.forEach(of: slot.number) { note(.v6($0), $1, $2) }
+        v6.forEach(of: slot.number) { note(.v6($0), length: $1, sequence: $2) }
         if v4Count > 0, v4Count < entries.count { entries.sort { $0.sequence < $1.sequence } }
         return entries.map(\.prefix)
     }

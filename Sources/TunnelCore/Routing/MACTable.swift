@@ -154,7 +154,7 @@ struct MACTable: ~Copyable {
 
     private func set(of station: UInt64) -> Range<Int> {
         guard !entries.isEmpty else { return 0..<0 }
-        let start = (Int(truncatingIfNeeded: hash.fold(station, 0, 0)) & (Self.sets - 1)) * Self.ways
+        let start = (Int(truncatingIfNeeded: hash.fold(station, 0, round: 0)) & (Self.sets - 1)) * Self.ways
         return start..<start + Self.ways
     }
 }

@@ -50,14 +50,14 @@ struct PeerTable: ~Copyable {
     mutating func insert(_ key: PublicKey, _ configuration: PeerConfiguration) -> PeerSlot {
         generation &+= 1
         if let slot = free.popLast() {
-            self[slot] = Peer(PeerID(slot: slot, generation: generation), key, configuration)
+            self[slot] = Peer(PeerID(slot: slot, generation: generation), publicKey: key, configuration)
             slots[key] = slot
             return slot
         }
         if slotCount == capacity { grow() }
         let slot = PeerSlot(slotCount)
         unsafe (memory + slotCount).initialize(
-            to: Peer(PeerID(slot: slot, generation: generation), key, configuration))
+            to: Peer(PeerID(slot: slot, generation: generation), publicKey: key, configuration))
         slotCount += 1
         slots[key] = slot
         return slot

@@ -14,7 +14,7 @@ extension Tunnel {
         services.now = now
         switch Message(datagram.bytes) {
         case .transport(let receiver):
-            handleTransport(&datagram, receiver, from: path, CongestionBits(rawValue: trafficClass & 3))
+            handleTransport(&datagram, to: receiver, from: path, CongestionBits(rawValue: trafficClass & 3))
         case .initiation: handleInitiation(datagram.bytes.array(at: 0), from: path)
         case .response: handleResponse(datagram.bytes.array(at: 0), from: path)
         case .cookieReply: handleCookieReply(datagram.bytes.array(at: 0))
@@ -24,7 +24,7 @@ extension Tunnel {
 
     @inline(__always)
     private mutating func handleTransport(
-        _ datagram: inout MutableRawSpan, _ receiver: ReceiverIndex, from path: Path, _ congestion: CongestionBits
+        _ datagram: inout MutableRawSpan, to receiver: ReceiverIndex, from path: Path, _ congestion: CongestionBits
     ) {
         guard case .lane(let lane) = services.indices[receiver] else { return services.drops.count(.unknownIndex) }
         let slot = services.sessions[lane.session].peer

@@ -18,12 +18,12 @@ extension Tunnel {
             if virtio.needsChecksum, !virtio.completeChecksum(of: &packet) { return services.drops.count(.notIP) }
             return handlePacket(packet.bytes, at: now)
         }
-        guard let header = InternetPacket(packet.bytes), Split(packet.bytes, header, virtio) != nil else {
+        guard let header = InternetPacket(packet.bytes), Split(packet.bytes, header, virtio: virtio) != nil else {
             return services.drops.count(.notIP)
         }
         services.now = now
         guard let slot = allowedIPs.lookup(header.destination) else { return refuse(packet.bytes, header) }
-        peers[slot].take(&packet, header, virtio, &services)
+        peers[slot].take(&packet, with: header, virtio: virtio, &services)
         makeRoomToGather()
     }
 
@@ -33,7 +33,7 @@ extension Tunnel {
         guard let header = InternetPacket(packet) else { return services.drops.count(.notIP) }
         services.now = now
         guard let slot = allowedIPs.lookup(header.destination) else { return refuse(packet, header) }
-        peers[slot].take(packet, header, &services)
+        peers[slot].take(packet, with: header, &services)
         makeRoomToGather()
     }
 

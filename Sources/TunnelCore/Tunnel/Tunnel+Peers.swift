@@ -123,7 +123,7 @@ extension Tunnel {
     ) {
         guard let slot = peers.slot(of: key) else { return }
         services.now = now
-        peers[slot].setOptions(compression, cipher, &services)
+        peers[slot].setOptions(compression, cipher: cipher, &services)
     }
 
     public mutating func setCompression(_ mode: CompressionPolicy.Mode, of key: PublicKey, at now: Now) {

@@ -33,7 +33,7 @@ extension Tunnel {
     private mutating func send(
         _ frame: RawSpan, _ header: EthernetFrame, to slot: PeerSlot, from ingress: MACTable.Place
     ) {
-        peers[slot].take(frame, header, from: ingress, &services)
+        peers[slot].take(frame, with: header, from: ingress, &services)
         makeRoomToGather()
     }
 

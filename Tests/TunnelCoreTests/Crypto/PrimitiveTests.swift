@@ -158,7 +158,7 @@ import Testing
     private func digest(_ size: Int, key: [UInt8], _ input: [UInt8]) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: size)
         var out = digest.mutableSpan
-        Primitive.blake2s(&out, key: key.span, input.span, [UInt8]().span)
+        Primitive.blake2s(&out, key: key.span, of: input.span, [UInt8]().span)
         return digest
     }
 

@@ -187,7 +187,7 @@ import Testing
         var bytes = unsafe span.mutableBytes
         guard let virtio = VirtioHeader(bytes.bytes) else { return nil }
         var packet = bytes.part(VirtioHeader.size...)
-        guard let header = InternetPacket(packet.bytes), var split = Split(packet.bytes, header, virtio) else {
+        guard let header = InternetPacket(packet.bytes), var split = Split(packet.bytes, header, virtio: virtio) else {
             return nil
         }
         while let range = split.nextPacket(in: &packet) {
