@@ -30,7 +30,7 @@ WORKERS ?= 6
 SYSTEM_TESTS := $(PYTHON) -m pytest -q
 SIDE_BY_SIDE := -n $(WORKERS) --dist loadgroup
 # Two thirds of the unit tests' seconds in a debug build; make test has them.
-LONG_SUITES := [.](SegmentMerge|SegmentSplit|ContinuousTraffic|Report|Gathering|Members)Tests/
+LONG_SUITES := [.](SegmentMerge|SegmentSplit|ContinuousTraffic|Report|Gathering|Members|Rate)Tests/
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?= payload members datagram frame text
 export WARNINGS_AS_ERRORS ?= 1
