@@ -67,15 +67,17 @@ public enum DropReason: Int, CaseIterable, Sendable {
     /// A packet of a flow whose queue stands (RFC 8289), which can't carry a mark.
     case queueDelay
 
-    // Beyond a peer's budget.
+    // Beyond a peer's budget, or its part of the thread.
     /// A unit or bundle that would be decoded to more than the peer's budget, or a frame that would be copied to too many.
     case budget
+    /// A message that was to wait until others had their part of a turn of the thread, and found no room.
+    case backlog
 }
 
 /// A count for each reason.
 public struct DropCounters: Sendable {
     /// A place for each reason (`CapacityTests`).
-    private(set) var counts = InlineArray<29, UInt64>(repeating: 0)
+    private(set) var counts = InlineArray<30, UInt64>(repeating: 0)
 
     public init() {}
 

@@ -98,6 +98,14 @@ final class Link {
         settle(end)
     }
 
+    /// Hands datagrams to an end in one turn, past the wire.
+    func deliver(together datagrams: [(bytes: [UInt8], source: Endpoint)], to end: End) {
+        for datagram in datagrams {
+            end.receive(datagram.bytes, from: Path(datagram.source), trafficClass: 0, at: now(at: end))
+        }
+        settle(end)
+    }
+
     /// Changes something about an end and does what follows from it.
     func change(_ end: End, _ body: (inout Tunnel, Now) -> Void) {
         body(&end.tunnel, now(at: end))
@@ -106,6 +114,7 @@ final class Link {
 
     /// Does the work that waits at an end, and puts what comes out on the wire.
     func settle(_ end: End) {
+        while end.tunnel.hasKept { end.driver.handleKept(at: now(at: end)) }
         end.driver.sendGathered(at: now(at: end))
         end.work(at: now(at: end))
         carry(from: end)

@@ -73,7 +73,7 @@ public enum StatisticsText {
                 ("loop", drops.loop), ("frame", drops.frame), ("allowed macs", drops.allowedMACs),
                 ("learning", drops.learning), ("storm", drops.storm), ("no ethernet", drops.noEthernet),
                 ("queue full", drops.queueFull ?? 0), ("queue delay", drops.queueDelay ?? 0),
-                ("budget", drops.budget ?? 0),
+                ("budget", drops.budget ?? 0), ("backlog", drops.backlog ?? 0),
             ]))
         return lines
     }

@@ -155,6 +155,8 @@ public struct PeerDrops: Codable, Hashable, Sendable {
     /// A unit or bundle that would be decoded to more than the peer's budget, or a frame that would be copied to too many; `nil` as
     /// above.
     public var budget: UInt64?
+    /// A message that found no room to wait in, after the peer had had its part of a turn; `nil` as above.
+    public var backlog: UInt64?
     /// A flow's queue in front of a link with a rate stood, and the packet could not be marked.
     public var queueDelay: UInt64?
 

@@ -120,6 +120,7 @@ extension PeerDrops {
         unannounced = drops[.unannounced]
         queueFull = drops[.queueFull]
         budget = drops[.budget]
+        backlog = drops[.backlog]
         queueDelay = drops[.queueDelay]
     }
 }

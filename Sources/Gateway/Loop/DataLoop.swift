@@ -21,6 +21,8 @@ struct DataLoop: TunnelDriver, ~Copyable {
     /// Reads of the device and turns of the sockets that one wake-up handles before it looks at the others.
     private static let turn = 64
     private static let slotSize = 65_536
+    /// Batches that one turn takes from a socket while messages wait.
+    private static let mostBatches = 16
 
     var tunnel: Tunnel
     let device: TunDevice
@@ -113,7 +115,7 @@ struct DataLoop: TunnelDriver, ~Copyable {
         finishTurn(at: Self.now(), &events)
         while !course.isOver {
             let before = bootTime()
-            let count = epoll.wait(milliseconds: -1)
+            let count = epoll.wait(milliseconds: tunnel.hasKept ? 0 : -1)
             let now = Self.now()
             tunnel.beginTurn(at: now, idle: Interval(nanoseconds: now.instant.nanoseconds - before))
             for index in 0..<max(count, 0) {
@@ -127,10 +129,10 @@ struct DataLoop: TunnelDriver, ~Copyable {
                     }
                 case .v4:
                     if epoll.event(at: index).ready.contains(.error) { Self.takeErrors(&sockets.v4, &tunnel, at: now) }
-                    receive(Self.receive(&sockets.v4, &received, &messages), at: now)
+                    receive(from: .v4, at: now)
                 case .v6:
                     if epoll.event(at: index).ready.contains(.error) { Self.takeErrors(&sockets.v6, &tunnel, at: now) }
-                    receive(Self.receive(&sockets.v6, &received, &messages), at: now)
+                    receive(from: .v6, at: now)
                 case .timer: timer.take()
                 case .signals:
                     switch signals.read() {
@@ -149,6 +151,7 @@ struct DataLoop: TunnelDriver, ~Copyable {
                 case nil: break
                 }
             }
+            handleKept(at: now)
             if deviceWatch == nil { watchDevice(at: now) }
             mend(chores)
             handleTimeouts(at: now)
@@ -204,8 +207,21 @@ struct DataLoop: TunnelDriver, ~Copyable {
 
     // MARK: Wire to device
 
+    /// Receives a batch, and while one peer's messages wait all those that may be another's behind them.
+    private mutating func receive(from family: UDPSocket.Family, at now: Now) {
+        for _ in 0..<Self.mostBatches {
+            let count =
+                switch family {
+                case .v4: Self.receive(&sockets.v4, &received, &messages)
+                case .v6: Self.receive(&sockets.v6, &received, &messages)
+                }
+            openMessages(count, at: now)
+            guard count == UDPSocket.batch, tunnel.hasKept else { return }
+        }
+    }
+
     /// Opens what is in the first `count` messages.
-    private mutating func receive(_ count: Int, at now: Now) {
+    private mutating func openMessages(_ count: Int, at now: Now) {
         if count > 0, !tunnel.isUp { noteUp(at: now) }
         for index in 0..<count {
             let message = messages[index]

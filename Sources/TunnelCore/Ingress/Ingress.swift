@@ -4,7 +4,7 @@ import Addresses
 @usableFromInline
 struct Ingress: ~Copyable {
     @usableFromInline var inbox = Inbox()
-    private var opener: Opener
+    var opener: Opener
     var refusals = Refusals()
     /// When the thread last had nothing to do.
     var idleAt = Instant.distantPast

@@ -4,13 +4,32 @@
 /// weigh, and need none of it.
 ///
 /// What a record costs is paid when it is known, which may leave a debt: nothing is decoded until that is gone.
+///
+/// It also knows how much of the present turn the peer has had, so that others have theirs before it goes on
+/// (`WaitingMessages`).
 struct IngressBudget {
     private var bytes = Account(.bytes)
     private var packets = Account(.packets)
     private var work = Account(.work)
     private var at = Instant.distantPast
+    /// The turn that `spent` is about: all of a turn happens at one instant.
+    private var turn = Instant.distantPast
+    /// Nanoseconds of the turn.
+    private var spent: Int64 = 0
+    /// The peer has had its share of a turn, of this one or, as long as nobody has looked, of an earlier one.
+    private(set) var hasHadShare = false
 
+    /// The thread time that a peer has in each turn before the others. A unit that has begun is finished.
+    private static let share = Interval(nanoseconds: 250_000)
     init() {}
+
+    /// What was spent in earlier turns does not count in this one.
+    mutating func beginTurn(at now: Instant) {
+        guard turn != now else { return }
+        turn = now
+        spent = 0
+        hasHadShare = false
+    }
 
     /// Whether a record may be decoded, which then has what `wire` bytes of datagrams are worth. `idleAt` is when the thread had
     /// nothing to do: what it had done before then held nobody up.
@@ -30,6 +49,7 @@ struct IngressBudget {
     }
 
     private mutating func fill(at now: Instant, idleAt: Instant) {
+        beginTurn(at: now)
         let elapsed = (now - at).nanoseconds
         if at < idleAt { work = Account(.work) }
         at = now
@@ -40,21 +60,37 @@ struct IngressBudget {
 
     /// A unit or bundle of so many bytes is decoded, whatever comes of it; a byte takes so long.
     mutating func payDecoding(of count: Int, each cost: Interval) {
-        work.pay((Self.record + cost * Int64(count)).nanoseconds)
+        payWork(Self.record + cost * Int64(count))
     }
 
     /// Members were decoded that stand for so many packets and bytes, in so many writes to the device.
     mutating func payDelivery(members: Int, packets: Int, bytes: Int, writes: Int) {
         self.packets.pay(Int64(packets))
         self.bytes.pay(Int64(bytes))
-        let cost =
-            Self.member * Int64(members) + Self.write * Int64(writes) + Self.segment * Int64(max(packets - writes, 0))
-        work.pay(cost.nanoseconds)
+        payWork(
+            Self.member * Int64(members) + Self.write * Int64(writes) + Self.segment * Int64(max(packets - writes, 0)))
+    }
+
+    /// A frame with so many bytes went to another peer: as many as came, so that it is no matter of its part of the turn.
+    mutating func payCopy(of count: Int) {
+        work.pay((Self.copy + Self.copiedByte * Int64(count)).nanoseconds)
     }
 
     /// Copies of a frame with so many bytes went to other peers.
     mutating func payCopies(_ copies: Int, of count: Int) {
-        work.pay((Self.copy * Int64(copies) + Self.copiedByte * Int64(copies * count)).nanoseconds)
+        payWork(Self.copy * Int64(copies) + Self.copiedByte * Int64(copies * count))
+    }
+
+    /// A message that waited was taken, which takes time whatever was in it.
+    mutating func payWaiting() {
+        spent += Self.write.nanoseconds
+        if spent >= Self.share.nanoseconds { hasHadShare = true }
+    }
+
+    private mutating func payWork(_ cost: Interval) {
+        work.pay(cost.nanoseconds)
+        spent += cost.nanoseconds
+        if spent >= Self.share.nanoseconds { hasHadShare = true }
     }
 
     // Costs in thread time: of a record, of a write to the device with what the system does in it, of each further packet that such a

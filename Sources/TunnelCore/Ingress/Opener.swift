@@ -10,6 +10,9 @@ struct Opener: ~Copyable {
     /// The decoded members of a unit.
     private var members = Arena(capacity: Limits.unit + 1)
     private var fragments = Reassembly()
+    /// Messages of peers that have had their share of a turn, where there are others to have theirs.
+    var waiting = WaitingMessages()
+    var isShared = false
 
     init(_ cargo: Cargo) { self.cargo = cargo }
 
@@ -35,7 +38,7 @@ struct Opener: ~Copyable {
         let context: Context
     }
 
-    /// Opens a transport message in place and says what was in it.
+    /// Opens a transport message in place and says what was in it, or keeps it until others have had their part of the turn.
     @inline(__always)
     mutating func open(
         _ datagram: inout MutableRawSpan, on lane: inout Lane, _ context: Context,
@@ -45,12 +48,39 @@ struct Opener: ~Copyable {
         guard decrypt(&datagram, counter: counter, on: &lane) else { return .dropped(.authentication) }
         guard lane.window.accept(counter) else { return .dropped(.replay) }
         lane.arrivals.note(datagram.byteCount)
-        let payload = datagram.bytes.extracting(Transport.headerSize..<datagram.byteCount - Transport.tagSize)
+        if budget.hasHadShare, let kept = keep(datagram.bytes, context, charging: &budget) { return kept }
+        return read(datagram.bytes, context, charging: &budget, into: &inbox)
+    }
+
+    /// Says what is in a message that was opened.
+    @inline(__always)
+    mutating func read(
+        _ datagram: RawSpan, _ context: Context, charging budget: inout IngressBudget, into inbox: inout Inbox
+    ) -> Inbound {
+        let payload = payload(of: datagram)
         guard payload.byteCount > 0 else { return .keepalive }
         let version = payload.byte(at: 0) >> 4
         if version == 4 || version == 6 { return .packet }
-        let source = Reassembly.Source(peer: context.peer, lane: lane.localIndex, counter: counter)
+        let lane = ReceiverIndex(rawValue: datagram.little32(at: Transport.receiver))
+        let source = Reassembly.Source(peer: context.peer, lane: lane, counter: unframe(datagram))
         return decompress(payload, from: source, context, charging: &budget, into: &inbox)
+    }
+
+    // MARK: Turns
+
+    /// Keeps a message with packets or frames of a peer that has had its share of this turn; `nil` if it may go on.
+    @inline(never)
+    private mutating func keep(
+        _ datagram: RawSpan, _ context: Context, charging budget: inout IngressBudget
+    ) -> Inbound? {
+        if !waiting.holds(context.peer) {
+            budget.beginTurn(at: context.arrivedAt)
+            guard budget.hasHadShare, isShared else { return nil }
+        }
+        let payload = payload(of: datagram)
+        guard payload.byteCount > 0, Record.Kind(rawValue: payload.byte(at: 0))?.isControl != true else { return nil }
+        let isKept = waiting.append(datagram, of: context.peer, isMarked: context.isMarked)
+        return isKept ? .kept : .dropped(.backlog)
     }
 
     // MARK: Unframe
@@ -58,6 +88,13 @@ struct Opener: ~Copyable {
     /// The counter of a transport message.
     @inline(__always)
     private func unframe(_ datagram: RawSpan) -> UInt64 { datagram.little64(at: Transport.counter) }
+
+    /// The payload of one, between its header and its tag.
+    @inline(__always)
+    @_lifetime(copy datagram)
+    private func payload(of datagram: RawSpan) -> RawSpan {
+        datagram.extracting(Transport.headerSize..<datagram.byteCount - Transport.tagSize)
+    }
 
     // MARK: Decrypt
 
@@ -197,6 +234,8 @@ enum Inbound {
     case packets(DecodedPackets)
     /// A piece of a unit that is not complete.
     case fragment
+    /// Packets, which wait until others have had their part of the turn.
+    case kept
     case control(ControlRecord)
     /// A HELLO to an end that takes nothing but WireGuard: to that it is data that is none.
     case askedInVain
@@ -205,7 +244,7 @@ enum Inbound {
     @inline(__always) var isData: Bool {
         switch self {
         case .keepalive, .control: false
-        case .packet, .packets, .fragment, .dropped, .askedInVain: true
+        case .packet, .packets, .fragment, .kept, .dropped, .askedInVain: true
         }
     }
 }

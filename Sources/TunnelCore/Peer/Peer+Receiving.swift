@@ -27,11 +27,9 @@ extension Peer {
             return .refused
         }
         let size = datagram.byteCount
-        let context = Opener.Context(
-            peer: id.slot, announced: announcement(services.cargo), isMarked: isMarked, arrivedAt: services.now.instant,
-            idleAt: services.ingress.idleAt)
         let content = services.ingress.open(
-            &datagram, on: &services.sessions[session][lane.suite], context, charging: &budget)
+            &datagram, on: &services.sessions[session][lane.suite], context(isMarked: isMarked, services),
+            charging: &budget)
         switch content {
         case .dropped(let reason) where reason == .authentication || reason == .replay:
             drops.count(reason)
@@ -43,11 +41,35 @@ extension Peer {
         received &+= UInt64(size)
         noteAuthenticReceived(on: session, from: path, &services)
         if content.isData { noteDataReceived(&services) }
+        return take(content, of: datagram.bytes, on: session, &services)
+    }
+
+    /// Takes a message that waited, opened; `finishReceiving` must follow when the packets have been taken.
+    mutating func receiveKept(
+        _ datagram: RawSpan, on session: SessionSlot, isMarked: Bool, _ services: inout Services
+    ) -> Received {
+        let content = services.ingress.opener.read(
+            datagram, context(isMarked: isMarked, services), charging: &budget, into: &services.ingress.inbox)
+        return take(content, of: datagram, on: session, &services)
+    }
+
+    @inline(__always)
+    private func context(isMarked: Bool, _ services: borrowing Services) -> Opener.Context {
+        Opener.Context(
+            peer: id.slot, announced: announcement(services.cargo), isMarked: isMarked, arrivedAt: services.now.instant,
+            idleAt: services.ingress.idleAt)
+    }
+
+    /// Takes what is for the peer itself.
+    @inline(__always)
+    private mutating func take(
+        _ content: Inbound, of datagram: RawSpan, on session: SessionSlot, _ services: inout Services
+    ) -> Received {
         switch content {
         case .packet where services.cargo == .frames:
             drops.count(.content)
         case .packet:
-            receiveConfirmation(in: datagram.bytes, on: session, &services)
+            receiveConfirmation(in: datagram, on: session, &services)
             return .packet
         case .packets(let packets):
             services.sessions[session].hello.receiveRecord()
@@ -63,7 +85,7 @@ extension Peer {
             drops.count(reason)
         case .keepalive:
             receiveKeepalive(on: session, &services)
-        case .askedInVain:
+        case .kept, .askedInVain:
             break
         }
         return .handled

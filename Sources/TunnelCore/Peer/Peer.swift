@@ -74,6 +74,7 @@ struct Peer: ~Copyable {
         services.egress.gathering.removeAll(for: id.slot)
         drops.count(.staged, services.egress.queue.removeAll(for: id.slot))
         services.egress.queue.setRate(nil, of: id.slot)
+        drops.count(.backlog, services.ingress.opener.waiting.removeAll(of: id.slot))
         staged = StagedPackets()
         isAlive = false
     }
@@ -143,6 +144,7 @@ struct Peer: ~Copyable {
     mutating func quiet(_ services: inout Services) {
         endSessions(&services)
         drops.count(.staged, staged.removeAll().count + services.egress.queue.removeAll(for: id.slot))
+        drops.count(.backlog, services.ingress.opener.waiting.removeAll(of: id.slot))
         handshaking.allowAtOnce()
         needsAnotherKeepalive = false
         for timer in PeerTimer.allCases { timers.disarm(timer) }

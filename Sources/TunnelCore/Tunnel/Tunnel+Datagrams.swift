@@ -33,11 +33,58 @@ extension Tunnel {
         case .refused: return
         case .handled: break
         case .packet: deliverPlain(&datagram, from: slot, isMarked: isMarked)
-        case .packets(let packets):
-            if mode == .packets { deliver(packets, from: slot) } else { deliverFrames(packets, from: slot) }
+        case .packets(let packets): deliver(packets, from: slot)
         }
         peers[slot].finishReceiving(on: lane, &services)
         makeRoomToGather()
+    }
+
+    /// Whether messages wait because their peers have had their share of a turn.
+    public var hasKept: Bool { !services.ingress.opener.waiting.isEmpty }
+
+    /// Takes one of them, with room in the inbox and the outbox. False if the peer whose turn it was has had its share again, or
+    /// has nothing left: the next call is about another one, and there should be a turn in between.
+    public mutating func handleKept(at now: Now) -> Bool {
+        guard services.isUp, let message = services.ingress.opener.waiting.take() else { return false }
+        services.now = now
+        let slot = message.peer
+        peers[slot].budget.beginTurn(at: now.instant)
+        handle(message)
+        peers[slot].budget.payWaiting()
+        guard services.ingress.opener.waiting.holds(slot), !peers[slot].budget.hasHadShare else {
+            services.ingress.opener.waiting.passOn(from: slot)
+            return false
+        }
+        return true
+    }
+
+    private mutating func handle(_ message: WaitingMessages.Message) {
+        let slot = message.peer
+        // It stays where it is until the next one is taken.
+        let datagram = unsafe _overrideLifetime(services.ingress.opener.waiting.bytes(of: message), copying: ())
+        guard case .transport(let receiver) = Message(datagram), case .lane(let lane) = services.indices[receiver],
+            services.sessions[lane.session].peer == slot
+        else { return peers[slot].drops.count(.expired) }
+        switch peers[slot].receiveKept(datagram, on: lane.session, isMarked: message.isMarked, &services) {
+        case .refused, .handled: break
+        case .packet:
+            // The device gets it from where it stays until then.
+            let place = services.ingress.inbox.decode(datagram.byteCount) { space in
+                space.copy(datagram, to: 0)
+                return datagram.byteCount
+            }
+            guard let place else { return services.drops.count(.overflow) }
+            var copy = unsafe _overrideLifetime(services.ingress.inbox[decoded: place], copying: ())
+            deliverPlain(&copy, from: slot, isMarked: message.isMarked)
+        case .packets(let packets): deliver(packets, from: slot)
+        }
+        peers[slot].finishReceiving(on: lane, &services)
+        makeRoomToGather()
+    }
+
+    /// Gives what was decoded to the device, or to other peers.
+    private mutating func deliver(_ packets: DecodedPackets, from slot: PeerSlot) {
+        if mode == .packets { deliverPackets(packets, from: slot) } else { deliverFrames(packets, from: slot) }
     }
 
     /// Gives the packet in a datagram to the device.
@@ -52,7 +99,7 @@ extension Tunnel {
     }
 
     /// Gives packets that were decoded to the device.
-    private mutating func deliver(_ packets: DecodedPackets, from slot: PeerSlot) {
+    private mutating func deliverPackets(_ packets: DecodedPackets, from slot: PeerSlot) {
         var count = 0
         var plain = 0
         let writesBefore = services.ingress.inbox.count

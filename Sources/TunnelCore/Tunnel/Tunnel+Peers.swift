@@ -54,6 +54,7 @@ extension Tunnel {
         let slot = peers.insert(key, configuration)
         // Flows are known by the slot: what held of those of its last peer holds no more.
         if slot.offset < places { services.egress.flows.removeAll() }
+        services.ingress.opener.isShared = peers.count > 1
         services.jobs.append(.peer(peers[slot].id, key, configuration.presharedKey))
     }
 
@@ -62,6 +63,7 @@ extension Tunnel {
         guard let slot = peers.slot(of: key) else { return }
         peers[slot].remove(&services)
         peers.remove(key)
+        services.ingress.opener.isShared = peers.count > 1
         allowedIPs.removeAll(slot)
         addresses.forget(slot)
     }

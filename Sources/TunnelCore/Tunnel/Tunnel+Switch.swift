@@ -101,7 +101,7 @@ extension Tunnel {
             case .here: break
             case .peer(slot): return
             case .peer(let other):
-                peers[slot].budget.payCopies(1, of: frame.byteCount)
+                peers[slot].budget.payCopy(of: frame.byteCount)
                 return send(frame, header, to: other, from: .peer(slot))
             case nil:
                 guard peers[slot].flooding.admit(at: services.now.instant) else {

@@ -7,6 +7,7 @@
 ///     … no more       ─▶ sendGathered
 ///     socket has read ─▶ tunnel.handleDatagram ───▶ makeRoom
 ///     … no more       ─▶ flush, before the buffer is received into again
+///     … in no socket  ─▶ handleKept, and at once another turn if tunnel.hasKept still
 ///     a result came   ─▶ take
 ///     a time came     ─▶ handleTimeouts: timers, and what a link with a rate lets go
 ///
@@ -86,6 +87,14 @@ extension TunnelDriver where Self: ~Copyable {
     public mutating func take(_ result: HandshakeResult, at now: Now) {
         makeRoomToSend()
         withTunnel { $0.handle(result, at: now) }
+    }
+
+    /// Goes on with messages of a peer that had its share of a turn before, until it has had it again.
+    @inlinable
+    public mutating func handleKept(at now: Now) {
+        guard withTunnel({ $0.hasKept }) else { return }
+        while withTunnel({ $0.handleKept(at: now) }) { makeRoom() }
+        flush()
     }
 
     /// Does all that is due, the queue's sends among it: for many peers at once, that is more than the outbox holds.

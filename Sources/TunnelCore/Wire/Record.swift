@@ -16,6 +16,14 @@ struct Record {
         case ping = 0x15
         case ethernet = 0x16
         case confirm = 0x17
+
+        /// It is about the tunnel itself, and holds no packets.
+        var isControl: Bool {
+            switch self {
+            case .hello, .report, .ping, .confirm: true
+            case .unit, .bundle, .fragment, .ethernet: false
+            }
+        }
     }
 
     static let headerSize = 4
