@@ -48,6 +48,8 @@ CASES = {
     "TCP, deflate": {"compression": "deflate"},
     "TCP, automatic compression": {"compression": "auto", "peer": ["CompressionSkip = 10.77.0.0/16, 7777"]},
     "UDP of 64 bytes, bundles": {"compression": "auto"},
+    "TCP, in front of a link with a rate": {
+        "compression": "auto", "interface": ["Rate = 500mbit"], "peer": ["CompressionSkip = 7777"]},
     "TCP, no offloads": {"interface": ["Offload = off"]},
     "UDP of 64 bytes": {},
 }

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from lab import Lab, link
+from lab import Lab, link, payload
+from lab.ethernet import Offices
 from lab.traffic import send_tcp
 
 FAULTS = {"rate": 2, "delay": 10, "queue": 500}
@@ -31,15 +32,71 @@ def test_a_ping_beside_an_upload_does_not_wait_in_the_modem():
     assert goodput > 1.2
 
 
+@pytest.mark.alone
+def test_an_end_that_says_how_fast_it_can_be_sent_to_needs_no_rate_at_the_other():
+    with Lab(faults=FAULTS) as lab:
+        # Neither end compresses, and the sending one has nothing configured but WireGuard.
+        with link(lab, b={"peer": ["DownRate = 1.9mbit"]}) as (sender, receiver):
+            median, goodput = beside_upload(lab)
+            queue = sender.peer()["queue"]
+            assert queue["toldRate"] == queue["rate"] == 1_900_000
+            assert queue["bulkFlows"] == 1 and queue["sparseFlows"] >= 1
+            assert 0 < queue["delayMicrosecondsP50"] <= queue["delayMicrosecondsP99"] < 1_000_000
+            assert "queue" not in receiver.peer()
+            assert "it can be sent to at 1.9 Mbit/s" in sender.log
+            said = sender.ctl("stats", sender.name).stdout
+            assert "1 bulk" in said and "sparse flows" in said
+        assert median < 100
+        assert goodput > 1.2
+
+
+@pytest.mark.alone
+def test_a_flow_that_shrinks_and_one_that_does_not_have_equal_parts_of_the_wire():
+    with Lab(faults={"rate": 4, "delay": 10, "queue": 500}) as lab:
+        # What goes to port 7002 is left alone: so what was coded is all of the other flow.
+        with link(lab, peer=["Compression = auto", "CompressionSkip = 7002"], interface=["Rate = 3.8mbit"]) as (sender, _):
+            done = {}
+
+            def send(name, data, port):
+                done[name] = send_tcp(lab.a.host, lab.b.host, lab.b.v4, data, seconds=8, port=port, timeout=60)
+
+            flows = [threading.Thread(target=send, args=flow, daemon=True) for flow in (
+                ("random", os.urandom(1 << 20), 7002), ("text", payload.text(4 << 20), 7001))]
+            for flow in flows:
+                flow.start()
+            time.sleep(2)
+            before = sender.peer()["compression"]
+            time.sleep(5)
+            after = sender.peer()["compression"]
+            for flow in flows:
+                flow.join()
+    wire = after["tx"]["wireBytes"] - before["tx"]["wireBytes"]
+    coded = sum(after["codecs"][name]["wireBytes"] - before["codecs"][name]["wireBytes"] for name in after["codecs"])
+    assert 0.45 < coded / wire < 0.55
+    assert done["text"].megabits > 2 * done["random"].megabits
+
+
+@pytest.mark.alone
+def test_frames_wait_in_front_of_a_thin_link_too():
+    with Offices(2) as lan, lan.tunnel(interface=["#: Rate = 2mbit"], compression="auto") as (sender, _):
+        lan.wait_until_pinged(*lan.sites)
+        median, goodput = beside_upload(lan.sites)
+        queue = sender.peer()["queue"]
+    assert queue["bulkFlows"] >= 1
+    assert median < 60
+    assert 1.2 < goodput < 2
+
+
 def beside_upload(lab, seconds=6):
-    """The median ping in ms while a host sends bytes that do not shrink, and the goodput in Mbit/s."""
+    """The median ping in ms while a host sends bytes that do not shrink, and the goodput in Mbit/s; lab: two sites."""
+    near, far = lab if isinstance(lab, list) else (lab.a, lab.b)
     done = []
     sender = threading.Thread(
         target=lambda: done.append(
-            send_tcp(lab.a.host, lab.b.host, lab.b.v4, os.urandom(1 << 20), seconds=seconds, timeout=60)), daemon=True)
+            send_tcp(near.host, far.host, far.v4, os.urandom(1 << 20), seconds=seconds, timeout=60)), daemon=True)
     sender.start()
     time.sleep(2)
-    said = lab.a.host.run("ping", "-n", "-c", 30, "-i", 0.1, "-W", 2, lab.b.v4, check=False).stdout
+    said = near.host.run("ping", "-n", "-c", 30, "-i", 0.1, "-W", 2, far.v4, check=False).stdout
     sender.join()
     times = sorted(float(one) for one in re.findall(r"time=([\d.]+)", said))
     assert len(times) >= 20, said

@@ -91,10 +91,14 @@ extension Configuration {
         public var allowedMACs: [MACAddress]?
         /// How fast it is sent to; `nil` is as fast as it goes.
         public var rate: LinkRate?
+        /// How fast we can be sent to by it, which it is told.
+        public var downRate: LinkRate?
 
         public init(publicKey: PublicKey) { self.publicKey = publicKey }
 
         /// Whether the peer gets a HELLO: its section asks for more than WireGuard.
-        public var asksForMoreThanWireGuard: Bool { compression != .off || cipher != .chacha20poly1305 }
+        public var asksForMoreThanWireGuard: Bool {
+            compression != .off || cipher != .chacha20poly1305 || downRate != nil
+        }
     }
 }

@@ -49,6 +49,7 @@ enum ConfigurationKey: String, CaseIterable {
     case historyMemory = "HistoryMemory"
     case cipher = "Cipher"
     case allowedMACs = "AllowedMACs"
+    case downRate = "DownRate"
     // Ours, both.
     case rate = "Rate"
 
@@ -65,7 +66,8 @@ enum ConfigurationKey: String, CaseIterable {
             .saveConfig, .privateKeyFile, .mode, .bridge, .hub, .offload, .metricsListen, .linkOverhead:
             .interface
         case .publicKey, .presharedKey, .allowedIPs, .endpoint, .persistentKeepalive, .name, .compression,
-            .compressionScope, .compressionSkip, .compressionOnly, .historyMemory, .rate, .cipher, .allowedMACs:
+            .compressionScope, .compressionSkip, .compressionOnly, .historyMemory, .rate, .downRate, .cipher,
+            .allowedMACs:
             .peer
         }
     }

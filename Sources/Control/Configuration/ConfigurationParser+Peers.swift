@@ -60,8 +60,11 @@ extension ConfigurationParser {
             for address in addresses ?? [] where !all.contains(address) { all.append(address) }
             peer.allowedMACs = all
         case .rate:
-            let rate = value(entry.line) { () throws(Rejection) in try ConfigurationValue.rate(text) }
+            let rate = value(entry.line) { () throws(Rejection) in try ConfigurationValue.rate(text, of: .rate) }
             peer.rate = rate ?? nil
+        case .downRate:
+            let rate = value(entry.line) { () throws(Rejection) in try ConfigurationValue.rate(text, of: .downRate) }
+            peer.downRate = rate ?? nil
         default: break  // the public key is read before; what isn't built yet has no place here
         }
     }

@@ -45,11 +45,11 @@ enum ConfigurationValue {
         return mtu
     }
 
-    static func rate(_ text: String) throws(Rejection) -> LinkRate? {
+    static func rate(_ text: String, of key: ConfigurationKey) throws(Rejection) -> LinkRate? {
         if text.lowercased() == "off" { return nil }
         guard let rate = LinkRate(text) else {
             throw Rejection(
-                text: text, message: "Rate is no rate that can be kept",
+                text: text, message: "\(key.rawValue) is no rate that can be kept",
                 cure: "write 64kbit to 1gbit, such as 20mbit or 2.5mbit, or off")
         }
         return rate

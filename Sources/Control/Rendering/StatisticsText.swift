@@ -51,6 +51,13 @@ public enum StatisticsText {
             lines += row(
                 "queue",
                 "\(rate), \(queue.packets) packets of \(Quantities.bytes(queue.bytes)) wait, \(queue.marks) marked")
+            if let median = queue.delayMicrosecondsP50, let most = queue.delayMicrosecondsP99 {
+                let flows = "\(queue.bulkFlows ?? 0) bulk, \(queue.sparseFlows ?? 0) sparse flows"
+                lines += row(
+                    "waiting",
+                    "half \(Quantities.roundTrip(microseconds: median)), 99 % \(Quantities.roundTrip(microseconds: most)) at most; \(flows)"
+                )
+            }
         }
         lines += table(peer, ink: ink)
         let compression = peer.compression

@@ -107,6 +107,14 @@ public struct QueueStatistics: Codable, Hashable, Sendable {
     public var bytes: UInt64
     /// Packets that were marked since their flow's queue stood.
     public var marks: UInt64
+    /// The rate that the peer itself says it can be sent to, in bits a second; absent if it says none.
+    public var toldRate: UInt64?
+    /// How long packets waited in the last five to ten seconds, half of them and 99 of a hundred at most, in microseconds.
+    public var delayMicrosecondsP50: UInt64?
+    public var delayMicrosecondsP99: UInt64?
+    /// Flows in that time whose packets went through at once, and flows of which a queue stood.
+    public var sparseFlows: UInt64?
+    public var bulkFlows: UInt64?
 
     public init(rate: UInt64, packets: UInt64, bytes: UInt64, marks: UInt64) {
         self.rate = rate

@@ -49,9 +49,15 @@ extension Daemon {
 
     private static func queue(of peer: TunnelCore.PeerStatistics) -> QueueStatistics? {
         guard peer.isShaped else { return nil }
-        return QueueStatistics(
+        var statistics = QueueStatistics(
             rate: peer.rate ?? 0, packets: UInt64(peer.queuedPackets), bytes: UInt64(peer.queuedBytes),
             marks: peer.marks)
+        statistics.toldRate = peer.toldRate
+        statistics.delayMicrosecondsP50 = peer.queue.map { UInt64($0.median.nanoseconds / 1000) }
+        statistics.delayMicrosecondsP99 = peer.queue.map { UInt64($0.percentile99.nanoseconds / 1000) }
+        statistics.sparseFlows = peer.queue.map { UInt64($0.sparse) }
+        statistics.bulkFlows = peer.queue.map { UInt64($0.bulk) }
+        return statistics
     }
 
     private static func error(of peer: TunnelCore.PeerStatistics, isEthernet: Bool) -> String? {

@@ -52,6 +52,15 @@ struct EventLog: ~Copyable {
                 "\($0): a gateway, version \(version), decodes "
                     + "\(names.isEmpty ? "nothing" : names.joined(separator: ", ")); cipher \(suite.name)"
             }
+        case .downRate(let key, let kilobits):
+            say(.info, .announced, key, at: time) {
+                guard let kilobits else { return "\($0): it says no more how fast it can be sent to" }
+                return "\($0): it can be sent to at \(Double(kilobits) / 1000) Mbit/s, it says, and is no faster"
+            }
+        case .downRateRefused(let key, let kilobits):
+            say(.warning, .announced, key, at: time) {
+                "\($0): it can be sent to at \(kilobits) kbit/s, it says, which is ignored: 64 to 1000000 is possible"
+            }
         case .cipherRefused(let key):
             say(.error, .mismatch, key, at: time) {
                 "\($0): it does not do AES-256-GCM, which Cipher = aes256gcm demands; nothing is sent to it"

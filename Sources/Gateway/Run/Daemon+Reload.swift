@@ -85,6 +85,6 @@ extension Configuration.Peer {
             && persistentKeepalive == other.persistentKeepalive && compression == other.compression
             && compressionScope == other.compressionScope && compressionSkip == other.compressionSkip
             && compressionOnly == other.compressionOnly && cipher == other.cipher
-            && allowedMACs == other.allowedMACs && rate == other.rate
+            && allowedMACs == other.allowedMACs && rate == other.rate && downRate == other.downRate
     }
 }

@@ -12,14 +12,16 @@ struct Effort {
 
     /// Nanoseconds that the link takes for a byte if nothing is known of it: 32 Mbit/s.
     static let unknownLink: Double = 250
-    /// The thread has more to do than to code, and the other end must decode.
-    private static let margin = 1.5
+    /// What its cost counts for: the thread has more to do than to code, and the other end must decode; where packets wait for the
+    /// link, there is time.
+    static let busy = 1.5
+    static let waiting = 0.25
     /// The cost of starting, as bytes.
     private static let start: Double = 2000
 
     /// The effort that is worth most for a unit of `size` bytes of which `fraction` is left, on a link that takes
     /// `link` nanoseconds a byte; `nil` if none is worth anything.
-    static func best(_ codec: Codec, size: Int, fraction: Double, link: Double) -> Effort? {
+    static func best(_ codec: Codec, size: Int, fraction: Double, link: Double, margin: Double = busy) -> Effort? {
         var best: Effort?
         var worth = 0.0
         for index in 0..<codec.traits.efforts.count {

@@ -70,6 +70,42 @@ public struct Outbox: ~Copyable {
         list.removeAll()
     }
 
+    /// The state of an outbox, to go back to.
+    struct Mark {
+        let appended: Appended
+        /// Bytes that were in use, and the run in which the next datagram may stand.
+        let used: Int
+        let run: Int
+        fileprivate let count: Int
+        fileprivate let last: Run?
+    }
+
+    /// What there is now.
+    var mark: Mark {
+        Mark(
+            appended: appended, used: used, run: max(list.count - 1, 0), count: list.count,
+            last: list.count > 0 ? list[list.count - 1] : nil)
+    }
+
+    /// The size of the largest datagram of the runs since a mark.
+    func largest(since mark: Mark) -> Int {
+        var largest = 0
+        for index in mark.run..<list.count { largest = max(largest, list[index].segment) }
+        return largest
+    }
+
+    /// Bytes of a datagram, by their offsets.
+    @_lifetime(borrow self)
+    func bytes(_ range: Range<Int>) -> RawSpan { arena.bytes(range) }
+
+    /// Takes back what was added since a mark.
+    mutating func truncate(to mark: Mark) {
+        while list.count > mark.count { list.removeLast() }
+        if let last = mark.last { list[mark.count - 1] = last }
+        used = mark.used
+        appended = mark.appended
+    }
+
     /// Lends `size` bytes to `write`, which says how many of them it used; those are the next datagram to `destination`.
     /// 0 if `write` used none, or if there is no room.
     @inline(__always)

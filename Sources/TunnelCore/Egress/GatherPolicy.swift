@@ -17,6 +17,8 @@ struct GatherPolicy {
     let limits: RecordLimits
     /// Nanoseconds that the link takes for a byte.
     let link: Double
+    /// What is sent waits for the link in any case: there is time to save more of it.
+    let waits: Bool
     /// The part of the datagrams that get lost.
     let loss: Double
 
@@ -40,7 +42,7 @@ struct GatherPolicy {
             if !hasTime, mode == .auto { return .leave(.busy) }
         }
         if let reason = flows.passUntried(flow, size: size) { return .leave(reason) }
-        if mode == .auto, Effort.best(codec, size: size, fraction: flows.fraction(flow), link: link) == nil {
+        if mode == .auto, effort(codec, size: size, fraction: flows.fraction(flow)) == nil {
             flows.pause(flow, size: size)
             return .leave(.busy)
         }
@@ -72,13 +74,17 @@ struct GatherPolicy {
         return min(Int(plain), hello.maximumUnit, FragmentRecord.mostPieces * limits.piece)
     }
 
+    private func effort(_ codec: Codec, size: Int, fraction: Double) -> Effort? {
+        Effort.best(codec, size: size, fraction: fraction, link: link, margin: waits ? Effort.waiting : Effort.busy)
+    }
+
     /// With what and how hard to code a unit of `size` bytes of a flow.
     func form(_ codec: Codec, size: Int, fraction: Double) -> BatchForm {
         if size < Self.smallUnit, mode == .auto, hello.codecs.contains(.deflate),
-            let effort = Effort.best(.deflate, size: size, fraction: fraction, link: link)
+            let effort = effort(.deflate, size: size, fraction: fraction)
         {
             return .unit(.deflate, effort)
         }
-        return .unit(codec, Effort.best(codec, size: size, fraction: fraction, link: link) ?? .usual(codec))
+        return .unit(codec, effort(codec, size: size, fraction: fraction) ?? .usual(codec))
     }
 }

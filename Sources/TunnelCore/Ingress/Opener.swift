@@ -115,7 +115,9 @@ struct Opener: ~Copyable {
         guard let record = Record(payload) else { return .dropped(.record) }
         // It asks whether we take records, and silence is the answer.
         guard let announced = context.announced else {
-            return record.kind == .hello ? .askedInVain : .dropped(.unannounced)
+            guard record.kind == .hello else { return .dropped(.unannounced) }
+            let hello = Hello(version: record.parameter, body: payload.extracting(record.body))
+            return .askedInVain(downRate: hello?.downRate)
         }
         guard record.kind == .hello || record.kind == .unit || announced.records.contains(record.kind) else {
             return .dropped(.record)
@@ -237,8 +239,9 @@ enum Inbound {
     /// Packets, which wait until others have had their part of the turn.
     case kept
     case control(ControlRecord)
-    /// A HELLO to an end that takes nothing but WireGuard: to that it is data that is none.
-    case askedInVain
+    /// A HELLO to an end that takes nothing but WireGuard: to that it is data that is none. It may say all the same how fast the
+    /// sender can be sent to, in kbit/s.
+    case askedInVain(downRate: UInt32?)
 
     /// Whether a message that is the peer's asks for an answer: all but a keepalive, and what is like one to every timer.
     @inline(__always) var isData: Bool {

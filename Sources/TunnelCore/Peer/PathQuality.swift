@@ -7,6 +7,11 @@ struct PathQuality {
     /// Bytes a second that arrived lately, as UDP payload; 0 until that is known.
     private(set) var rate = 0.0
 
+    /// The shortest ways there and back of this span of time and of the one before: nothing waited on the way then.
+    private var shortest: (now: Interval, before: Interval)?
+    private var spanStart = Instant.distantPast
+    private var latest: Interval?
+
     private var last: ReportRecord?
     private var lastSession: ReceiverIndex?
     private var question: (token: UInt64, at: Instant)?
@@ -19,6 +24,37 @@ struct PathQuality {
     private static let interval = Interval.seconds(1)
     /// Loss is an average over about so many datagrams.
     private static let lossWindow = 512.0
+
+    private static let span = Interval.seconds(300)
+    /// What a way takes longer than the shortest if something waits there.
+    private static let queue = Interval.milliseconds(10)
+
+    /// Whether the last way there and back was so long that a queue must have stood: what got lost did not find room there, which says
+    /// nothing of the link.
+    var isQueued: Bool {
+        guard let latest, let shortest else { return false }
+        return latest > min(shortest.now, shortest.before) + Self.queue
+    }
+
+    /// The part of our datagrams that the link loses, not the queue before it.
+    var linkLoss: Double { isQueued ? 0 : loss }
+
+    /// Notes how long a way there and back took.
+    mutating func note(trip: Interval, at now: Instant) {
+        if now - spanStart >= Self.span {
+            shortest = shortest.map { (trip, $0.now) } ?? (trip, trip)
+            spanStart = now
+        }
+        if let old = shortest { shortest = (min(old.now, trip), old.before) }
+        latest = trip
+    }
+
+    /// Forgets them: the way is another one.
+    mutating func forgetTrips() {
+        shortest = nil
+        latest = nil
+        spanStart = .distantPast
+    }
 
     /// Nanoseconds that the link takes for a byte.
     var nanosecondsPerByte: Double { rate > 0 ? 1e9 / rate : Effort.unknownLink }
@@ -58,6 +94,7 @@ struct PathQuality {
         guard let question, question.token == token else { return }
         self.question = nil
         let sample = now - question.at
+        note(trip: sample, at: now)
         if let old = roundTrip {
             roundTrip = Interval(nanoseconds: old.nanoseconds + (sample.nanoseconds - old.nanoseconds) / 8)
         } else {

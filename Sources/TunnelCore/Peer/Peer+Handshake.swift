@@ -85,7 +85,8 @@ extension Peer {
         roam(to: path, &services)
         timers.disarm(.newHandshake)
         let slot = begin(session, isInitiator: true, &services)
-        noteSilence(services.sessions)
+        quality.note(trip: services.now.instant - handshaking.lastInitiation, at: services.now.instant)
+        noteSilence(&services)
         services.end(keypairs.take(initiated: slot))
         noteHandshakeDone(isInitiator: true, &services)
         confirmToPeer(slot, &services)
@@ -128,7 +129,10 @@ extension Peer {
 
     /// The first message came on the session that we answered: the initiator has it, so we may use it.
     mutating func confirmNext(_ services: inout Services) {
-        noteSilence(services.sessions)
+        noteSilence(&services)
+        if let next = keypairs.next {
+            quality.note(trip: services.now.instant - services.sessions[next].createdAt, at: services.now.instant)
+        }
         services.end(keypairs.confirmNext())
         noteHandshakeDone(isInitiator: false, &services)
     }
@@ -150,10 +154,12 @@ extension Peer {
     }
 
     /// The current session ends: was the peer silent on it?
-    private mutating func noteSilence(_ sessions: borrowing SessionSlab) {
-        guard let current = keypairs.current, sessions[current].hello.sent > 0, !sessions[current].hello.hasArrived
+    private mutating func noteSilence(_ services: inout Services) {
+        guard let current = keypairs.current, services.sessions[current].hello.sent > 0,
+            !services.sessions[current].hello.hasArrived
         else { return }
         silentSessions += 1
+        if silentSessions >= Limits.helloSilentSessions { take(downRate: nil, &services) }
     }
 
     /// Wipes all sessions and forgets the pending handshake.
@@ -165,7 +171,7 @@ extension Peer {
     /// Wipes the sessions after 540 s in which no new one was made.
     mutating func wipeSessions(_ services: inout Services) {
         let hadAny = keypairs.hasAny
-        noteSilence(services.sessions)
+        noteSilence(&services)
         endSessions(&services)
         if hadAny { services.note(.wiped(publicKey)) }
     }
@@ -174,7 +180,10 @@ extension Peer {
 
     /// Follows a peer that talks from somewhere else.
     mutating func roam(to path: Path, _ services: inout Services) {
-        if let old = self.path, old.remote != path.remote { services.note(.roamed(publicKey, path)) }
+        if let old = self.path, old.remote != path.remote {
+            quality.forgetTrips()
+            services.note(.roamed(publicKey, path))
+        }
         self.path = path
     }
 

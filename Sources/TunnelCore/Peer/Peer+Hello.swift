@@ -150,6 +150,7 @@ extension Peer {
             services.note(carriesFrames ? .ethernetRefused(publicKey) : .packetsRefused(publicKey))
         }
         silentSessions = 0
+        take(downRate: hello.downRate, &services)
         let isAsked = services.sessions[session].hello.receive(hello)
         if keypairs.current == session, services.sessions[session].hello.isConfirmed { timers.disarm(.hello) }
         return isAsked

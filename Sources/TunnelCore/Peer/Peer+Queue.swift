@@ -44,24 +44,72 @@ extension Peer {
         if dropped == id.slot { drops.count(.queueFull) } else { services.dropsOfOthers.append(dropped) }
     }
 
+    // MARK: Rates
+
+    /// Sets how fast it is sent to, in bits a second; `nil`: as fast as it goes, or as it says.
+    mutating func setRate(_ rate: UInt64?, _ services: inout Services) {
+        rates.configured = rate
+        services.egress.queue.setRate(rates.sending, of: id.slot)
+    }
+
+    /// Sets how fast we can be sent to by it, in kbit/s, and tells it.
+    mutating func setDownRate(_ rate: UInt32?, _ services: inout Services) {
+        guard rate != rates.down else { return }
+        rates.down = rate
+        // Without a word for it left, only a new session unsays it.
+        guard announcement(services.cargo) != nil else { return beginAnew(&services) }
+        if let session = keypairs.current { sendHello(on: session, &services) }
+    }
+
+    /// Takes the peer's word of how fast it can be sent to.
+    mutating func take(downRate: UInt32?, _ services: inout Services) {
+        let before = rates.told
+        let isSensible = rates.take(downRate)
+        if !isSensible, let downRate { services.note(.downRateRefused(publicKey, kilobits: downRate)) }
+        guard rates.told != before else { return }
+        services.egress.queue.setRate(rates.sending, of: id.slot)
+        services.note(.downRate(publicKey, kilobits: rates.told.map { UInt32(clamping: $0 / 1000) }))
+    }
+
+    // MARK: Out
+
     /// Sends packets of the flow whose turn it is, as one unit if they are compressed.
     mutating func send(_ grant: PacketQueue.Grant, _ services: inout Services) {
         let rate = services.egress.queue.rate(of: id.slot) ?? services.egress.queue.shaper?.rate ?? 1_000_000
         let setting = CoDel.Setting(
             roundTrip: quality.roundTrip, packet: Shaper(rate: rate).time(for: services.egress.sizes.mtu))
-        let before = services.egress.outbox.appended
+        let mark = services.egress.outbox.mark
+        services.egress.queue.begin()
         var taken = 0
         while taken < Limits.unit, services.egress.outbox.hasRoom,
             let packet = services.egress.queue.pop(grant, setting, at: services.now.instant)
         {
             taken += release(packet, &services)
-            let sent = cost(since: before, services)
+            let sent = cost(since: mark.appended, services)
             guard sent == 0 || sent < grant.plain else { break }
             // What a byte becomes is not known before; the flow's last unit tells about it.
-            guard gatheredWire(services) < grant.unit else { break }
+            guard gatheredWire(services) < grant.unit, !isFull(before: grant, services) else { break }
         }
         sendBatches(&services)
-        services.egress.queue.charge(grant, cost(since: before, services))
+        let cost = cost(since: mark.appended, services)
+        let isHeld = services.egress.queue.hold(&services.egress.outbox, since: mark, of: grant, cost: cost)
+        services.egress.queue.end(grant, cost, isHeld: isHeld, at: services.now.instant)
+    }
+
+    /// Sends the next datagram of a unit that leaves as the link takes it.
+    mutating func sendSealed(_ services: inout Services) {
+        guard let datagram = services.egress.queue.popSealed(of: id.slot) else { return }
+        defer { services.egress.queue.release(datagram) }
+        guard let path else { return }
+        let bytes = unsafe services.egress.queue.bytes(of: datagram)
+        let size = services.egress.outbox.append(
+            bytes.byteCount, to: Destination(path: path, peer: id.slot),
+            trafficClass: UInt8(truncatingIfNeeded: datagram.origin)
+        ) { space in
+            space.copy(bytes.bytes, to: 0)
+            return bytes.byteCount
+        }
+        services.egress.queue.charge(size, datagrams: 1, to: id.slot, at: services.now.instant)
     }
 
     /// Sends or gathers a packet that has waited; its bytes, 0 if it was dropped.
@@ -100,6 +148,16 @@ extension Peer {
         let now = services.egress.outbox.appended
         let each = Transport.outerHeaders + services.egress.queue.linkOverhead
         return Int(now.bytes &- before.bytes) + Int(now.datagrams &- before.datagrams) * each
+    }
+
+    /// Whether the flow's next packet has no room in what is gathered: alone in a unit of its own it would be a large one.
+    private func isFull(before grant: PacketQueue.Grant, _ services: borrowing Services) -> Bool {
+        guard let next = services.egress.queue.nextLength(of: grant) else { return false }
+        for index in 0..<Gathering.capacity {
+            guard let batch = services.egress.gathering[index], batch.peer == id.slot else { continue }
+            if batch.bytes + next + Members.overhead * (batch.count + 1) > batch.limit { return true }
+        }
+        return false
     }
 
     /// What is gathered for the peer, as it will probably be on the wire.

@@ -85,8 +85,10 @@ extension Peer {
             drops.count(reason)
         case .keepalive:
             receiveKeepalive(on: session, &services)
-        case .kept, .askedInVain:
+        case .kept:
             break
+        case .askedInVain(let downRate):
+            take(downRate: downRate, &services)
         }
         return .handled
     }

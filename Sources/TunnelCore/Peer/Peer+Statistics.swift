@@ -40,6 +40,10 @@ public struct PeerStatistics: Sendable {
     public let queuedPackets: Int
     public let queuedBytes: Int
     public let marks: UInt64
+    /// What was seen of that queue in the last seconds.
+    public let queue: QueueLog.Summary?
+    /// How fast it says that it can be sent to, in bits a second.
+    public let toldRate: UInt64?
     /// The last problem, and when it was last seen.
     public let problem: (PeerProblem, WallTime)?
 
@@ -85,6 +89,8 @@ extension Peer {
             queuedPackets: services.egress.queue.backlog(of: id.slot).packets,
             queuedBytes: services.egress.queue.backlog(of: id.slot).bytes,
             marks: marks,
+            queue: services.egress.queue.log(of: id.slot, at: services.now.instant),
+            toldRate: rates.told,
             problem: problems.last.map { ($0.problem, $0.wall) })
     }
 

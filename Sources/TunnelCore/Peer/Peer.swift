@@ -40,6 +40,9 @@ struct Peer: ~Copyable {
 
     var problems = PeerProblems()
 
+    /// How fast it is sent to, and says that it can be.
+    var rates = PeerRates()
+
     /// The budget for what its records are decoded to.
     var budget = IngressBudget()
 
@@ -124,12 +127,17 @@ struct Peer: ~Copyable {
     /// The content of our HELLO; `nil` if the configuration asks for no more than WireGuard, and no HELLO is sent.
     @inline(__always)
     func announcement(_ cargo: Cargo) -> Announcement? {
-        if cargo == .frames { return Announcement(codecs: compression.announced, records: cargo.records) }
+        let down = rates.down
+        if cargo == .frames {
+            return Announcement(codecs: compression.announced, records: cargo.records, downRate: down)
+        }
         let left: RecordSet = confirms ? [] : RecordSet(.confirm)
-        if compression.mode != .off { return Announcement(codecs: .all, records: cargo.records.subtracting(left)) }
-        guard cipher != .chacha20poly1305 else { return nil }
+        if compression.mode != .off {
+            return Announcement(codecs: .all, records: cargo.records.subtracting(left), downRate: down)
+        }
+        guard cipher != .chacha20poly1305 || down != nil else { return nil }
         let records: RecordSet = [.init(.report), .init(.ping), .init(.confirm)]
-        return Announcement(codecs: [], records: records.subtracting(left))
+        return Announcement(codecs: [], records: records.subtracting(left), downRate: down)
     }
 
     // MARK: Device up and down

@@ -26,6 +26,8 @@ public struct PeerConfiguration: Sendable {
     var confirms = true
     /// How fast it is sent to, in bits a second on the wire; `nil`: as fast as it goes.
     public var rate: UInt64?
+    /// How fast we can be sent to by it, in kbit/s on the wire, which it is told; `nil`: it is told nothing.
+    public var downRate: UInt32?
 
     public init(
         presharedKey: PresharedKey? = nil, endpoint: Endpoint? = nil, allowedIPs: [Prefix] = [],

@@ -19,6 +19,10 @@ public enum TunnelEvent: Sendable, Equatable {
     case handshakeFailed(HandshakeFailure, PublicKey?, Path?)
     /// A peer says what it decodes; the cipher is what data to it is sealed with from now on.
     case peerAnnounced(PublicKey, CodecSet, CipherSuite, version: UInt8)
+    /// A peer says how fast it can be sent to; `nil`: it does so no more.
+    case downRate(PublicKey, kilobits: UInt32?)
+    /// What it says of that is no rate to send at, and is ignored.
+    case downRateRefused(PublicKey, kilobits: UInt32)
     /// A peer takes no Ethernet frames, which are all that we have: nothing is sent to it.
     case ethernetRefused(PublicKey)
     /// A peer carries Ethernet frames, and we packets: it drops them.

@@ -31,7 +31,7 @@ struct HelloExchange {
     func announcement(_ announced: Announcement, aesIndex: ReceiverIndex?) -> Hello {
         Hello(
             seen: hasArrived, asks: asks, codecs: announced.codecs, maximumUnit: Limits.unit, aesIndex: aesIndex,
-            records: announced.records)
+            records: announced.records, downRate: announced.downRate)
     }
 
     /// Whether our next HELLO is to be answered.
@@ -92,8 +92,9 @@ struct HelloExchange {
     mutating func leaveAskingToPeer() { isConfirmed = true }
 }
 
-/// The content of our HELLO: the codecs and the kinds of record that we take.
+/// The content of our HELLO: the codecs and the kinds of record that we take, and how fast we can be sent to, in kbit/s.
 struct Announcement: Equatable {
     let codecs: CodecSet
     let records: RecordSet
+    var downRate: UInt32?
 }

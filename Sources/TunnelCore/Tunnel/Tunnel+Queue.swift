@@ -15,13 +15,28 @@ extension Tunnel {
     public mutating func setRate(_ rate: UInt64?, of key: PublicKey, at now: Now) {
         guard let slot = peers.slot(of: key) else { return }
         services.now = now
-        services.egress.queue.setRate(rate, of: slot)
+        peers[slot].setRate(rate, &services)
+    }
+
+    /// Sets how fast we can be sent to by a peer, in kbit/s, which it is told.
+    public mutating func setDownRate(_ rate: UInt32?, of key: PublicKey, at now: Now) {
+        guard let slot = peers.slot(of: key) else { return }
+        services.now = now
+        peers[slot].setDownRate(rate, &services)
     }
 
     /// Sends what waits, as far as the links are free and the outbox has room.
     mutating func sendQueued() {
         guard services.egress.queue.isUsed else { return }
-        while services.egress.outbox.hasRoom, let grant = services.egress.queue.next(at: services.now.instant) {
+        while services.egress.outbox.hasRoom, let turn = services.egress.queue.next(at: services.now.instant) {
+            switch turn {
+            case .flow(let grant):
+                peers[grant.peer].send(grant, &services)
+                makeRoomToGather()
+            case .datagram(let peer): peers[peer].sendSealed(&services)
+            }
+        }
+        if services.egress.outbox.hasRoom, let grant = services.egress.queue.nextAhead(at: services.now.instant) {
             peers[grant.peer].send(grant, &services)
             makeRoomToGather()
         }

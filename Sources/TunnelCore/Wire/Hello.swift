@@ -17,6 +17,8 @@ struct Hello: Equatable {
     var aesIndex: ReceiverIndex?
     /// The kinds of record that it takes besides HELLO and UNIT.
     var records: RecordSet = []
+    /// How fast the sender can be sent to, in kbit/s; `nil`: it does not say.
+    var downRate: UInt32?
     /// Of what it says that holds on other sessions too: the version and the options but for `aesIndex`, as they were read; 0 in one
     /// that was not.
     private(set) var digest: UInt32 = 0
@@ -31,11 +33,13 @@ struct Hello: Equatable {
         case maximumUnit = 2
         case aes256gcm = 3
         case records = 4
+        case downRate = 5
     }
 
     /// The bytes that `write` needs at most.
     static let maximumSize =
         Record.headerSize + 1 + (2 + Codec.allCases.count) + (2 + 4) + (2 + 4) + (2 + RecordSet.announced.count)
+        + (2 + 4)
 
     /// Writes the whole record to the start of `payload`; its size.
     func write(to payload: inout MutableRawSpan) -> Int {
@@ -64,6 +68,12 @@ struct Hello: Equatable {
             append(Option.records.rawValue, &payload)
             append(UInt8(kinds.count), &payload)
             for kind in kinds { append(kind.rawValue, &payload) }
+        }
+        if let downRate {
+            append(Option.downRate.rawValue, &payload)
+            append(4, &payload)
+            payload.store(little: downRate, at: end)
+            end += 4
         }
         Record.writeHeader(.hello, parameter: version, length: end - Record.headerSize, to: &payload)
         return end
@@ -105,6 +115,9 @@ extension Hello {
                 for index in offset + 2..<end {
                     if let kind = Record.Kind(rawValue: body.byte(at: index)) { records.insert(RecordSet(kind)) }
                 }
+            case .downRate:
+                guard end - offset == 2 + 4 else { return nil }
+                downRate = body.little32(at: offset + 2)
             case nil:
                 break
             }

@@ -85,7 +85,7 @@ struct TrafficRulesTests {
         _ = hello.receive(Hello(seen: true, asks: false, codecs: .all, maximumUnit: Limits.unit))
         let gatherPolicy = GatherPolicy(
             mode: policy.mode, hello: hello, limits: RecordLimits(payload: 1420, fragments: true),
-            link: Effort.unknownLink, loss: 0)
+            link: Effort.unknownLink, waits: false, loss: 0)
         let gathered = GatheredPacket(packet, MemberShape(layout: layout, segment: 0), trafficClass: 0, of: flow)
         switch gatherPolicy.treat(gathered, &flows, hasTime: hasTime) {
         case .leave(let reason): return reason

@@ -146,6 +146,120 @@ import Testing
         #expect(last - start >= .milliseconds(policy == .off ? 60 : 50))
     }
 
+    @Test("over any 100 ms what leaves is what the rate allows within two datagrams, units as well")
+    func pace() {
+        for compression in [CompressionPolicy.off, CompressionPolicy(.auto)] {
+            let pair = shaped(2_000_000, compression: compression)
+            pair.link.run(for: .seconds(1))
+            pair.forget()
+            let start = pair.link.instant
+            for turn in 0..<100 {
+                let packets = (0..<10).map { udp(1, 2, hex(1000, seed: UInt64(turn * 10 + $0))) }
+                pair.link.send(together: packets, from: pair.alice)
+                pair.link.run(for: .milliseconds(20))
+            }
+            let sent = pair.link.sightings.sent(by: pair.alice).filter { $0.at - start > .milliseconds(200) }
+            let hasPieces = sent.contains { $0.isFragment }
+            #expect(hasPieces == (compression != .off))
+            var first = 0
+            var bytes = 0
+            var most = 0
+            for sighting in sent {
+                bytes += onLink(sighting)
+                while sighting.at - sent[first].at > .milliseconds(100) {
+                    bytes -= onLink(sent[first])
+                    first += 1
+                }
+                most = max(most, bytes)
+            }
+            #expect(most <= 25_000 + 2 * 1500, "\(compression.mode)")
+            let all = sent.reduce(0) { $0 + onLink($1) }
+            #expect(all > 430_000)
+        }
+    }
+
+    @Test("a packet of a flow that sends little goes between the datagrams of a unit")
+    func preemption() throws {
+        let pair = shaped(1_000_000, compression: CompressionPolicy(.auto))
+        pair.link.send(together: (0..<40).map { udp(1, 2, hex(1000, seed: UInt64($0))) }, from: pair.alice)
+        pair.link.run(for: .milliseconds(60))
+        let before = pair.bob.received.count
+        pair.forget()
+        let start = pair.link.instant
+        pair.link.send(udp(1, 2, payload: 20, port: 7), from: pair.alice)
+        pair.link.run(for: .milliseconds(40))
+        let sent = pair.link.sightings.sent(by: pair.alice)
+        let index = try #require(sent.firstIndex { ($0.payload?.count ?? 1000) < 100 })
+        // Two of its datagrams are under way or as good as: twelve milliseconds each.
+        #expect(sent[index].at - start <= .milliseconds(24))
+        let goesOn = sent[index...].contains { $0.isFragment }
+        #expect(goesOn)
+        pair.link.run(for: .seconds(5))
+        // No piece of a unit is lost by that, and none is out of its place.
+        let dropped = Int(pair.alice.drops(.queueDelay, of: pair.bob))
+        #expect(before > 0 && before + pair.bob.received.count + dropped == 41)
+    }
+
+    @Test("whatever comes when, no packet of a flow overtakes another one of it", arguments: 1...8)
+    func orderOfFlows(seed: UInt64) {
+        let pair = shaped([200_000, 1_000_000, 5_000_000][Int(seed % 3)], compression: CompressionPolicy(.auto))
+        var noise = Noise(seed: seed << 32)
+        var number: UInt64 = 0
+        for _ in 0..<150 {
+            let port = UInt16(noise.next() % 4)
+            let packets = (0..<1 + noise.next() % 12).map { _ in
+                number += 1
+                // A flow of each kind; the number is at the end.
+                let size = port == 0 ? 20 : 300 + Int(noise.next() % 1000)
+                let content = port == 1 ? TunnelCoreTests.noise(size, seed: number) : hex(size, seed: number)
+                return udp(1, 2, content + big(number), port: port)
+            }
+            pair.link.send(together: packets, from: pair.alice)
+            pair.link.run(for: Interval(nanoseconds: Int64(noise.next() % 40_000_000)))
+        }
+        pair.link.run(for: .seconds(10))
+        var last: [UInt8: UInt64] = [:]
+        for packet in pair.bob.received {
+            let number = packet.suffix(8).reduce(0 as UInt64) { $0 << 8 | UInt64($1) }
+            #expect(number > last[packet[21]] ?? 0)
+            last[packet[21]] = number
+        }
+        #expect(last.count == 4)
+    }
+
+    @Test("what waits sealed goes with its peer, and with the interface")
+    func removal() {
+        for isRemoved in [false, true] {
+            let pair = shaped(100_000, compression: CompressionPolicy(.auto))
+            pair.link.send(together: (0..<50).map { udp(1, 2, hex(1000, seed: UInt64($0))) }, from: pair.alice)
+            pair.forget()
+            pair.link.change(pair.alice) { tunnel, now in
+                if isRemoved { tunnel.removePeer(pair.bob.publicKey) } else { tunnel.setUp(false, at: now) }
+            }
+            pair.link.run(for: .seconds(20))
+            #expect(pair.link.sightings.sent(by: pair.alice).filter(\.isData).isEmpty)
+            let waiting = pair.alice.tunnel.services.egress.queue.nextSend(at: pair.link.instant)
+            #expect(waiting == nil)
+        }
+    }
+
+    @Test("statistics tell how long packets waited, and in how many flows")
+    func log() throws {
+        let pair = shaped(1_000_000)
+        let feeder = Feeder(pair, rate: 1_200_000)
+        for _ in 0..<30 {
+            feeder.run(for: .milliseconds(100))
+            pair.link.send(udp(1, 2, payload: 20, port: 7), from: pair.alice)
+        }
+        let queue = try #require(pair.alice.statistics(of: pair.bob)?.queue)
+        #expect(queue.bulk == 1 && queue.sparse == 1)
+        #expect(queue.median > .milliseconds(10) && queue.percentile99 >= queue.median)
+        #expect(queue.percentile99 < .milliseconds(500))
+        pair.link.run(for: .seconds(20))
+        let later = try #require(pair.alice.statistics(of: pair.bob)?.queue)
+        #expect(later.bulk == 0 && later.sparse == 0 && later.median == Interval(nanoseconds: 0))
+    }
+
     private func shaped(_ rate: UInt64?, compression: CompressionPolicy = .off) -> Pair {
         let pair = Pair(compression, compression)
         pair.connect()
@@ -159,8 +273,14 @@ import Testing
 private func onLink(_ sighting: Sighting) -> Int { sighting.bytes.count + 28 + 14 }
 
 private func noise(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
-    var noise = Noise(seed: seed &+ 1)
+    // Noise of the next seed is the same one number later.
+    var noise = Noise(seed: (seed &+ 1) << 32)
     return (0..<count).map { _ in UInt8(truncatingIfNeeded: noise.next()) }
+}
+
+/// Text that coding leaves half of.
+private func hex(_ count: Int, seed: UInt64) -> [UInt8] {
+    noise(count, seed: seed).map { Array("0123456789abcdef".utf8)[Int($0 & 15)] }
 }
 
 /// Packets of one flow at a rate.

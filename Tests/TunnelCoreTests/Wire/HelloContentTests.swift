@@ -88,7 +88,7 @@ private let auto = CompressionPolicy(.auto)
 
 extension End {
     /// Makes a session with `other` on which this end is never heard to say HELLO.
-    fileprivate func mute(to other: End, in link: Link) {
+    func mute(to other: End, in link: Link) {
         let endpoint = endpoint
         link.rule = { $0.isHello && $0.from == endpoint ? .drop : .deliver }
         link.send(udp(1, 2, payload: 10), from: other)

@@ -1,0 +1,21 @@
+/// The rates of the links between a peer and us.
+struct PeerRates {
+    /// How fast we send to it, in bits a second, as configured; `nil`: as fast as it goes.
+    var configured: UInt64?
+    /// How fast it says that it can be sent to, in bits a second.
+    private(set) var told: UInt64?
+    /// How fast we can be sent to, in kbit/s, which we tell it.
+    var down: UInt32?
+
+    /// The lower of what is configured and what it says.
+    var sending: UInt64? { configured.map { min($0, told ?? $0) } ?? told }
+
+    /// What a peer may say, in kbit/s.
+    private static let sensible: ClosedRange<UInt32> = 64...1_000_000
+
+    /// Takes the peer's word, in kbit/s; false if that is no rate to send at, and is ignored.
+    mutating func take(_ rate: UInt32?) -> Bool {
+        told = rate.flatMap { Self.sensible.contains($0) ? UInt64($0) * 1000 : nil }
+        return rate == nil || told != nil
+    }
+}
