@@ -1,12 +1,16 @@
 """What `gatewayctl stats` says has the agreed shape, and agrees with what a recorder sees on the wire."""
 
 import json
+import re
 import signal
+import socket
+import struct
 
 import pytest
 
 from lab import Lab, link, payload, wait_until
 from lab.gateway import gatewayctl
+from lab.site import PORT
 from lab.stats_shape import mismatches
 from lab.traffic import send_tcp
 
@@ -92,10 +96,57 @@ def test_what_the_kernel_dropped_before_the_interface_is_counted(lab):
     assert one.stats()["drops"]["kernelTransmit"] == dropped
 
 
+@pytest.mark.parametrize("outer", [4, 6])
+def test_datagrams_with_a_wrong_checksum_are_told_apart_from_those_that_a_full_buffer_refused(outer):
+    with Lab(outer=outer) as lab, link(lab) as (one, _), damaged(lab) as thrower:
+        for _ in range(50):
+            thrower.sendto(udp(bytes(200), checksum=0x1234), (lab.a.outer, 0))
+        wait_until_told(lab, one, lambda drops: drops["checksum"] == 50, "all are counted as damaged")
+        assert one.stats()["drops"]["kernelReceive"] == 0
+        assert "checksum 50" in one.ctl("stats", one.name).stdout
+
+        one.process.send_signal(signal.SIGSTOP)
+        for _ in range(30):
+            thrower.sendto(udp(bytes(200), checksum=0x1234), (lab.a.outer, 0))
+        with lab.b.gateway.socket(AF[outer], socket.SOCK_DGRAM) as many:
+            for _ in range(5000):
+                many.sendto(bytes(1400), (lab.a.outer, PORT))
+        one.process.send_signal(signal.SIGCONT)
+        refused = udp_counter(lab.a.gateway, outer, "RcvbufErrors")
+        assert refused > 100
+        wait_until_told(lab, one, lambda drops: (drops["checksum"], drops["kernelReceive"]) == (80, refused),
+                        f"30 more as damaged, {refused} as refused")
+
+
 def test_nobody_there_is_said_in_one_line(lab):
     done = gatewayctl("stats", "nobody", "--json", check=False, run_directory=lab.directory)
     assert done.returncode == 69
     assert len(done.stderr.splitlines()) == 1 and "nobody" in done.stderr
+
+
+AF = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+
+def damaged(lab):
+    """A socket at gateway B whose datagrams are as they are given, with their UDP header."""
+    return lab.b.gateway.socket(AF[lab.outer], socket.SOCK_RAW, socket.IPPROTO_UDP)
+
+
+def udp(data, checksum):
+    return struct.pack(">HHHH", PORT, PORT, 8 + len(data), checksum) + data
+
+
+def wait_until_told(lab, one, condition, what):
+    """The kernel tells of a loss with the next datagram that arrives."""
+    wait_until(lambda: lab.ping(lab.b, lab.a.v4) and condition(one.stats()["drops"]), what)
+
+
+def udp_counter(namespace, outer, name):
+    if outer == 6:
+        return int(re.search(rf"Udp6{name}\s+(\d+)", namespace.run("cat", "/proc/net/snmp6").stdout)[1])
+    names, values = (line.split() for line in namespace.run("cat", "/proc/net/snmp").stdout.splitlines()
+                     if line.startswith("Udp:"))
+    return int(dict(zip(names, values))[name])
 
 
 def counts(one):

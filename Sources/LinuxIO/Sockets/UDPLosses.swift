@@ -46,6 +46,8 @@ public struct UDPLosses: Sendable {
             guard count > 0 else { break }
             text += part.prefix(count)
         }
-        return String(decoding: text, as: UTF8.self).split(separator: "\n").map { $0.split(separator: " ") }
+        return String(decoding: text, as: UTF8.self).split(separator: "\n").map {
+            $0.split { $0 == " " || $0 == "\t" }
+        }
     }
 }
