@@ -11,6 +11,7 @@ import pytest
 from lab import Keys, Lab, wait_until
 from lab.gateway import gateway
 from lab.site import PORT
+from lab.small_packets import stopped
 from page import noise
 from page.codecs import DEFLATE, ZSTD, zstandarded
 from page.members import Member, encode
@@ -27,6 +28,8 @@ RATE = 2e6
 HEADERS = 28
 """Of IP and UDP."""
 NOTHING = 59
+PINGS_FROM = bytes([10, 2, 0, 2])
+ETH_P_IP, SO_RCVBUFFORCE = 0x0800, 33
 PINGS, INTERVAL = 30, 0.05
 
 
@@ -58,6 +61,23 @@ def hub():
         yield lab
 
 
+def test_a_packet_that_waits_behind_another_peers_units_comes_before_all_but_the_first_of_them(hub):
+    datagrams = [hub.bad.session.seal(padded(tiny())) for _ in range(8)]
+    with hub.a.host.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_IP)) as lan:
+        lan.bind(("lan", ETH_P_IP))
+        lan.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
+        lan.settimeout(10)
+        with stopped(hub.hub):
+            for datagram in datagrams:
+                hub.bad.socket.sendto(datagram, hub.bad.gateway)
+            before = queued(hub)
+            hub.b.host.run("ping", "-q", "-n", "-c", 1, "-W", 0.1, hub.a.v4, check=False)
+            wait_until(lambda: queued(hub) > before, "the ping waits behind the units")
+        sources = [source_of(lan.recv(2000)) for _ in range(8 * 128 + 1)]
+    assert sources.count(BAD) == 8 * 128
+    assert sources.index(PINGS_FROM) < 3 * 128
+
+
 @pytest.mark.parametrize("payload", [tiny, large])
 def test_two_megabits_that_are_many_more_leave_another_peers_pings_as_they_were(hub, payload, record_property):
     alone = median(pings(hub))
@@ -87,9 +107,23 @@ def median(process):
     return statistics.median(times + [2000] * (PINGS - len(times)))
 
 
+def padded(payload):
+    return payload + bytes(-len(payload) % 16)
+
+
+def queued(hub):
+    """What the gateway's sockets hold, as the kernel counts."""
+    lines = hub.a.gateway.run("cat", "/proc/net/udp").stdout.splitlines()[1:]
+    return sum(int(line.split()[4].split(":")[1], 16) for line in lines)
+
+
+def source_of(packet):
+    return packet[12:16]
+
+
 def sealed(bad, payload, seconds):
     """So much of one payload as goes at the rate in this time."""
-    payload += bytes(-len(payload) % 16)
+    payload = padded(payload)
     return [bad.session.seal(payload) for _ in range(int(RATE / 8 * seconds / (len(payload) + 32 + HEADERS)))]
 
 
