@@ -6,13 +6,14 @@
 # make fuzz     feed every parser what a fuzzer thinks of, FUZZ_SECONDS (600) each; what breaks one joins Tests/Fuzz/Corpus
 # make bench    compare with the tunnels of Debian, half an hour; BENCH="--rounds 1 --tunnels gateway,wireguard-go": less
 # make bench-compression  compare over thin and long links, a quarter of an hour; BENCH="--plan" only says how long
+# make bench-thin  in front of a thin link: pings and calls beside uploads, how well Rate is kept, 20 minutes; BENCH="--plan"
 # make bench-micro  nanoseconds of the steps that every packet goes through
 # make install  programs, systemd unit and completions into $(PREFIX), /usr/local by default
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast fmt check fuzz bench bench-compression bench-micro install install-built clean setup build
+.PHONY: help run test test-fast fmt check fuzz bench bench-compression bench-thin bench-micro install install-built clean setup build
 
 PREFIX ?= /usr/local
 UNITS ?= $(PREFIX)/lib/systemd/system
@@ -89,6 +90,11 @@ bench: build
 bench-compression: build
 	@scripts/setup bench
 	@$(SUDO) env $(if $(GATEWAY_BIN),GATEWAY_BIN=$(GATEWAY_BIN)) $(PYTHON) -B bench/compression.py $(BENCH)
+
+bench-thin: build
+	@scripts/setup bench
+	@$(SUDO) env $(if $(WIREGUARD_GO),WIREGUARD_GO=$(WIREGUARD_GO)) $(if $(GATEWAY_BIN),GATEWAY_BIN=$(GATEWAY_BIN)) \
+		$(PYTHON) -B bench/thin.py $(BENCH)
 
 bench-micro: setup
 	@$(BUILD) --product MicroBenchmarks | scripts/progress

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import cost
 
-_PORT = 7100
+PORT = 7100
 _TCP_CONGESTION = 13
+_SO_MAX_PACING_RATE = 47
 _CHUNK = 1 << 20
 
 
@@ -54,10 +55,14 @@ def measure(road, daemons, ends, file, warm_up, seconds):
 
 
 class Stream:
-    """A connection between two namespaces on which a file is sent while the block runs."""
+    """A connection between two namespaces on which a file is sent while the block runs.
 
-    def __init__(self, sender, receiver, address, file):
+    pace: bytes a second that the sender keeps to; 0: as fast as it goes.
+    """
+
+    def __init__(self, sender, receiver, address, file, port=PORT, pace=0):
         self.sender, self.receiver, self.address, self.file = sender, receiver, address, file
+        self.port, self.pace = port, pace
         self.sent = self.received = 0
         self._ending = False
 
@@ -67,13 +72,15 @@ class Stream:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             # The machine's default may be BBR, which paces and hides what a link can do.
             listener.setsockopt(socket.IPPROTO_TCP, _TCP_CONGESTION, b"cubic")
-            listener.bind((self.address, _PORT))
+            listener.bind((self.address, self.port))
             listener.listen(1)
             listener.settimeout(10)
             self._out = stack.enter_context(self.sender.socket(socket.AF_INET, socket.SOCK_STREAM))
             self._out.setsockopt(socket.IPPROTO_TCP, _TCP_CONGESTION, b"cubic")
+            if self.pace:
+                self._out.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, struct.pack("Q", int(self.pace)))
             self._out.settimeout(10)
-            self._out.connect((self.address, _PORT))
+            self._out.connect((self.address, self.port))
             self._in = stack.enter_context(listener.accept()[0])
             for end in (self._out, self._in):
                 end.settimeout(None)
