@@ -56,14 +56,14 @@ struct FlowTable: ~Copyable {
     /// The entry for a packet's flow: the peer that it goes to, addresses, protocol and, where they can be seen, ports.
     @inline(__always)
     mutating func find(_ packet: RawSpan, _ header: InternetPacket, to peer: PeerSlot = PeerSlot(0)) -> Flow {
-        find(name(packet, header, to: peer))
+        find(hash.flow(of: packet, header, with: peer))
     }
 
     /// The entry for the flow of the packet in a frame. Anybody may write another's IP addresses, so it belongs to the flow
     /// also between which stations it goes: what `stations` says of the frame.
     mutating func find(_ packet: RawSpan, _ header: InternetPacket, between stations: UInt64, to peer: PeerSlot) -> Flow
     {
-        find(hash.fold(name(packet, header, to: peer), stations, round: 2))
+        find(hash.fold(hash.flow(of: packet, header, with: peer), stations, round: 2))
     }
 
     /// A hash of the Ethernet addresses of a frame, its VLANs, and the number of the place that it came from.
@@ -71,21 +71,6 @@ struct FlowTable: ~Copyable {
         let stations = hash.fold(
             frame.little64(at: 0), UInt64(frame.little32(at: 8)) | UInt64(header.vlans(frame)) << 32, round: 0)
         return hash.fold(stations, UInt64(UInt32(bitPattern: ingress)), round: 1)
-    }
-
-    /// The hash of a packet's flow.
-    @inline(__always)
-    private func name(_ packet: RawSpan, _ header: InternetPacket, to peer: PeerSlot) -> UInt64 {
-        var rest = UInt64(header.transport) << 32 | UInt64(UInt32(bitPattern: peer.number)) << 40
-        if header.isTCPOrUDP, !header.hidesPorts, header.length >= header.headerLength + 4 {
-            rest ^= UInt64(packet.little32(at: header.headerLength))
-        }
-        if header.isV4 { return hash.fold(packet.little64(at: IPv4Header.source), rest, round: 0) }
-        let source = hash.fold(
-            packet.little64(at: IPv6Header.source), packet.little64(at: IPv6Header.source + 8), round: 0)
-        let destination = hash.fold(
-            packet.little64(at: IPv6Header.destination), packet.little64(at: IPv6Header.destination + 8), round: 2)
-        return hash.fold(source ^ destination.byteSwapped, rest, round: 1)
     }
 
     /// The entry for a frame's addresses. What follows them may be a type or a length.
