@@ -1,0 +1,469 @@
+/// TCP packets that wait for what was lost before them and is sent again, so that the TCP inside sees no reordering.
+///
+///     datagram   7: A1   8: lost   9: A3 B1   10: A4        A3 and A4 wait for A2, which is in 8; B1 goes on
+///
+/// Only what is ahead of its flow waits, and only while a datagram below its own is missing. Whatever else there is never waits: other
+/// protocols, fragments, packets without payload, what TCP itself sends again. What waits becomes ready, in the order of its flow's
+/// sequence numbers, as soon as that is complete, or when nothing that it may wait for is missing, or after two seconds. Where there is no
+/// room for it, it goes on.
+///
+/// Nothing that follows overtakes what is ready: it joins it. So packets that are ready may stay for as long as the owner likes.
+struct ReorderBuffer: ~Copyable {
+    enum Verdict {
+        /// It goes to the device now, before all that is ready.
+        case deliver
+        /// A copy of it was kept, which waits, or is ready.
+        case held
+    }
+
+    /// How a packet came.
+    struct Arrival {
+        let peer: PeerSlot
+        let header: InternetPacket
+        let shape: MemberShape
+        /// Of the datagram that completed it.
+        let counter: UInt64
+        /// The lowest counter that is waited for; `nil`: none is.
+        let missing: UInt64?
+    }
+
+    /// A packet that may go to the device, good until something is taken in, released, popped or removed.
+    struct Ready {
+        let peer: PeerSlot
+        let length: Int
+        let shape: MemberShape
+        fileprivate let place: Int32
+    }
+
+    /// A list of packets by their places.
+    private struct List {
+        var head: Int32 = -1
+        var tail: Int32 = -1
+        var isEmpty: Bool { head < 0 }
+    }
+
+    private struct Flow {
+        /// The flow's hash; 0: the entry is nobody's.
+        var name: UInt64 = 0
+        var usedAt = Instant.distantPast
+        var peer: Int32 = -1
+        /// The sequence number that comes next, if it is known.
+        var next: UInt32 = 0
+        var isKnown = false
+        /// What waits, by sequence number.
+        var waiting = List()
+        /// The packet of those that was added last but not to an end: the next one is likely to follow it.
+        var hint: Int32 = -1
+        /// Their counters may be in another order.
+        var isMixed = false
+        /// How many are ready.
+        var ready = 0
+        /// The flows of the same peer of which packets wait.
+        var before: Int32 = -1
+        var after: Int32 = -1
+    }
+
+    /// What there is of one peer.
+    private struct Line {
+        /// The first flow of which packets wait.
+        var flows: Int32 = -1
+        var ready = List()
+        /// It has a turn, before the peer `next`.
+        var hasTurn = false
+        var next: Int32 = -1
+        var blocks = 0
+        var packets = 0
+        var bytes = 0
+        var held: UInt64 = 0
+        var overflow: UInt64 = 0
+        var delays = DelayHistogram()
+    }
+
+    /// The longest that a packet waits.
+    static let longest = Interval.seconds(2)
+    private static let tableSize = 4096
+    /// Entries that a flow may have.
+    private static let ways = 4
+    /// What is farther ahead is of another connection, or no TCP.
+    private static let reach: Int32 = 1 << 30
+    private static let reset: UInt8 = 0x04
+    private static let synchronize: UInt8 = 0x02
+
+    private let hash: KeyedHash
+    private var held = HeldPackets()
+    /// Made when it is used for the first time.
+    private var flows = ContiguousArray<Flow>()
+    private var lines = ContiguousArray<Line>()
+    /// The peers that have a turn.
+    private var turns = List()
+    private var readyCount = 0
+
+    init(seed: UInt64 = 0) { hash = KeyedHash(seed: seed) }
+
+    // MARK: In
+
+    /// Lets a packet pass, or keeps a copy of it until what is before it has come. Of a datagram that was missing, the packets are
+    /// taken in before what waited for them is released.
+    mutating func take(_ packet: RawSpan, _ arrival: Arrival, at now: Instant) -> Verdict {
+        let layout = arrival.shape.layout
+        guard layout.transport == .tcp else { return .deliver }
+        let sequence = packet.big32(at: layout.internet + TCPHeader.sequence)
+        let flags = packet.byte(at: layout.internet + TCPHeader.flags)
+        let length = arrival.header.length - layout.header + Int(flags & 1)
+        guard length > 0 || flags & (Self.reset | Self.synchronize) != 0 else { return .deliver }
+        let name = max(hash.flow(of: packet, arrival.header, with: arrival.peer), 1)
+        if flags & Self.reset != 0 {
+            forget(name)
+            return .deliver
+        }
+        guard let index = entry(name, of: arrival.peer, at: now) else { return .deliver }
+        var end = sequence &+ UInt32(truncatingIfNeeded: length)
+        if flags & Self.synchronize != 0 {
+            end &+= 1
+            restart(index, at: end)
+            return .deliver
+        }
+        let held = HeldPackets.Packet(
+            sequence: sequence, end: end, flow: Int32(index), counter: arrival.counter, heldAt: now,
+            shape: arrival.shape)
+        return take(packet, held, missing: arrival.missing)
+    }
+
+    private mutating func take(_ bytes: RawSpan, _ packet: HeldPackets.Packet, missing: UInt64?) -> Verdict {
+        let index = Int(packet.flow)
+        if !flows[index].isKnown { flows[index].next = packet.sequence }
+        let distance = Int32(bitPattern: packet.sequence &- flows[index].next)
+        if distance > 0, distance < Self.reach, let missing, missing < packet.counter {
+            if let place = keep(bytes, packet) {
+                held.startAging(place)
+                insert(place, into: index)
+                return .held
+            }
+            proceed(index, to: packet.end)
+            return .deliver
+        }
+        if distance < 0, distance > -Self.reach {
+            guard Int32(bitPattern: packet.end &- flows[index].next) > 0 else { return .deliver }
+        } else if distance >= Self.reach || distance < 0 {
+            restart(index, at: packet.sequence)
+        }
+        // What is before it and waits for something else goes first.
+        while !flows[index].waiting.isEmpty, packet.isBehind(held[flows[index].waiting.head]) {
+            makeReady(removeFirst(of: index))
+        }
+        guard flows[index].ready > 0, let place = keep(bytes, packet) else {
+            proceed(index, to: packet.end)
+            return .deliver
+        }
+        makeReady(place)
+        proceed(index, to: packet.end)
+        return .held
+    }
+
+    /// Keeps a copy of a packet; `nil`, counted, if there is no room. No peer has more than are left for the others.
+    private mutating func keep(_ bytes: RawSpan, _ packet: HeldPackets.Packet) -> Int32? {
+        let line = Int(flows[Int(packet.flow)].peer)
+        let blocks = HeldPackets.blocks(for: bytes.byteCount)
+        guard lines[line].blocks + blocks <= held.available - blocks else {
+            lines[line].overflow += 1
+            return nil
+        }
+        lines[line].blocks += blocks
+        lines[line].packets += 1
+        lines[line].bytes += bytes.byteCount
+        lines[line].held += 1
+        return held.append(bytes, packet)
+    }
+
+    // MARK: Flows
+
+    private func find(_ name: UInt64) -> Int? {
+        guard !flows.isEmpty else { return nil }
+        let first = Int(truncatingIfNeeded: name) & (Self.tableSize - Self.ways)
+        for index in first..<first + Self.ways where flows[index].name == name { return index }
+        return nil
+    }
+
+    /// The entry of a flow, perhaps that of another one of which nothing is held; `nil` if there is none.
+    private mutating func entry(_ name: UInt64, of peer: PeerSlot, at now: Instant) -> Int? {
+        if let index = find(name) {
+            flows[index].usedAt = now
+            return index
+        }
+        if flows.isEmpty { flows = ContiguousArray(repeating: Flow(), count: Self.tableSize) }
+        while lines.count <= peer.offset { lines.append(Line()) }
+        let first = Int(truncatingIfNeeded: name) & (Self.tableSize - Self.ways)
+        var oldest: Int?
+        for index in first..<first + Self.ways where flows[index].ready == 0 && flows[index].waiting.isEmpty {
+            if flows[index].usedAt < oldest.map({ flows[$0].usedAt }) ?? .distantFuture { oldest = index }
+        }
+        guard let oldest else { return nil }
+        flows[oldest] = Flow(name: name, usedAt: now, peer: peer.number)
+        return oldest
+    }
+
+    /// Makes all that waits of a flow ready, and forgets it, at the latest when that is gone.
+    private mutating func forget(_ name: UInt64) {
+        guard let index = find(name) else { return }
+        restart(index, at: 0)
+        flows[index].isKnown = false
+        if flows[index].ready == 0 { flows[index] = Flow() }
+    }
+
+    /// Makes all that waits of a flow ready, and says what comes next.
+    private mutating func restart(_ index: Int, at next: UInt32) {
+        while !flows[index].waiting.isEmpty { makeReady(removeFirst(of: index)) }
+        flows[index].next = next
+        flows[index].isKnown = true
+    }
+
+    /// The next of a flow is what follows `end`: makes ready what doesn't wait for anything then.
+    private mutating func proceed(_ index: Int, to end: UInt32) {
+        var next = end
+        while !flows[index].waiting.isEmpty {
+            let first = held[flows[index].waiting.head]
+            guard Int32(bitPattern: first.sequence &- next) <= 0 else { break }
+            if Int32(bitPattern: first.end &- next) > 0 { next = first.end }
+            makeReady(removeFirst(of: index))
+        }
+        flows[index].next = next
+        flows[index].isKnown = true
+    }
+
+    /// Makes ready what waits of a flow up to a packet, and what need not wait then.
+    private mutating func release(_ index: Int, through last: Int32) {
+        let end = held[last].end
+        var place: Int32
+        repeat {
+            place = removeFirst(of: index)
+            makeReady(place)
+        } while place != last
+        proceed(index, to: end)
+    }
+
+    private mutating func insert(_ place: Int32, into index: Int) {
+        var list = flows[index].waiting
+        let packet = held[place]
+        if list.isEmpty {
+            list = List(head: place, tail: place)
+            addToWaiting(index)
+        } else if packet.isBehind(held[list.tail]) {
+            if packet.counter < held[list.tail].counter { flows[index].isMixed = true }
+            held[list.tail].next = place
+            list.tail = place
+        } else if !packet.isBehind(held[list.head]) {
+            if packet.counter > held[list.head].counter { flows[index].isMixed = true }
+            held[place].next = list.head
+            list.head = place
+        } else {
+            let hint = flows[index].hint
+            var before = hint >= 0 && packet.isBehind(held[hint]) ? hint : list.head
+            while packet.isBehind(held[held[before].next]) { before = held[before].next }
+            let after = held[before].next
+            if packet.counter < held[before].counter || packet.counter > held[after].counter {
+                flows[index].isMixed = true
+            }
+            held[place].next = after
+            held[before].next = place
+            flows[index].hint = place
+        }
+        flows[index].waiting = list
+    }
+
+    private mutating func removeFirst(of index: Int) -> Int32 {
+        let place = flows[index].waiting.head
+        flows[index].waiting.head = held[place].next
+        held[place].next = -1
+        if flows[index].hint == place { flows[index].hint = -1 }
+        if flows[index].waiting.isEmpty {
+            flows[index].waiting.tail = -1
+            flows[index].isMixed = false
+            removeFromWaiting(index)
+        }
+        return place
+    }
+
+    private mutating func addToWaiting(_ index: Int) {
+        let line = Int(flows[index].peer)
+        let after = lines[line].flows
+        flows[index].before = -1
+        flows[index].after = after
+        if after >= 0 { flows[Int(after)].before = Int32(index) }
+        lines[line].flows = Int32(index)
+    }
+
+    private mutating func removeFromWaiting(_ index: Int) {
+        let (before, after) = (flows[index].before, flows[index].after)
+        if before < 0 { lines[Int(flows[index].peer)].flows = after } else { flows[Int(before)].after = after }
+        if after >= 0 { flows[Int(after)].before = before }
+    }
+
+    // MARK: What was missing
+
+    /// What was missing of a peer's datagrams below a counter has come, or is given up (`nil`: all that was): makes ready what waited for
+    /// that.
+    mutating func release(_ peer: PeerSlot, below missing: UInt64?) {
+        guard peer.offset < lines.count else { return }
+        var number = lines[peer.offset].flows
+        while number >= 0 {
+            let index = Int(number)
+            number = flows[index].after
+            // Sequence numbers come before counters: all before the last one that need not wait goes too.
+            var last: Int32 = -1
+            var place = flows[index].waiting.head
+            while place >= 0 {
+                if held[place].counter < missing ?? .max {
+                    last = place
+                } else if !flows[index].isMixed {
+                    break
+                }
+                place = held[place].next
+            }
+            if last >= 0 { release(index, through: last) }
+        }
+    }
+
+    /// When `expire` is due; `nil` if nothing waits.
+    var nextExpiry: Instant? { held.oldest < 0 ? nil : held[held.oldest].heldAt + Self.longest }
+
+    /// Makes ready what has waited for too long.
+    mutating func expire(at now: Instant) {
+        while let due = nextExpiry, due <= now {
+            release(Int(held[held.oldest].flow), through: held.oldest)
+        }
+    }
+
+    // MARK: Out
+
+    /// Whether any packet may go to the device.
+    var hasReady: Bool { readyCount > 0 }
+
+    /// The next packet that may go to the device; peers take turns.
+    mutating func nextReady() -> Ready? {
+        guard readyCount > 0 else { return nil }
+        while !turns.isEmpty {
+            let peer = PeerSlot(turns.head)
+            if let ready = nextReady(of: peer) { return ready }
+            removeFirstTurn()
+        }
+        return nil
+    }
+
+    /// The next packet of a peer that may go to the device.
+    func nextReady(of peer: PeerSlot) -> Ready? {
+        guard peer.offset < lines.count, !lines[peer.offset].ready.isEmpty else { return nil }
+        let place = lines[peer.offset].ready.head
+        return Ready(peer: peer, length: held[place].length, shape: held[place].shape, place: place)
+    }
+
+    /// Moves a packet that `nextReady` named to the start of `space`, which must be large enough.
+    mutating func pop(_ ready: Ready, into space: inout MutableRawSpan, at now: Instant) {
+        held.copy(ready.place, to: &space)
+        lines[ready.peer.offset].delays.note(now - held[ready.place].heldAt, at: now)
+        removeFirstReady(of: ready.peer)
+        guard turns.head == ready.peer.number, turns.head != turns.tail else { return }
+        removeFirstTurn()
+        addTurn(ready.peer)
+    }
+
+    private mutating func makeReady(_ place: Int32) {
+        held.stopAging(place)
+        let flow = Int(held[place].flow)
+        let peer = PeerSlot(flows[flow].peer)
+        flows[flow].ready += 1
+        readyCount += 1
+        if lines[peer.offset].ready.isEmpty {
+            lines[peer.offset].ready.head = place
+        } else {
+            held[lines[peer.offset].ready.tail].next = place
+        }
+        lines[peer.offset].ready.tail = place
+        if !lines[peer.offset].hasTurn { addTurn(peer) }
+    }
+
+    private mutating func removeFirstReady(of peer: PeerSlot) {
+        let place = lines[peer.offset].ready.head
+        let packet = held[place]
+        lines[peer.offset].ready.head = packet.next
+        lines[peer.offset].blocks -= HeldPackets.blocks(for: packet.length)
+        lines[peer.offset].packets -= 1
+        lines[peer.offset].bytes -= packet.length
+        held.remove(place)
+        readyCount -= 1
+        let flow = Int(packet.flow)
+        flows[flow].ready -= 1
+        if flows[flow].ready == 0, !flows[flow].isKnown { flows[flow] = Flow() }
+    }
+
+    private mutating func addTurn(_ peer: PeerSlot) {
+        lines[peer.offset].hasTurn = true
+        lines[peer.offset].next = -1
+        if turns.isEmpty { turns.head = peer.number } else { lines[Int(turns.tail)].next = peer.number }
+        turns.tail = peer.number
+    }
+
+    private mutating func removeFirstTurn() {
+        let line = Int(turns.head)
+        lines[line].hasTurn = false
+        turns.head = lines[line].next
+        if turns.isEmpty { turns.tail = -1 }
+    }
+
+    // MARK: Removal
+
+    /// Drops all that is held of a peer, and forgets its flows; how many packets that were.
+    mutating func removeAll(of peer: PeerSlot) -> Int {
+        guard peer.offset < lines.count else { return 0 }
+        release(peer, below: nil)
+        let count = lines[peer.offset].packets
+        while !lines[peer.offset].ready.isEmpty { removeFirstReady(of: peer) }
+        for index in flows.indices where flows[index].peer == peer.number { flows[index] = Flow() }
+        return count
+    }
+
+    /// The same, for a peer that is gone: forgets what was counted, too.
+    mutating func forget(_ peer: PeerSlot) -> Int {
+        let count = removeAll(of: peer)
+        guard peer.offset < lines.count else { return 0 }
+        lines[peer.offset].held = 0
+        lines[peer.offset].overflow = 0
+        lines[peer.offset].delays = DelayHistogram()
+        return count
+    }
+
+    /// Gives back the memory for packets if none is held.
+    mutating func trim() { held.trim() }
+
+    // MARK: What was seen
+
+    /// Bytes that are allocated for packets.
+    var allocated: Int { held.allocated }
+
+    /// What is held of a peer, and how that went.
+    func statistics(of peer: PeerSlot, at now: Instant) -> ReorderStatistics {
+        let line = peer.offset < lines.count ? lines[peer.offset] : Line()
+        return ReorderStatistics(
+            packets: line.packets, bytes: line.bytes, held: line.held, overflow: line.overflow,
+            median: line.delays.percentile(50, at: now), percentile99: line.delays.percentile(99, at: now))
+    }
+}
+
+/// Packets of a peer that wait, or have waited, for what was lost before them.
+public struct ReorderStatistics: Equatable, Sendable {
+    /// Those that are held now.
+    public let packets: Int
+    public let bytes: Int
+    /// All that ever were, and those for which there was no room.
+    public let held: UInt64
+    public let overflow: UInt64
+    /// How long half of those of the last seconds were held at most, and how long 99 of a hundred.
+    public let median: Interval
+    public let percentile99: Interval
+}
+
+extension HeldPackets.Packet {
+    /// Whether it belongs behind another one of its flow; one with the same number does.
+    fileprivate func isBehind(_ other: HeldPackets.Packet) -> Bool {
+        Int32(bitPattern: sequence &- other.sequence) >= 0
+    }
+}
