@@ -5,6 +5,7 @@
   bench/thin.py --plan                              only says how long
   bench/thin.py --rows ping,voice --rounds 1        some of it
   bench/thin.py --rows ping --cases "2 Mbit/s"      of a row the cases whose label begins so
+  bench/thin.py --realtime                          on a machine that does other things: all that is measured goes first
 
 Hosts behind gateways, in namespaces, over the process of Tests/link with a queue of 500 ms; cubic on the hosts. Beside
 them no tunnel and the wireguard-go of WIREGUARD_GO, else ../shared/bin/wireguard-go. Runs as root; GATEWAY_BIN names the
@@ -14,6 +15,7 @@ gateway to measure. In each round everything is started anew. The samples go to 
 import argparse
 import contextlib
 import datetime
+import os
 import shlex
 import signal
 import statistics
@@ -42,6 +44,9 @@ def main():
     if {"goodput", "shares", "runs"} & set(options.rows):
         for name in ("text", "logs"):
             corpus.build(name, options.size * corpus.MEGABYTE)
+    if options.realtime:
+        # Inherited by all that is started from here on.
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     results = Results()
     start, stolen, date = time.monotonic(), machine.Stolen(), datetime.datetime.now()
     before = machine.load_average()
@@ -133,6 +138,7 @@ def arguments():
     parser.add_argument("--runs", type=int, default=10, help="of the row `runs`, in all rounds; default 10")
     parser.add_argument("--against", type=Path, metavar="PROGRAM", help="another gateway, for the row `runs`")
     parser.add_argument("--size", type=int, default=128, metavar="MB", help="of text and logs; default 128")
+    parser.add_argument("--realtime", action="store_true", help="schedule all that is measured before other work (SCHED_RR)")
     parser.add_argument("--trace", action="store_true", help="show where a measurement failed")
     parser.add_argument("--json", type=Path, help="the file for the samples")
     options = parser.parse_args()

@@ -12,6 +12,8 @@ RATE, RTT = 20, 40
 SETTING = "19.8mbit"
 PAYLOADS = ("text", "logs")
 _WARM_UP = 3
+_LONG = 2
+"""Windows that shares are looked at for: after a loss a stream is below its share for a second or two."""
 
 
 class Goodput(NamedTuple):
@@ -69,7 +71,7 @@ def measure_beside(case, options, number):
             uploads.run(_WARM_UP)
             place.link.report()
             before = sender.peer()["compression"]
-            goodput, random = uploads.run(options.seconds)
+            goodput, random = uploads.run(_LONG * options.seconds)
             after, report = sender.peer()["compression"], place.link.report()["there"]
     sent = report.sent["bytes"] * 8 / 1e6 / report.seconds
     taken = random * (TUNNEL_MTU + OUTER + OVERHEAD) / (TUNNEL_MTU - INNER)
@@ -84,4 +86,4 @@ BESIDE = Row(
     [Case(f"Rate = {RATE * PART:g}mbit", {})],
     [Column("share", "text's part", 3), Column("coded", "by stats", 3), Column("text", "text Mbit/s", 1),
      Column("random", "random", 1)],
-    measure_beside, lambda options: 3 + _WARM_UP + options.seconds)
+    measure_beside, lambda options: 3 + _WARM_UP + _LONG * options.seconds)
