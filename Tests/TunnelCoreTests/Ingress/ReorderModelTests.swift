@@ -134,8 +134,8 @@ private struct Trial: ~Copyable {
 
     private mutating func changeMissing() {
         let peer = Int(noise.next() % 2)
-        let old = missing[peer] ?? counter
-        let new = noise.next() % 3 == 0 ? nil : old + noise.next() % 12
+        // It only grows, and stays below what has come.
+        let new = noise.next() % 4 == 0 ? nil : max(missing[peer] ?? 0, counter - noise.next() % 30)
         missing[peer] = new
         release(peer, below: new)
     }
