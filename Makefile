@@ -108,7 +108,7 @@ install-built:
 	$(SUDO) install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BUILT)/gateway $(BUILT)/gatewayctl
 	$(SUDO) install -d $(DESTDIR)$(UNITS) $(addprefix $(DESTDIR)$(PREFIX)/share/,$(dir $(COMPLETIONS)))
 	home=$$(ldd $(BUILT)/gateway | grep -qE '=> /(root|home)/' && echo read-only || echo yes); \
-	sed "s|/usr/local/bin/|$(PREFIX)/bin/|; s|^ProtectHome=yes|ProtectHome=$$home|" dist/gateway@.service \
+	sed "s|/usr/local/bin/|$(PREFIX)/bin/|; s|^ProtectHome=yes|ProtectHome=$$home|" packaging/gateway@.service \
 		| $(SUDO) install -m 644 /dev/stdin $(DESTDIR)$(UNITS)/gateway@.service
 	for file in $(COMPLETIONS); do \
 		program=$$(basename "$$file" .fish) shell=$${file%%[-/]*}; \

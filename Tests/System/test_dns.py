@@ -8,7 +8,7 @@ from lab import Daemon, Keys, Namespace, wait_until, watchdog
 from lab.attempt import refused
 from lab.gateway import GATEWAY, REPOSITORY
 
-UNIT = REPOSITORY / "dist/gateway@.service"
+UNIT = REPOSITORY / "packaging/gateway@.service"
 
 RESOLVCONF = """#!/bin/sh
 # In three steps, as openresolv: keep the file that is not ours, write ours, write the kept one back.

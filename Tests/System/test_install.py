@@ -9,7 +9,7 @@ import pytest
 from lab import Lab, wait_until
 from lab.gateway import GATEWAY, REPOSITORY, gateway
 
-UNIT = REPOSITORY / "dist/gateway@.service"
+UNIT = REPOSITORY / "packaging/gateway@.service"
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_a_route_that_is_taken_ends_the_start_for_good_and_says_by_whom(lab):
     answer = refused(lab.a.gateway, write_config(lab, lab.a), run)
     assert answer.code == 73, answer
     assert lab.b.networks[0] in answer.line and "lan" in answer.line and "AllowedIPs" in answer.line
-    unit = (REPOSITORY / "dist/gateway@.service").read_text()
+    unit = (REPOSITORY / "packaging/gateway@.service").read_text()
     assert "73" in next(line for line in unit.splitlines() if line.startswith("RestartPreventExitStatus"))
 
 
