@@ -109,6 +109,12 @@ int64_t ctun_boot_time(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+int64_t ctun_monotonic_time(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 struct ctun_time ctun_wall_clock(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);

@@ -6,9 +6,12 @@
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 int ctun_peer_credentials(int fd, struct ctun_credentials *out, size_t n) {
@@ -98,4 +101,25 @@ int ctun_file_watch_open(const uint8_t *path, size_t n) {
 void ctun_file_watch_take(int fd) {
     char events[4096];
     while (read(fd, events, sizeof events) > 0) continue;
+}
+
+int ctun_notify_open(const uint8_t *path, size_t n) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (n < 2 || n >= sizeof address.sun_path || (path[0] != '/' && path[0] != '@')) return -EINVAL;
+    memcpy(address.sun_path, path, n);
+    if (path[0] == '@') address.sun_path[0] = 0;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    struct timeval limit = {.tv_sec = 1};
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0 ||
+        connect(fd, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
+int ctun_notify_send(int fd, const uint8_t *text, size_t n, int wait) {
+    return send(fd, text, n, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT)) < 0 ? -errno : 0;
 }

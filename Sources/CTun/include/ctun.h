@@ -217,6 +217,8 @@ struct ctun_time {
 
 /// CLOCK_BOOTTIME in nanoseconds: goes on while the machine sleeps.
 int64_t ctun_boot_time(void);
+/// CLOCK_MONOTONIC in nanoseconds: stands while the machine sleeps.
+int64_t ctun_monotonic_time(void);
 /// CLOCK_REALTIME.
 struct ctun_time ctun_wall_clock(void);
 
@@ -248,5 +250,11 @@ int ctun_netlink_receive(int fd, uint8_t *__counted_by(n) reply __noescape, size
 int ctun_file_watch_open(const uint8_t *__counted_by(n) path __noescape, size_t n);
 /// Takes what has come.
 void ctun_file_watch_take(int fd);
+
+/// A socket to who listens for datagrams at `path` (`n` bytes, without terminator); one that begins with '@' stands for a name
+/// without a file.
+int ctun_notify_open(const uint8_t *__counted_by(n) path __noescape, size_t n);
+/// Sends one datagram there; if `wait`, waits up to a second for room.
+int ctun_notify_send(int fd, const uint8_t *__counted_by(n) text __noescape, size_t n, int wait);
 
 #endif

@@ -29,7 +29,17 @@ final class Chores: Sendable {
     /// Has something done that reads or writes files, after all that was asked for before; false if too much waits.
     func post(_ chore: @escaping @Sendable () -> Void) -> Bool { files.post(chore) }
 
-    func reload() { _ = post { [self] in daemon.reload(self) } }
+    /// Has the file read again. The supervisor is told, if it knows already that the interface serves, and hears of the end
+    /// when the loop has done what changed.
+    func reload(isServing: Bool) {
+        _ = post { [self] in
+            let supervisor = isServing ? daemon.supervisor : nil
+            supervisor?.tell(.reloading)
+            daemon.reload(self)
+            guard let supervisor else { return }
+            if !daemon.commands.post({ _, _ in supervisor.tell(.ready) }) { supervisor.tell(.ready) }
+        }
+    }
 
     /// Has what the interface lost brought back.
     func mend() { mending.post(()) }

@@ -108,11 +108,11 @@ struct DataLoop: TunnelDriver, ~Copyable {
 
     /// Runs until the course is over, which a signal or the end of the device brings about.
     mutating func run(
-        _ course: inout Course, _ chores: Chores, _ events: inout EventLog
+        _ course: inout Course, _ chores: Chores, _ events: inout EventLog, _ pulse: consuming Pulse?
     ) throws(SystemError) {
         try epoll.add(course.hooksDescriptor, token: Source.hooks.rawValue)
         watchDevice(at: Self.now())
-        finishTurn(at: Self.now(), &events)
+        finishTurn(at: Self.now(), &events, &pulse)
         while !course.isOver {
             let before = bootTime()
             let count = epoll.wait(milliseconds: tunnel.hasKept ? 0 : -1)
@@ -137,7 +137,7 @@ struct DataLoop: TunnelDriver, ~Copyable {
                 case .signals:
                     switch signals.read() {
                     case SIGHUP:
-                        chores.reload()
+                        chores.reload(isServing: course.isServing)
                         lookAfterControl(chores)
                     case nil: break
                     default: course.end(.signal)
@@ -155,22 +155,26 @@ struct DataLoop: TunnelDriver, ~Copyable {
             if deviceWatch == nil { watchDevice(at: now) }
             mend(chores)
             handleTimeouts(at: now)
-            finishTurn(at: now, &events)
+            finishTurn(at: now, &events, &pulse)
         }
     }
 
     /// Sends, writes and passes on what the turn brought, and sets the timer.
-    private mutating func finishTurn(at now: Now, _ events: inout EventLog) {
+    private mutating func finishTurn(at now: Now, _ events: inout EventLog, _ pulse: inout Pulse?) {
         sendGathered(at: now)
         answerRefusals()
         flush()
         while let job = tunnel.pollHandshake() {
             if !handshakes.post(job) { refused.handshakes += 1 }
         }
-        while let event = tunnel.pollEvent() { events.note(event, at: now.instant) }
+        while let event = tunnel.pollEvent() {
+            pulse?.note(event, at: now.instant)
+            events.note(event, at: now.instant)
+        }
         events.tellLeftOut(tunnel.unnotedEvents, at: now.instant)
         var next = deviceWatch == nil ? min(tunnel.nextTimeout ?? lookDueAt, lookDueAt) : tunnel.nextTimeout
         if let dueAt = events.dueAt { next = min(next ?? dueAt, dueAt) }
+        if let dueAt = pulse?.beat(tunnel, at: now.instant) { next = min(next ?? dueAt, dueAt) }
         guard next != timerSetTo else { return }
         timerSetTo = next
         if let next { timer.arm(at: next.nanoseconds) } else { timer.disarm() }

@@ -20,19 +20,24 @@ struct Course: ~Copyable {
     private(set) var ending: Ending?
     private let hooks: Hooks
     private let log: Log
+    private let supervisor: Supervisor?
     /// Somebody else's end of the interface is what ends a drop-in, and a fault of one that is to run.
     private let isDropIn: Bool
     private var phase = Phase.comingUp
 
     /// Begins with `PostUp`.
-    init(_ hooks: Hooks, _ log: Log, isDropIn: Bool) {
+    init(_ hooks: Hooks, _ log: Log, _ supervisor: Supervisor?, isDropIn: Bool) {
         self.hooks = hooks
         self.log = log
+        self.supervisor = supervisor
         self.isDropIn = isDropIn
         hooks.start(.postUp)
     }
 
     var isOver: Bool { phase == .over }
+
+    /// Whether `PostUp` is done and nothing has ended it yet.
+    var isServing: Bool { phase == .serving }
 
     /// Readable when `noteHooks` is to be called.
     var hooksDescriptor: Int32 { hooks.descriptor }
@@ -51,7 +56,7 @@ struct Course: ~Copyable {
         case .comingUp:
             guard let failure = end.failure else {
                 phase = .serving
-                if ending != nil { goDown() }
+                if ending != nil { goDown() } else { supervisor?.tell(.ready) }
                 return
             }
             guard ending == nil else {
@@ -68,6 +73,7 @@ struct Course: ~Copyable {
     private mutating func goDown() {
         if case .deviceGone = ending, !isDropIn { log.warning("the interface was deleted") }
         phase = .goingDown
+        supervisor?.tell(.stopping, status: "ending")
         hooks.start(.preDown)
     }
 }

@@ -15,6 +15,8 @@ import TunnelCore
 final class Daemon: Sendable {
     private let current: Mutex<Settings>
     let log: Log
+    /// Who started it as a service and hears how it goes.
+    let supervisor: Supervisor?
     /// Commands of other threads to the tunnel, done on the data thread.
     let commands: Mailbox<LoopCommand>
     /// The public key of the private one that the file held when it was last read or written; on the chores' thread for
@@ -28,9 +30,11 @@ final class Daemon: Sendable {
     let mark = Atomic<UInt32>(0)
     private let started = bootTime()
 
+    /// Make it before there are threads.
     init(_ configuration: Configuration, _ log: Log) throws(Failure) {
         current = Mutex(Settings(configuration))
         self.log = log
+        supervisor = Supervisor.takeFromEnvironment()
         commands = try Failure.from(.unavailable) { () throws(SystemError) in try Mailbox(capacity: 1024) }
     }
 

@@ -87,9 +87,9 @@ struct RunningInterface: ~Copyable {
     /// Runs `PostUp`, serves until something ends that, and runs `PreDown`; what it was.
     mutating func serve(isDropIn: Bool) throws(Failure) -> Course.Ending? {
         var events = EventLog(daemon, chores)
-        var course = Course(hooks, daemon.log, isDropIn: isDropIn)
+        var course = Course(hooks, daemon.log, daemon.supervisor, isDropIn: isDropIn)
         do throws(SystemError) {
-            try loop?.run(&course, chores, &events)
+            try loop?.run(&course, chores, &events, Pulse(daemon))
         } catch {
             throw Failure(.unavailable, error)
         }
