@@ -8,24 +8,32 @@
 # make bench-compression  compare over thin and long links, a quarter of an hour; BENCH="--plan" only says how long
 # make bench-thin  in front of a thin link: pings and calls beside uploads, how well Rate is kept, 20 minutes; BENCH="--plan"
 # make bench-micro  nanoseconds of the steps that every packet goes through
-# make install  programs, systemd unit and completions into $(PREFIX), /usr/local by default
+# make dist     programs that run where Swift is not, stripped, into out/, and their debug symbols into out/debug
+# make deb      the same as a package of Debian's, checked with lintian: out/gateway_VERSION_ARCHITECTURE.deb
+# make deb-test installs it in a Debian 12 that has nothing else, links two of them, and looks what a purge leaves
+# make install  programs, systemd unit, manual pages and completions into $(PREFIX), /usr/local by default
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast fmt check fuzz bench bench-compression bench-thin bench-micro install install-built clean setup build
+.PHONY: help run test test-fast fmt check fuzz bench bench-compression bench-thin bench-micro dist deb deb-test install install-built clean setup build
 
 PREFIX ?= /usr/local
 UNITS ?= $(PREFIX)/lib/systemd/system
 BUILT ?= .build/release
 # Of each program for each shell, where the shell looks for it under share.
+ZSH ?= zsh/site-functions
 COMPLETIONS := $(foreach program,gateway gatewayctl,bash-completion/completions/$(program) \
-	zsh/site-functions/_$(program) fish/vendor_completions.d/$(program).fish)
+	$(ZSH)/_$(program) fish/vendor_completions.d/$(program).fish)
 SWIFT ?= swift
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PYTHON := /usr/bin/python3
 SOURCES := Package.swift Sources Tests bench
 BUILD := $(SWIFT) build -c release
+# What is given away needs no library of Swift's. Nothing is exported, so that the linker leaves out what is not called; relative
+# relocations are packed, which glibc knows since 2.36.
+STATIC := --scratch-path .build-dist --static-swift-stdlib -Xswiftc -use-ld=lld $(addprefix -Xlinker ,--icf=safe \
+	--version-script=$(CURDIR)/packaging/exports.map -z relro -z now -z pack-relative-relocs)
 # Most of what a system test does is waiting: three on a core are done soonest.
 WORKERS ?= 6
 SYSTEM_TESTS := $(PYTHON) -m pytest -q
@@ -100,6 +108,21 @@ bench-micro: setup
 	@$(BUILD) --product MicroBenchmarks | scripts/progress
 	@.build/release/MicroBenchmarks
 
+dist: setup
+	@scripts/setup dist
+	@echo "building for anywhere (a first build takes some minutes) …"
+	@$(BUILD) $(STATIC) --product gateway | scripts/progress
+	@$(BUILD) $(STATIC) --product gatewayctl | scripts/progress
+	@scripts/dist .build-dist/release out
+
+deb: dist
+	@scripts/setup deb
+	@scripts/deb out $(VERSION)
+	@lintian --allow-root --fail-on error,warning --tag-display-limit 0 out/*.deb
+
+deb-test: deb
+	@cd Tests/Package && $(SUDO) $(SYSTEM_TESTS)
+
 install: build
 	@$(MAKE) --no-print-directory install-built
 
@@ -110,6 +133,12 @@ install-built:
 	home=$$(ldd $(BUILT)/gateway | grep -qE '=> /(root|home)/' && echo read-only || echo yes); \
 	sed "s|/usr/local/bin/|$(PREFIX)/bin/|; s|^ProtectHome=yes|ProtectHome=$$home|" packaging/gateway@.service \
 		| $(SUDO) install -m 644 /dev/stdin $(DESTDIR)$(UNITS)/gateway@.service
+	$(SUDO) install -D -m 644 packaging/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/gateway.conf
+	$(SUDO) install -D -m 644 packaging/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/gateway.conf
+	pages=$$(mktemp -d); trap 'rm -r "$$pages"' EXIT; scripts/man $(BUILT) "$$pages"; \
+	for page in "$$pages"/*; do \
+		$(SUDO) install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} "$$page"; \
+	done
 	for file in $(COMPLETIONS); do \
 		program=$$(basename "$$file" .fish) shell=$${file%%[-/]*}; \
 		$(BUILT)/$${program#_} --generate-completion-script "$$shell" \
@@ -117,4 +146,4 @@ install-built:
 	done
 
 clean:
-	rm -rf .build
+	rm -rf .build .build-dist out

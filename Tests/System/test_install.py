@@ -18,12 +18,14 @@ def lab():
         yield lab
 
 
-def test_programs_unit_and_completions_are_installed_under_the_prefix_and_the_unit_knows_it(tmp_path):
+def test_programs_unit_manual_pages_and_completions_are_installed_under_the_prefix_and_the_unit_knows_it(tmp_path):
     installed = make_install(tmp_path, PREFIX="/opt/tunnel")
     assert sorted(str(file.relative_to(installed)) for file in installed.rglob("*") if file.is_file()) == [
-        "bin/gateway", "bin/gatewayctl", "lib/systemd/system/gateway@.service",
+        "bin/gateway", "bin/gatewayctl", "lib/systemd/system/gateway@.service", "lib/sysusers.d/gateway.conf",
+        "lib/tmpfiles.d/gateway.conf",
         "share/bash-completion/completions/gateway", "share/bash-completion/completions/gatewayctl",
         "share/fish/vendor_completions.d/gateway.fish", "share/fish/vendor_completions.d/gatewayctl.fish",
+        "share/man/man5/gateway.conf.5", "share/man/man8/gateway.8", "share/man/man8/gatewayctl.8",
         "share/zsh/site-functions/_gateway", "share/zsh/site-functions/_gatewayctl"]
     assert os.access(installed / "bin/gateway", os.X_OK)
     unit = installed / "lib/systemd/system/gateway@.service"

@@ -1,0 +1,148 @@
+"""The package in a Debian 12 that has nothing but what it depends on: `make deb-test`."""
+
+import contextlib
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+from lab import Daemon, Namespace, wait_until
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+OUT = REPOSITORY / "out"
+SYSTEM = REPOSITORY / ".build-dist/bookworm.tar"
+INCLUDED = ["systemd-standalone-sysusers", "systemd-standalone-tmpfiles", "libsodium23", "libb2-1", "libzstd1", "libstdc++6",
+            "libgomp1"]
+MOST = 22_000_000
+"""Bytes of the daemon; scripts/dist knows them too."""
+
+
+@pytest.fixture(scope="module")
+def package():
+    (package,) = OUT.glob("gateway_*.deb")
+    return package
+
+
+@pytest.fixture(scope="module")
+def system():
+    """A tar file of a Debian 12 with what the package depends on; made once, of packages from the mirror."""
+    if not SYSTEM.exists():
+        new = SYSTEM.with_suffix(".new.tar")
+        subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(INCLUDED)}", "bookworm", new],
+                       check=True, timeout=300)
+        new.rename(SYSTEM)
+    return SYSTEM
+
+
+@pytest.fixture
+def host(system, tmp_path):
+    """Makes machines: folders with a system."""
+    return lambda name: Host(name, system, tmp_path / name)
+
+
+def test_the_programs_run_where_swift_is_not_and_say_their_version():
+    swift = pathlib.Path(shutil.which("swift")).resolve()
+    home = next(folder for folder in swift.parents if (folder / "lib").is_dir())
+    (OUT / "empty").mkdir(exist_ok=True)
+    for program in ("gateway", "gatewayctl"):
+        words = f"mount --bind {OUT}/empty {home} && exec {OUT}/{program} --version"
+        done = subprocess.run(["unshare", "--mount", "sh", "-c", words], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert (OUT / "gateway").stat().st_size <= MOST
+    libraries = subprocess.run(["ldd", OUT / "gateway"], capture_output=True, text=True, check=True).stdout
+    assert "swift" not in libraries.lower() and "Foundation" not in libraries
+
+
+def test_symbols_are_beside_the_programs_and_found_by_them():
+    for program in ("gateway", "gatewayctl"):
+        sections = subprocess.run(["readelf", "-SW", OUT / program], capture_output=True, text=True, check=True).stdout
+        assert ".symtab" not in sections and ".debug_info" not in sections and ".gnu_debuglink" in sections
+        symbols = subprocess.run(
+            ["readelf", "-SW", OUT / f"debug/{program}.debug"], capture_output=True, text=True, check=True).stdout
+        assert ".symtab" in symbols and ".debug_info" in symbols
+
+
+def test_two_hosts_install_it_and_ping_each_other_and_a_purge_leaves_nothing(package, host):
+    with Namespace("pa") as left, Namespace("pb") as right, contextlib.ExitStack() as stack:
+        left.run("ip", "link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns", right.name)
+        hosts = []
+        for number, (namespace, name) in enumerate(((left, "hq"), (right, "branch")), 1):
+            namespace.run("ip", "address", "add", f"192.0.2.{number}/24", "dev", "wire")
+            namespace.run("ip", "link", "set", "wire", "up")
+            one = host(name)
+            hosts.append(one)
+            one.before = one.state()
+            one.run("dpkg", "--install", one.bring(package))
+            # It brings nothing that runs: whoever writes a file starts it.
+            assert (one.root / "etc/gateway").stat().st_mode & 0o777 == 0o750
+            assert "gateway" in one.run("getent", "passwd", "gateway")
+            assert "gateway.conf" in one.run("find", "/usr/lib/tmpfiles.d", "-name", "gateway*")
+            one.run("gatewayctl", "keygen", name, "--dir", "/etc/gateway")
+        hq, branch = hosts
+        shutil.copy(branch.root / "etc/gateway/branch.pub", hq.root / "etc/gateway")
+        hq.run("gatewayctl", "link", "hq", "branch", "--dir", "/etc/gateway", "--endpoint-a", "192.0.2.1:51820",
+               "--net-a", "10.1.0.0/24", "--net-b", "10.2.0.0/24")
+        shutil.move(hq.root / "etc/gateway/branch.conf", branch.root / "etc/gateway/branch.conf")
+        for namespace, one, address in ((left, hq, "10.1.0.1/24"), (right, branch, "10.2.0.1/24")):
+            namespace.run("ip", "address", "add", address, "dev", "lo")
+            stack.enter_context(one.daemon(namespace))
+        wait_until(lambda: not left.run("ping", "-c", 1, "-W", 1, "-I", "10.1.0.1", "10.2.0.1", check=False).returncode,
+                   "a ping goes from hq to branch and back", timeout=20)
+        (group,) = [line.split(":")[2] for line in hq.run("getent", "group", "gateway").splitlines()]
+        assert str(hq.socket.stat().st_gid) == group
+
+        text = (hq.root / "etc/gateway/hq.conf").read_bytes()
+        hq.run("dpkg", "--install", hq.bring(package))
+        assert (hq.root / "etc/gateway/hq.conf").read_bytes() == text
+        assert left.run("ping", "-c", 1, "-W", 2, "-I", "10.1.0.1", "10.2.0.1").returncode == 0
+        stack.close()
+        hq.run("dpkg", "--remove", "gateway")
+        assert (hq.root / "etc/gateway/hq.conf").read_bytes() == text
+        for one in hosts:
+            one.run("dpkg", "--purge", "gateway")
+            assert one.state() == one.before
+
+
+class Host:
+    """A machine: a folder with a system, entered by chroot."""
+
+    # What dpkg and the tools for users write down for themselves, and what the test itself brought.
+    EXPECTED = ("var/lib/dpkg/", "var/log/", "var/cache/", "var/lib/systemd", "dev/", "proc/", "etc/passwd-", "etc/group-",
+                "etc/shadow-", "etc/gshadow-", "root/")
+
+    def __init__(self, name, system, root):
+        self.name, self.root = name, root
+        root.mkdir()
+        subprocess.run(["tar", "--extract", "--file", system, "--directory", root, "--exclude=./dev/*"], check=True)
+
+    def bring(self, file):
+        shutil.copy(file, self.root / "root")
+        return f"/root/{file.name}"
+
+    def run(self, *words):
+        """What a command in it says."""
+        done = subprocess.run(self.command(*words), capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def command(self, *words):
+        mounts = f"mount --bind /dev {self.root}/dev && mount -t proc proc {self.root}/proc"
+        return ["unshare", "--mount", "sh", "-c", f'{mounts} && exec env DEBIAN_FRONTEND=noninteractive LC_ALL=C '
+                f'PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot {self.root} "$@"', "sh", *map(str, words)]
+
+    def daemon(self, namespace):
+        """The gateway in that namespace."""
+        return Daemon(namespace, self.root.with_suffix(".log"), self.command(
+            "gateway", "run", "--config", f"/etc/gateway/{self.name}.conf"))
+
+    @property
+    def socket(self):
+        return self.root / f"run/gateway/{self.name}.sock"
+
+    def state(self):
+        """Every file, and the users and groups."""
+        files = {str(path.relative_to(self.root)) for path in self.root.rglob("*")}
+        lists = ["passwd", "group", "shadow", "gshadow"]
+        return ({file for file in files if not f"{file}/".startswith(self.EXPECTED)},
+                [(self.root / "etc" / name).read_text() for name in lists])
