@@ -4,6 +4,7 @@ import contextlib
 import pathlib
 import shutil
 import subprocess
+import zlib
 
 import pytest
 
@@ -11,9 +12,9 @@ from lab import Daemon, Namespace, wait_until
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 OUT = REPOSITORY / "out"
-SYSTEM = REPOSITORY / ".build-dist/bookworm.tar"
-INCLUDED = ["systemd-standalone-sysusers", "systemd-standalone-tmpfiles", "libsodium23", "libb2-1", "libzstd1", "libstdc++6",
-            "libgomp1"]
+LIBRARIES = ["libsodium23", "libb2-1", "libzstd1", "libstdc++6", "libgomp1", "procps"]
+SMALL = ["systemd-standalone-sysusers", "systemd-standalone-tmpfiles", *LIBRARIES]
+BOOTING = ["systemd", "systemd-sysv", "dbus", "iproute2", "nftables", "openresolv", *LIBRARIES]
 MOST = 22_000_000
 """Bytes of the daemon; scripts/dist knows them too."""
 
@@ -24,21 +25,21 @@ def package():
     return package
 
 
-@pytest.fixture(scope="module")
-def system():
-    """A tar file of a Debian 12 with what the package depends on; made once, of packages from the mirror."""
-    if not SYSTEM.exists():
-        new = SYSTEM.with_suffix(".new.tar")
-        subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(INCLUDED)}", "bookworm", new],
-                       check=True, timeout=300)
-        new.rename(SYSTEM)
-    return SYSTEM
-
-
 @pytest.fixture
-def host(system, tmp_path):
+def host(tmp_path):
     """Makes machines: folders with a system."""
-    return lambda name: Host(name, system, tmp_path / name)
+    return lambda name, packages=SMALL: Host(name, system(packages), tmp_path / name)
+
+
+def system(packages):
+    """A tar file of a Debian 12 with these packages; made once, of what the mirror has."""
+    file = REPOSITORY / f".build-dist/bookworm-{zlib.crc32(' '.join(packages).encode())}.tar"
+    if not file.exists():
+        new = file.with_suffix(".new.tar")
+        subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}", "bookworm", new],
+                       check=True, timeout=300)
+        new.rename(file)
+    return file
 
 
 def test_the_programs_run_where_swift_is_not_and_say_their_version():
@@ -104,6 +105,88 @@ def test_two_hosts_install_it_and_ping_each_other_and_a_purge_leaves_nothing(pac
             assert one.state() == one.before
 
 
+def test_systemd_starts_reloads_watches_upgrades_and_purges_it(package, host):
+    one = host("vm", BOOTING)
+    one.bring(package)
+    (one.root / "root/steps").write_text(STEPS)
+    (one.root / "etc/systemd/system/steps.service").write_text(BOOT)
+    wants = one.root / "etc/systemd/system/multi-user.target.wants"
+    wants.mkdir(exist_ok=True)
+    (wants / "steps.service").symlink_to("../steps.service")
+    said = one.boot()
+    said.pop("key")
+    assert said == {
+        "start": "0", "hook": "/var/lib/up", "resolver": "nameserver 10.9.0.53", "socket": "gateway:660", "mark": "1",
+        "tables": "table ip gateway-t0 table ip6 gateway-t0", "capabilities": "0000000000003400", "reload": "0",
+        "bad_reload": "1", "upgraded": "0", "after_upgrade": "active", "file": "same", "watchdog": "1 running",
+        "result": "success", "resolver_after": "nameserver 192.0.2.53", "tables_after": "", "after_purge": "inactive",
+        "user_after": "", "left": "", "status": said["status"]}
+    assert "in touch with 0 of 1 peer" in said["status"]
+
+
+BOOT = """[Unit]
+After=multi-user.target
+[Service]
+Type=oneshot
+ExecStart=/bin/bash /root/steps
+"""
+
+STEPS = """
+exec >/root/said 2>/root/errors
+note() { echo "$1=$(cat)"; }
+unit() { systemctl show --property "$1" --value gateway@t0; }
+trap 'systemctl poweroff' EXIT
+ip link set lo up
+rm -f /etc/resolv.conf; echo nameserver 192.0.2.53 >/etc/resolv.conf
+dpkg --install /root/*.deb
+cat >/etc/gateway/t0.conf <<END
+[Interface]
+PrivateKey = $(gatewayctl genkey)
+Address = 10.9.0.1/24, fd09::1/64
+DNS = 10.9.0.53
+PostUp = echo hook >/var/lib/hook; sleep 0.5; touch /var/lib/up
+PreDown = rm /var/lib/up
+[Peer]
+PublicKey = $(gatewayctl genkey | gatewayctl pubkey)
+AllowedIPs = 0.0.0.0/0, ::/0
+Endpoint = 192.0.2.1:51820
+END
+chmod 600 /etc/gateway/t0.conf
+systemctl start gateway@t0; echo $? | note start
+ls /var/lib/up | note hook
+systemctl show --property StatusText --value gateway@t0 | note status
+grep nameserver /etc/resolv.conf | note resolver
+stat --format %G:%a /run/gateway/t0.sock | note socket
+cat /proc/sys/net/ipv4/conf/all/src_valid_mark | note mark
+nft list tables | tr '\n' ' ' | note tables
+grep CapBnd /proc/$(unit MainPID)/status | cut -f 2 | note capabilities
+systemctl reload gateway@t0; echo $? | note reload
+echo nonsense >>/etc/gateway/t0.conf
+systemctl reload gateway@t0; echo $? | note bad_reload
+sed -i '$d' /etc/gateway/t0.conf
+gatewayctl genkey | gatewayctl key set t0 - | note key
+cp /etc/gateway/t0.conf /root/before
+before=$(unit MainPID)
+dpkg --install /root/*.deb
+[ "$(unit MainPID)" != "$before" ]; echo $? | note upgraded
+systemctl is-active gateway@t0 | note after_upgrade
+cmp /etc/gateway/t0.conf /root/before && echo same | note file
+pid=$(unit MainPID)
+kill -STOP $pid
+for _ in $(seq 400); do [ "$(unit NRestarts)" = 1 ] && [ "$(unit SubState)" = running ] && break; sleep 0.1; done
+echo "$(unit NRestarts) $(unit SubState)" | note watchdog
+systemctl stop gateway@t0
+unit Result | note result
+grep nameserver /etc/resolv.conf | note resolver_after
+nft list tables | note tables_after
+systemctl enable --now gateway@t0
+dpkg --purge gateway
+systemctl is-active gateway@t0 | note after_purge
+getent passwd gateway | note user_after
+find / -xdev -name '*gateway*' -not -path '/proc/*' -not -path '/root/*' | note left
+"""
+
+
 class Host:
     """A machine: a folder with a system, entered by chroot."""
 
@@ -130,6 +213,19 @@ class Host:
         mounts = f"mount --bind /dev {self.root}/dev && mount -t proc proc {self.root}/proc"
         return ["unshare", "--mount", "sh", "-c", f'{mounts} && exec env DEBIAN_FRONTEND=noninteractive LC_ALL=C '
                 f'PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot {self.root} "$@"', "sh", *map(str, words)]
+
+    def boot(self):
+        """Starts it as a machine with a network of its own, waits for its end, and gives what was noted in it."""
+        words = (f"mount -t tmpfs tmpfs /run/systemd && mkdir /run/systemd/nspawn && exec script --quiet --return --command "
+                 f"'systemd-nspawn --quiet --directory={self.root} --boot --register=no --keep-unit --private-network "
+                 f"--capability=CAP_NET_ADMIN --bind=/dev/net/tun' /dev/null")
+        done = subprocess.run(["unshare", "--mount", "sh", "-c", words], capture_output=True, text=True, timeout=150,
+                              stdin=subprocess.DEVNULL)
+        said = self.root / "root/said"
+        assert said.exists(), done.stdout + done.stderr
+        lines = [line for line in said.read_text().splitlines() if "=" in line]
+        assert lines and lines[-1].startswith("left="), (self.root / "root/errors").read_text()
+        return {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in lines)}
 
     def daemon(self, namespace):
         """The gateway in that namespace."""

@@ -54,15 +54,17 @@ def settings(key):
 
 def as_the_unit(etc, name):
     """What makes /etc as the unit has it, and then runs the rest of a command line."""
-    assert settings("ProtectSystem") == ["full"]
+    assert settings("ProtectSystem") == ["strict"]
     steps = [f"mount --bind {etc} /etc"]
     for command in settings("ExecStartPre"):
+        if "systemd-tmpfiles" in command:
+            continue
         steps.append(f"{command.lstrip('-+')} || :".replace("%i", name))
     steps += [f"mount --bind {etc} {etc}", "mount -o remount,bind,ro /etc"]
     for path in " ".join(settings("ReadWritePaths")).split():
         path = path.lstrip("-")
-        assert path.startswith("/etc/")
-        steps.append(f"if [ -e {path} ]; then mount --bind {etc}/{path[5:]} {path}; fi")
+        if path.startswith("/etc/"):
+            steps.append(f"if [ -e {path} ]; then mount --bind {etc}/{path[5:]} {path}; fi")
     return ["unshare", "--mount", "sh", "-ec", "\n".join([*steps, 'exec "$0" "$@"'])]
 
 

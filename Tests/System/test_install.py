@@ -49,6 +49,18 @@ def test_a_swift_runtime_in_somebodys_home_can_be_read_by_the_service(tmp_path):
         assert commands(installed / "lib/systemd/system/gateway@.service", "ProtectHome") == [word]
 
 
+def test_the_unit_has_no_mistakes_and_leaves_little_exposed(tmp_path):
+    copy = tmp_path / UNIT.name
+    # The programs and pages are not installed here.
+    lines = UNIT.read_text().replace("/usr/local/bin/gateway", str(GATEWAY)).splitlines()
+    copy.write_text("\n".join(line for line in lines if not line.startswith("Documentation=")))
+    done = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True)
+    assert "gateway" not in done.stderr, done.stderr
+    # In tenths. What is left is what a tunnel and its hooks need, and that it begins as root.
+    done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", copy], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.fast
 def test_a_reload_of_a_bad_file_fails_and_the_daemon_is_not_told(lab):
     with gateway(lab, lab.a) as a:
