@@ -82,6 +82,10 @@ public enum Limits {
     static let confirmations = 4
     /// The one that owes a CONFIRM waits so long for a message that it can go with, if data came.
     static let confirmationDelay = Interval.seconds(1)
+    /// Data with nothing behind it for so long is followed by a probe, where datagrams get lost.
+    static let probeAfter = Interval.milliseconds(3)
+    /// Datagrams that one RECEIPT makes us send again, or look for, at most.
+    static let resendsAtOnce = 512
     /// Packets in one record.
     public static let recordPackets = 128
 }

@@ -25,6 +25,8 @@ struct Pair {
         var knowsEndpoint = true
         /// False: it is as the last version before CONFIRM.
         var confirms = true
+        /// False: it takes no part in repair, as versions before it.
+        var repairs = true
     }
 
     init(
@@ -83,6 +85,7 @@ struct Pair {
         configuration.cipher = options.cipher
         configuration.allowedMACs = options.allowedMACs
         configuration.confirms = options.confirms
+        configuration.repairs = options.repairs
         return configuration
     }
 

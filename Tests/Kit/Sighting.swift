@@ -23,6 +23,8 @@ struct Sighting {
     var isFragment: Bool { isRecord(.fragment) }
     var isReport: Bool { isRecord(.report) }
     /// A question or its answer.
+    var isReceipt: Bool { payload?.first == 0x18 }
+    var isGone: Bool { payload?.first == 0x19 }
     var isPing: Bool { isRecord(.ping) }
     var isEthernet: Bool { isRecord(.ethernet) }
     private func isRecord(_ kind: Record.Kind) -> Bool { payload?.first == kind.rawValue }
@@ -65,6 +67,8 @@ struct Sighting {
         if isFragment { return "fragment" }
         if isEthernet { return "frame" }
         if isReport { return "REPORT" }
+        if isReceipt { return "RECEIPT" }
+        if isGone { return "GONE" }
         if isPing { return record?.parameter == 0 ? "PING" : "PING answer" }
         guard isHello else { return "?" }
         return "HELLO" + (seen ? " seen" : "") + (asks ? " asks" : "")
@@ -76,6 +80,7 @@ extension [Sighting] {
     var hellos: [Sighting] { filter(\.isHello) }
     var keepalives: [Sighting] { filter(\.isKeepalive) }
     var reports: [Sighting] { filter(\.isReport) }
+    var receipts: [Sighting] { filter(\.isReceipt) }
     var pings: [Sighting] { filter(\.isPing) }
     var data: [Sighting] { filter(\.isData) }
     func sent(by end: End) -> [Sighting] { filter { $0.from == end.endpoint } }

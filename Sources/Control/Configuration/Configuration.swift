@@ -93,6 +93,8 @@ extension Configuration {
         public var rate: LinkRate?
         /// How fast we can be sent to by it, which it is told.
         public var downRate: LinkRate?
+        /// What the path loses is sent again.
+        public var repair: Repair = .auto
 
         public init(publicKey: PublicKey) { self.publicKey = publicKey }
 

@@ -27,6 +27,12 @@ extension Configuration {
         case aes256gcm
     }
 
+    public enum Repair: String, CaseIterable, Sendable {
+        /// What the path loses is sent again, where both ends are gateways that compress or shape.
+        case auto
+        case off
+    }
+
     public enum Mode: String, CaseIterable, Sendable {
         /// Layer 3: IP packets.
         case tun

@@ -50,6 +50,7 @@ enum ConfigurationKey: String, CaseIterable {
     case cipher = "Cipher"
     case allowedMACs = "AllowedMACs"
     case downRate = "DownRate"
+    case repair = "Repair"
     // Ours, both.
     case rate = "Rate"
 
@@ -66,7 +67,7 @@ enum ConfigurationKey: String, CaseIterable {
             .saveConfig, .privateKeyFile, .mode, .bridge, .hub, .offload, .metricsListen, .linkOverhead:
             .interface
         case .publicKey, .presharedKey, .allowedIPs, .endpoint, .persistentKeepalive, .name, .compression,
-            .compressionScope, .compressionSkip, .compressionOnly, .historyMemory, .rate, .downRate, .cipher,
+            .compressionScope, .compressionSkip, .compressionOnly, .historyMemory, .rate, .downRate, .repair, .cipher,
             .allowedMACs:
             .peer
         }

@@ -62,6 +62,11 @@ extension ConfigurationParser {
         case .rate:
             let rate = value(entry.line) { () throws(Rejection) in try ConfigurationValue.rate(text, of: .rate) }
             peer.rate = rate ?? nil
+        case .repair:
+            let choice: Configuration.Repair? = value(entry.line) { () throws(Rejection) in
+                try ConfigurationValue.choice(text, of: .repair)
+            }
+            peer.repair = choice ?? peer.repair
         case .downRate:
             let rate = value(entry.line) { () throws(Rejection) in try ConfigurationValue.rate(text, of: .downRate) }
             peer.downRate = rate ?? nil

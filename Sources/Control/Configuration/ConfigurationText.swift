@@ -74,6 +74,7 @@ extension Configuration.Peer {
             lines.add(ours: .allowedMACs, allowedMACs.map(\.description).joined(separator: ", "))
         }
         if let rate { lines.add(ours: .rate, "\(rate)") }
+        if repair != .auto { lines.add(ours: .repair, repair.rawValue) }
         if let downRate { lines.add(ours: .downRate, "\(downRate)") }
         return lines
     }

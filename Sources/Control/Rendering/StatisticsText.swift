@@ -59,6 +59,12 @@ public enum StatisticsText {
                 )
             }
         }
+        if let repair = peer.repair, repair.lost + repair.resent + repair.told + repair.gone > 0 {
+            lines += row(
+                "repair",
+                "sent again \(repair.resent), let be seen \(repair.told), gone \(repair.gone); "
+                    + "missed \(repair.lost), repaired \(repair.repaired), given up \(repair.givenUp)")
+        }
         lines += table(peer, ink: ink)
         let compression = peer.compression
         let state = compression.configured == "off" ? "" : compression.active ? ", active" : ", not active"

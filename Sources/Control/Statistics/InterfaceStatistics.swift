@@ -66,6 +66,8 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
     public var lastProblemTime: Int64?
     /// What waits in front of a link with a rate; absent if nothing is shaped.
     public var queue: QueueStatistics?
+    /// The repair of what the path loses; absent if the peer takes no part in it.
+    public var repair: RepairStatistics?
 
     public init(
         publicKey: String, name: String? = nil, endpoint: String? = nil, allowedIPs: [String] = [],
@@ -74,7 +76,8 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
         txBytes: UInt64 = 0, cipher: String = "chacha20poly1305", rttMicroseconds: UInt64 = 0,
         lossPermille: UInt32 = 0, compression: CompressionStatistics = CompressionStatistics(),
         drops: PeerDrops = PeerDrops(), error: String? = nil, endpointName: String? = nil,
-        lastProblem: String? = nil, lastProblemTime: Int64? = nil, queue: QueueStatistics? = nil
+        lastProblem: String? = nil, lastProblemTime: Int64? = nil, queue: QueueStatistics? = nil,
+        repair: RepairStatistics? = nil
     ) {
         self.publicKey = publicKey
         self.name = name
@@ -96,7 +99,31 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
         self.lastProblem = lastProblem
         self.lastProblemTime = lastProblemTime
         self.queue = queue
+        self.repair = repair
     }
+}
+
+/// The repair of what the path to a peer loses, both ways.
+public struct RepairStatistics: Codable, Hashable, Sendable {
+    /// Of what we sent: datagrams that were sent again, and their bytes.
+    public var resent: UInt64 = 0
+    public var resentBytes: UInt64 = 0
+    /// Losses that TCP was let see, since a queue on the path was full.
+    public var told: UInt64 = 0
+    /// Datagrams that the peer missed and that were there no more, or would have been too many.
+    public var gone: UInt64 = 0
+    /// Of what the peer sent: datagrams that were asked for, those of them that came, and those that did not.
+    public var lost: UInt64 = 0
+    public var repaired: UInt64 = 0
+    public var givenUp: UInt64 = 0
+    /// TCP packets that wait for a repair now, that ever did, and how long those of the last seconds waited, half of them and 99 of a
+    /// hundred at most, in microseconds.
+    public var heldPackets: UInt64 = 0
+    public var held: UInt64 = 0
+    public var heldMicrosecondsP50: UInt64 = 0
+    public var heldMicrosecondsP99: UInt64 = 0
+
+    public init() {}
 }
 
 /// What waits for a peer in front of a link with a rate.

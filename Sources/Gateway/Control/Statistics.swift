@@ -44,7 +44,23 @@ extension Daemon {
             endpointName: configuration?.endpoint.flatMap { $0.numeric == nil ? $0.description : nil },
             lastProblem: peer.problem?.0.text,
             lastProblemTime: peer.problem?.1.seconds,
-            queue: queue(of: peer))
+            queue: queue(of: peer), repair: peer.repair.map { repair($0) })
+    }
+
+    private static func repair(_ repair: TunnelCore.RepairStatistics) -> Control.RepairStatistics {
+        var statistics = Control.RepairStatistics()
+        statistics.resent = repair.resent
+        statistics.resentBytes = repair.resentBytes
+        statistics.told = repair.told
+        statistics.gone = repair.gone
+        statistics.lost = repair.lost
+        statistics.repaired = repair.repaired
+        statistics.givenUp = repair.givenUp
+        statistics.heldPackets = UInt64(repair.held.packets)
+        statistics.held = repair.held.held
+        statistics.heldMicrosecondsP50 = UInt64(repair.held.median.nanoseconds / 1000)
+        statistics.heldMicrosecondsP99 = UInt64(repair.held.percentile99.nanoseconds / 1000)
+        return statistics
     }
 
     private static func queue(of peer: TunnelCore.PeerStatistics) -> QueueStatistics? {

@@ -20,6 +20,7 @@ extension Configuration.Peer {
         configuration.cipher = cipher.policy
         configuration.allowedMACs = allowedMACs
         configuration.rate = rate?.bitsPerSecond
+        configuration.repairs = repair == .auto
         configuration.downRate = downRate.map { UInt32(clamping: $0.bitsPerSecond / 1000) }
         return configuration
     }

@@ -116,6 +116,24 @@ public struct Outbox: ~Copyable {
         var space = arena[used..<used + size]
         let length = write(&space)
         guard length > 0 else { return 0 }
+        note(length, to: destination, trafficClass: trafficClass)
+        return length
+    }
+
+    /// Adds a datagram of `length` bytes that was sealed before; its size, or 0 if there is no room.
+    @unsafe
+    mutating func append(
+        sealed bytes: UnsafeRawPointer, length: Int, to destination: Destination, trafficClass: UInt8
+    ) -> Int {
+        guard length > 0, length <= Self.capacity - used, list.count < Self.mostRuns else { return 0 }
+        var space = arena[used..<used + length]
+        unsafe space.copy(bytes, count: length, to: 0)
+        note(length, to: destination, trafficClass: trafficClass)
+        return length
+    }
+
+    @inline(__always)
+    private mutating func note(_ length: Int, to destination: Destination, trafficClass: UInt8) {
         if !extendLastRun(by: length, destination.path, trafficClass) {
             list.append(
                 Run(
@@ -125,7 +143,6 @@ public struct Outbox: ~Copyable {
         used += length
         appended.datagrams &+= 1
         appended.bytes &+= UInt64(length)
-        return length
     }
 
     @inline(__always)

@@ -9,6 +9,8 @@ struct Egress: ~Copyable {
     var gathering = Gathering()
     /// What waits before it is gathered, where a link has a rate.
     var queue = PacketQueue()
+    /// What may be sent again.
+    var sent = SentDatagrams()
     var flows: FlowTable
     /// Whether there is time to compress.
     var governor = Governor()
@@ -75,6 +77,27 @@ struct Egress: ~Copyable {
         }
         if sent > 0 { governor.noteSent(batch.plain) }
         return sent
+    }
+
+    /// Sends a datagram again as it was sealed; its bytes.
+    mutating func resend(_ kept: SentDatagrams.Kept, to destination: Destination) -> Int {
+        unsafe outbox.append(
+            sealed: sent.start(of: kept), length: kept.length, to: destination, trafficClass: kept.trafficClass)
+    }
+
+    /// Sends a datagram that waited, sealed, for the link; its bytes.
+    mutating func depart(_ datagram: PacketQueue.Waiting, to destination: Destination, at now: Instant) -> Int {
+        let start = unsafe queue.start(of: datagram)
+        if let peer = destination.peer, sent.keeps(peer) {
+            let lane = unsafe start.loadUnaligned(fromByteOffset: Transport.receiver, as: UInt32.self)
+            let counter = unsafe start.loadUnaligned(fromByteOffset: Transport.counter, as: UInt64.self)
+            sent.noteDeparture(
+                of: UInt64(littleEndian: counter), on: ReceiverIndex(rawValue: UInt32(littleEndian: lane)), to: peer,
+                at: now)
+        }
+        return unsafe outbox.append(
+            sealed: start, length: datagram.length, to: destination,
+            trafficClass: UInt8(truncatingIfNeeded: datagram.origin))
     }
 
     /// Sends a handshake message, which belongs to no session; false if the outbox has no room.

@@ -33,7 +33,7 @@ struct PacketQueue: ~Copyable {
     /// A packet that was taken out; its bytes are good until it is released.
     struct Waiting {
         fileprivate let place: Int32
-        fileprivate let length: Int
+        let length: Int
         /// The number of the place that a frame came from; of a sealed datagram, its traffic class.
         let origin: Int32
         /// It waited too long for too long: it is to be marked, or dropped.
@@ -151,6 +151,12 @@ struct PacketQueue: ~Copyable {
         guard isUsed else { return false }
         guard peer.offset < lines.count else { return shaper != nil }
         return shaper != nil || lines[peer.offset].shaper != nil || lines[peer.offset].isWaiting
+    }
+
+    /// Whether what goes to a peer waits for a link of less than 100 Mbit/s.
+    @inline(__always)
+    func isThin(to peer: PeerSlot) -> Bool {
+        holds(peer) && bytes(for: peer, in: .milliseconds(1)) < 12_500
     }
 
     /// Packets that wait for a peer, and their bytes.
@@ -407,7 +413,8 @@ struct PacketQueue: ~Copyable {
 
     /// What the links on the way to a peer take in a time.
     private func bytes(for peer: PeerSlot, in time: Interval) -> Int {
-        min(shaper?.bytes(in: time) ?? .max, lines[peer.offset].shaper?.bytes(in: time) ?? .max)
+        let own = peer.offset < lines.count ? lines[peer.offset].shaper : nil
+        return min(shaper?.bytes(in: time) ?? .max, own?.bytes(in: time) ?? .max)
     }
 
     /// The flow of a peer whose turn it is: those that are new first (RFC 8290 §4.2).
@@ -522,6 +529,11 @@ struct PacketQueue: ~Copyable {
         let start = unsafe memory + Int(packet.place) * stride
         let bytes = unsafe UnsafeMutableRawBufferPointer(start: start, count: packet.length)
         return unsafe _overrideLifetime(MutableRawSpan(_unsafeBytes: bytes), copying: ())
+    }
+
+    /// Where they start.
+    @unsafe func start(of packet: Waiting) -> UnsafeRawPointer {
+        unsafe UnsafeRawPointer(memory + Int(packet.place) * stride)
     }
 
     mutating func release(_ packet: Waiting) { release(packet.place) }

@@ -90,8 +90,7 @@ struct HeldPackets: ~Copyable {
         let length = packets[Int(place)].length
         var block = place
         for start in stride(from: 0, to: length, by: Self.blockSize) {
-            let part = unsafe bytes(of: block)
-            space.copy(part.bytes.extracting(0..<min(Self.blockSize, length - start)), to: start)
+            unsafe space.copy(self.start(of: block), count: min(Self.blockSize, length - start), to: start)
             block = chain[Int(block)]
         }
     }
@@ -163,9 +162,13 @@ struct HeldPackets: ~Copyable {
     @unsafe
     @_lifetime(immortal)
     private func bytes(of block: Int32) -> MutableRawSpan {
-        let slab = slabs[Int(block) / Self.slabBlocks]
-        let start = unsafe slab.start + Int(block) % Self.slabBlocks * Self.blockSize
-        let bytes = unsafe UnsafeMutableRawBufferPointer(start: start, count: Self.blockSize)
+        let bytes = unsafe UnsafeMutableRawBufferPointer(start: start(of: block), count: Self.blockSize)
         return unsafe _overrideLifetime(MutableRawSpan(_unsafeBytes: bytes), copying: ())
+    }
+
+    /// Where a block starts.
+    @unsafe private func start(of block: Int32) -> UnsafeMutableRawPointer {
+        let slab = slabs[Int(block) / Self.slabBlocks]
+        return unsafe slab.start + Int(block) % Self.slabBlocks * Self.blockSize
     }
 }

@@ -5,11 +5,36 @@ import Addresses
 struct Ingress: ~Copyable {
     @usableFromInline var inbox = Inbox()
     var opener: Opener
+    /// TCP packets that wait for what was lost before them.
+    var reorder: ReorderBuffer
     var refusals = Refusals()
     /// When the thread last had nothing to do.
     var idleAt = Instant.distantPast
 
-    init(_ cargo: Cargo) { opener = Opener(cargo) }
+    /// `seed` is what an outsider must not know of the flows.
+    init(_ cargo: Cargo, seed: UInt64) {
+        opener = Opener(cargo)
+        reorder = ReorderBuffer(seed: seed)
+    }
+
+    /// When the next packet that has waited may go to the device.
+    var readyAt = Instant.distantPast
+
+    /// Gives the device a packet that has waited; false if there is no room, which there should be.
+    mutating func deliver(_ ready: ReorderBuffer.Ready, at now: Instant) -> Bool {
+        Self.deliver(ready, of: &reorder, into: &inbox, at: now)
+    }
+
+    private static func deliver(
+        _ ready: ReorderBuffer.Ready, of reorder: inout ReorderBuffer, into inbox: inout Inbox, at now: Instant
+    ) -> Bool {
+        let place = inbox.decode(ready.length) { space in
+            reorder.pop(ready, into: &space, at: now)
+            return ready.length
+        }
+        guard let place, let header = InternetPacket(inbox.bytes(decoded: place)) else { return false }
+        return inbox.append(decoded: Inbox.Decoded(place: place, shape: ready.shape), header)
+    }
 
     /// Units of which too few fragments came.
     var abandonedUnits: UInt64 { opener.abandonedUnits }

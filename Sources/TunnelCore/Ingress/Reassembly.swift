@@ -48,12 +48,12 @@ struct Reassembly: ~Copyable {
         case noRoom
     }
 
-    private static let capacity = 64
-    /// How many of the places one peer may have.
-    private static let mostOfPeer = 4
+    private static let capacity = 256
+    /// How many of the places one peer may have: units wait for pieces that are sent again.
+    private static let mostOfPeer = 16
     private static let slotSize = 65_536
     /// A unit of which no piece came for so long is forgotten.
-    private static let lifetime = Interval.seconds(1)
+    private static let lifetime = Interval.seconds(2)
 
     private var arena = Arena(capacity: capacity * slotSize)
     private var places = ContiguousArray(repeating: Place(), count: capacity)

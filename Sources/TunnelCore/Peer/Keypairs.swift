@@ -14,6 +14,9 @@ struct Keypairs {
     /// Whether there is a session that has carried data, or may.
     var hasAny: Bool { current != nil || next != nil }
 
+    /// Whether a session is one of them.
+    func has(_ session: SessionSlot) -> Bool { session == current || session == previous || session == next }
+
     /// Takes a session that we asked for, which may be used at once.
     mutating func take(initiated session: SessionSlot) -> Ended {
         var ended: Ended = [previous, nil, nil]

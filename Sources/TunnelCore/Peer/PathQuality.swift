@@ -11,6 +11,7 @@ struct PathQuality {
     private var shortest: (now: Interval, before: Interval)?
     private var spanStart = Instant.distantPast
     private var latest: Interval?
+    private var beforeLatest: Interval?
 
     private var last: ReportRecord?
     private var lastSession: ReceiverIndex?
@@ -31,10 +32,18 @@ struct PathQuality {
 
     /// Whether the last way there and back was so long that a queue must have stood: what got lost did not find room there, which says
     /// nothing of the link.
-    var isQueued: Bool {
-        guard let latest, let shortest else { return false }
-        return latest > min(shortest.now, shortest.before) + Self.queue
+    var isQueued: Bool { queueing > Self.queue }
+
+    /// How much longer than the shortest the last ways took: the lesser of the last two, since one may have waited for a thread.
+    var queueing: Interval {
+        guard let latest, let shortestTrip else { return Interval(nanoseconds: 0) }
+        return Interval(nanoseconds: min(latest, beforeLatest ?? latest).nanoseconds - shortestTrip.nanoseconds)
     }
+
+    /// The shortest way there and back lately.
+    var shortestTrip: Interval? { shortest.map { min($0.now, $0.before) } }
+    /// What is known best of how long it takes.
+    var usualTrip: Interval? { roundTrip ?? latest }
 
     /// The part of our datagrams that the link loses, not the queue before it.
     var linkLoss: Double { isQueued ? 0 : loss }
@@ -46,6 +55,7 @@ struct PathQuality {
             spanStart = now
         }
         if let old = shortest { shortest = (min(old.now, trip), old.before) }
+        beforeLatest = latest
         latest = trip
     }
 
@@ -53,11 +63,23 @@ struct PathQuality {
     mutating func forgetTrips() {
         shortest = nil
         latest = nil
+        beforeLatest = nil
         spanStart = .distantPast
     }
 
     /// Nanoseconds that the link takes for a byte.
     var nanosecondsPerByte: Double { rate > 0 ? 1e9 / rate : Effort.unknownLink }
+
+    /// Takes the same of one that takes part in repair. What was sent again and came is not lost.
+    mutating func take(_ receipt: ReceiptRecord, on session: ReceiverIndex?) {
+        // Its clock has 32 bits: the time since the one before is what counts.
+        let before = last?.clock ?? 0
+        let clock = before &+ UInt64(receipt.clock &- UInt32(truncatingIfNeeded: before))
+        take(
+            ReportRecord(
+                isAES: receipt.isAES, highest: receipt.highest, recent: 0, datagrams: receipt.datagrams,
+                bytes: receipt.bytes, clock: clock), on: session)
+    }
 
     /// Takes the peer's word of what has arrived on a session.
     mutating func take(_ report: ReportRecord, on session: ReceiverIndex?) {
@@ -93,7 +115,11 @@ struct PathQuality {
     mutating func take(answer token: UInt64, at now: Instant) {
         guard let question, question.token == token else { return }
         self.question = nil
-        let sample = now - question.at
+        note(sample: now - question.at, at: now)
+    }
+
+    /// Takes how long a way there and back took just now.
+    mutating func note(sample: Interval, at now: Instant) {
         note(trip: sample, at: now)
         if let old = roundTrip {
             roundTrip = Interval(nanoseconds: old.nanoseconds + (sample.nanoseconds - old.nanoseconds) / 8)

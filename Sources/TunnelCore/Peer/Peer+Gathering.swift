@@ -139,7 +139,8 @@ extension Peer {
         if let session = keypairs.current { hello = services.sessions[session].hello }
         return GatherPolicy(
             mode: compression.mode, hello: hello, limits: services.egress.limits(hello),
-            link: nanosecondsPerByte(services), waits: services.egress.queue.holds(id.slot), loss: quality.linkLoss)
+            link: nanosecondsPerByte(services), waits: services.egress.queue.holds(id.slot),
+            loss: services.egress.sent.keeps(id.slot) ? 0 : quality.linkLoss)
     }
 
     /// The codec for a packet of a flow that has no batch; `nil` leaves it, counted if there is a reason.

@@ -150,6 +150,7 @@ extension Peer {
         handshaking.noteDone()
         lastHandshake = services.now.wall
         problems.noteHandshakeDone()
+        services.ingress.reorder.trim()
         if let path { services.note(.handshakeDone(publicKey, path, initiator: isInitiator)) }
     }
 

@@ -87,12 +87,16 @@ extension Peer {
     /// Tells the peer what has arrived on a lane, if it wants to know and that is due.
     @inline(__always)
     mutating func reportIfDue(on session: SessionSlot, _ suite: CipherSuite, _ services: inout Services) {
-        guard services.sessions[session].isReportDue(on: suite, at: services.now.instant) else { return }
+        guard services.sessions[session].isReportDue(on: suite, at: services.now.instant, isDense: isLossy(services))
+        else { return }
         report(on: session, suite, &services)
     }
 
     @inline(never)
     private mutating func report(on session: SessionSlot, _ suite: CipherSuite, _ services: inout Services) {
+        guard !repairs(on: session, services) else {
+            return sendReceipt(CounterRanges(), on: LaneSlot(session: session, suite: suite), &services)
+        }
         let report = services.sessions[session].report(
             on: suite, at: services.now.instant, offset: services.clockOffsets.report)
         send(.report(report), on: session, &services)
@@ -116,6 +120,12 @@ extension Peer {
         case .ping(let ping):
             services.sessions[session].hello.receiveRecord()
             receive(ping, on: session, &services)
+        case .receipt(let receipt):
+            services.sessions[session].hello.receiveRecord()
+            receive(receipt, on: session, &services)
+        case .gone(let gone):
+            services.sessions[session].hello.receiveRecord()
+            receive(gone, on: session, &services)
         case .confirm(let confirm):
             receive(confirm, withData: false, on: session, &services)
         }
@@ -159,6 +169,11 @@ extension Peer {
     /// Takes the peer's report, and asks how long the way is if that is due.
     private mutating func receive(_ report: ReportRecord, on session: SessionSlot, _ services: inout Services) {
         quality.take(report, on: services.sessions[session].wireGuard.localIndex)
+        askIfDue(on: session, &services)
+    }
+
+    /// Asks how long the way is, if that is due.
+    mutating func askIfDue(on session: SessionSlot, _ services: inout Services) {
         guard services.sessions[session].hello.records.contains(.ping),
             let token = quality.ask(sent: sent, at: services.now.instant, offset: services.clockOffsets.ping)
         else { return }

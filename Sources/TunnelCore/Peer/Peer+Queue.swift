@@ -61,6 +61,15 @@ extension Peer {
         if let session = keypairs.current { sendHello(on: session, &services) }
     }
 
+    /// Sets whether what the path loses is sent again; what was announced is unsaid by a new session.
+    mutating func setRepairs(_ repairs: Bool, _ services: inout Services) {
+        guard repairs != repair.isWanted else { return }
+        let before = announcement(services.cargo)
+        repair.isWanted = repairs
+        if !repairs { services.egress.sent.end(id.slot) }
+        if announcement(services.cargo) != before { beginAnew(&services) }
+    }
+
     /// Takes the peer's word of how fast it can be sent to.
     mutating func take(downRate: UInt32?, _ services: inout Services) {
         let before = rates.told
@@ -77,9 +86,10 @@ extension Peer {
     mutating func send(_ grant: PacketQueue.Grant, _ services: inout Services) {
         let rate = services.egress.queue.rate(of: id.slot) ?? services.egress.queue.shaper?.rate ?? 1_000_000
         let setting = CoDel.Setting(
-            roundTrip: quality.roundTrip, packet: Shaper(rate: rate).time(for: services.egress.sizes.mtu))
+            roundTrip: tcpTrip(services), packet: Shaper(rate: rate).time(for: services.egress.sizes.mtu))
         let mark = services.egress.outbox.mark
         services.egress.queue.begin()
+        let counter = keypairs.current.map { services.sessions[$0].nextCounter } ?? 0
         var taken = 0
         while taken < Limits.unit, services.egress.outbox.hasRoom,
             let packet = services.egress.queue.pop(grant, setting, at: services.now.instant)
@@ -93,7 +103,17 @@ extension Peer {
         sendBatches(&services)
         let cost = cost(since: mark.appended, services)
         let isHeld = services.egress.queue.hold(&services.egress.outbox, since: mark, of: grant, cost: cost)
+        if isHeld, services.egress.sent.keeps(id.slot), let session = keypairs.current {
+            let end = services.sessions[session].nextCounter
+            if counter < end { services.egress.sent.noteDeparture(counter..<end, of: id.slot, at: .distantFuture) }
+        }
         services.egress.queue.end(grant, cost, isHeld: isHeld, at: services.now.instant)
+    }
+
+    /// The way there and back as TCP sees it: what is repaired takes another one.
+    private func tcpTrip(_ services: borrowing Services) -> Interval? {
+        guard services.now.instant - repair.lossAt < RepairState.memory else { return quality.roundTrip }
+        return quality.roundTrip.map { Interval(nanoseconds: $0.nanoseconds * 9 / 4) }
     }
 
     /// Sends the next datagram of a unit that leaves as the link takes it.
@@ -101,14 +121,8 @@ extension Peer {
         guard let datagram = services.egress.queue.popSealed(of: id.slot) else { return }
         defer { services.egress.queue.release(datagram) }
         guard let path else { return }
-        let bytes = unsafe services.egress.queue.bytes(of: datagram)
-        let size = services.egress.outbox.append(
-            bytes.byteCount, to: Destination(path: path, peer: id.slot),
-            trafficClass: UInt8(truncatingIfNeeded: datagram.origin)
-        ) { space in
-            space.copy(bytes.bytes, to: 0)
-            return bytes.byteCount
-        }
+        let size = services.egress.depart(
+            datagram, to: Destination(path: path, peer: id.slot), at: services.now.instant)
         services.egress.queue.charge(size, datagrams: 1, to: id.slot, at: services.now.instant)
     }
 

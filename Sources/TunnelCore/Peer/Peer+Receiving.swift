@@ -40,6 +40,7 @@ extension Peer {
         // From here on the datagram is the peer's.
         received &+= UInt64(size)
         noteAuthenticReceived(on: session, from: path, &services)
+        noteArrival(of: datagram.bytes, on: lane, &services)
         if content.isData { noteDataReceived(&services) }
         return take(content, of: datagram.bytes, on: session, &services)
     }

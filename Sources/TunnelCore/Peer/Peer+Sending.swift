@@ -12,8 +12,10 @@ extension Peer {
     mutating func transmit(_ message: OutboundMessage, on session: SessionSlot, _ services: inout Services) -> Int {
         guard let path else { return 0 }
         let before = services.egress.outbox.appended.datagrams
+        let mark = repairs(on: session, services) ? services.egress.outbox.mark : nil
         let size = services.egress.send(
             message, on: &services.sessions[session], to: Destination(path: path, peer: id.slot))
+        if let mark { keepSent(since: mark, on: session, &services) }
         if services.egress.queue.isUsed {
             let datagrams = Int(services.egress.outbox.appended.datagrams &- before)
             services.egress.queue.charge(size, datagrams: datagrams, to: id.slot, at: services.now.instant)
@@ -47,6 +49,7 @@ extension Peer {
         guard size > 0 else { return services.drops.count(.overflow) }
         sent &+= UInt64(size)
         traffic.noteSent(plain: plain, wire: size)
+        if services.egress.sent.keeps(id.slot) { armProbe(&services) }
         awaitAnswer(&services)
         noteAuthenticatedSent(&services)
         guard let newest = keypairs.current else { return }

@@ -42,6 +42,8 @@ public struct PeerStatistics: Sendable {
     public let marks: UInt64
     /// What was seen of that queue in the last seconds.
     public let queue: QueueLog.Summary?
+    /// The repair of what the path loses, both ways; `nil`: the peer takes no part in it.
+    public let repair: RepairStatistics?
     /// How fast it says that it can be sent to, in bits a second.
     public let toldRate: UInt64?
     /// The last problem, and when it was last seen.
@@ -50,7 +52,32 @@ public struct PeerStatistics: Sendable {
     public var hasPresharedKey: Bool { presharedKey != nil }
 }
 
+/// The repair of what the path loses, of one peer.
+public struct RepairStatistics: Sendable {
+    /// Datagrams of ours that were sent again, their bytes, those that were not, since TCP had to see a full queue, and those that were
+    /// there no more or would have been too many.
+    public let resent: UInt64
+    public let resentBytes: UInt64
+    public let told: UInt64
+    public let gone: UInt64
+    /// Datagrams of the peer's that were asked for, those of them that came, and those that did not.
+    public let lost: UInt64
+    public let repaired: UInt64
+    public let givenUp: UInt64
+    /// TCP packets of the peer's that wait for a repair, or did.
+    public let held: ReorderStatistics
+}
+
 extension Peer {
+    private func repairStatistics(_ hello: HelloExchange, _ services: borrowing Services) -> RepairStatistics? {
+        guard repair.isWanted, hello.records.isSuperset(of: .repair) else { return nil }
+        let counts = repair.gaps.counts
+        return RepairStatistics(
+            resent: repair.resent, resentBytes: repair.resentBytes, told: repair.told, gone: repair.gone,
+            lost: counts.lost, repaired: counts.repaired, givenUp: counts.givenUp,
+            held: services.ingress.reorder.statistics(of: id.slot, at: services.now.instant))
+    }
+
     /// Its statistics, without its AllowedIPs and Ethernet addresses.
     func statistics(_ services: borrowing Services) -> PeerStatistics {
         var hello = HelloExchange()
@@ -90,6 +117,7 @@ extension Peer {
             queuedBytes: services.egress.queue.backlog(of: id.slot).bytes,
             marks: marks,
             queue: services.egress.queue.log(of: id.slot, at: services.now.instant),
+            repair: repairStatistics(hello, services),
             toldRate: rates.told,
             problem: problems.last.map { ($0.problem, $0.wall) })
     }

@@ -47,6 +47,8 @@ extension Peer {
             if persistentKeepalive != nil { sendKeepalive(&services) }
             noteAuthenticatedTraversal(&services)
         case .hello: repeatHello(&services)
+        case .receipt: askForMissing(&services)
+        case .probe: sendProbe(&services)
         }
     }
 

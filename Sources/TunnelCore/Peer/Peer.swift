@@ -43,6 +43,8 @@ struct Peer: ~Copyable {
     /// How fast it is sent to, and says that it can be.
     var rates = PeerRates()
 
+    var repair = RepairState()
+
     /// The budget for what its records are decoded to.
     var budget = IngressBudget()
 
@@ -77,6 +79,8 @@ struct Peer: ~Copyable {
         services.egress.gathering.removeAll(for: id.slot)
         drops.count(.staged, services.egress.queue.removeAll(for: id.slot))
         services.egress.queue.setRate(nil, of: id.slot)
+        services.egress.sent.end(id.slot)
+        _ = services.ingress.reorder.forget(id.slot)
         drops.count(.backlog, services.ingress.opener.waiting.removeAll(of: id.slot))
         staged = StagedPackets()
         isAlive = false
@@ -128,16 +132,20 @@ struct Peer: ~Copyable {
     @inline(__always)
     func announcement(_ cargo: Cargo) -> Announcement? {
         let down = rates.down
+        let repaired: RecordSet = repair.isWanted ? .repair : []
         if cargo == .frames {
-            return Announcement(codecs: compression.announced, records: cargo.records, downRate: down)
+            return Announcement(
+                codecs: compression.announced, records: cargo.records.union(repaired), downRate: down)
         }
         let left: RecordSet = confirms ? [] : RecordSet(.confirm)
         if compression.mode != .off {
-            return Announcement(codecs: .all, records: cargo.records.subtracting(left), downRate: down)
+            return Announcement(
+                codecs: .all, records: cargo.records.subtracting(left).union(repaired), downRate: down)
         }
         guard cipher != .chacha20poly1305 || down != nil else { return nil }
         let records: RecordSet = [.init(.report), .init(.ping), .init(.confirm)]
-        return Announcement(codecs: [], records: records.subtracting(left), downRate: down)
+        return Announcement(
+            codecs: [], records: records.subtracting(left).union(down == nil ? [] : repaired), downRate: down)
     }
 
     // MARK: Device up and down
@@ -151,6 +159,8 @@ struct Peer: ~Copyable {
     /// The device is down: sessions end, what waited is dropped, timers stop.
     mutating func quiet(_ services: inout Services) {
         endSessions(&services)
+        services.egress.sent.end(id.slot)
+        _ = services.ingress.reorder.removeAll(of: id.slot)
         drops.count(.staged, staged.removeAll().count + services.egress.queue.removeAll(for: id.slot))
         drops.count(.backlog, services.ingress.opener.waiting.removeAll(of: id.slot))
         handshaking.allowAtOnce()

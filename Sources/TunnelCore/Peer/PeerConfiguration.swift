@@ -28,6 +28,8 @@ public struct PeerConfiguration: Sendable {
     public var rate: UInt64?
     /// How fast we can be sent to by it, in kbit/s on the wire, which it is told; `nil`: it is told nothing.
     public var downRate: UInt32?
+    /// What the path loses is sent again, if the peer takes part in that.
+    public var repairs = true
 
     public init(
         presharedKey: PresharedKey? = nil, endpoint: Endpoint? = nil, allowedIPs: [Prefix] = [],

@@ -12,12 +12,16 @@ enum PeerTimer: Int, CaseIterable {
     case persistentKeepalive
     /// A HELLO went out: send it again if nothing confirms it.
     case hello
+    /// Something is missing: ask for it.
+    case receipt
+    /// Data was sent with nothing behind it: show what is missing.
+    case probe
 }
 
 /// When each timer of a peer goes off.
 struct PeerTimers {
     /// A place for each timer (`CapacityTests`).
-    private(set) var deadlines = InlineArray<6, Instant>(repeating: .distantFuture)
+    private(set) var deadlines = InlineArray<8, Instant>(repeating: .distantFuture)
     /// The earliest instant at which the tunnel's schedule looks at this peer.
     var scheduled = Instant.distantFuture
 

@@ -36,7 +36,7 @@ struct Services: ~Copyable {
         self.seed = seed
         jitter = seed | 1
         egress = Egress(seed: seed, cargo)
-        ingress = Ingress(cargo)
+        ingress = Ingress(cargo, seed: seed)
         self.ciphers = ciphers
         self.randomness = randomness
         // From a copy of the generator: what a test's seed yields later is what it was.

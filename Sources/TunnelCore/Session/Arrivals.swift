@@ -8,6 +8,8 @@ struct Arrivals {
     private static let interval = Interval.milliseconds(50)
     /// A report must not cost a thousandth of what it is about.
     private static let bytesPerReport = UInt64(ReportRecord.wireSize) * 1000
+    /// A hundredth, where datagrams get lost.
+    private static let bytesPerDenseReport = UInt64(ReportRecord.wireSize) * 100
 
     @inline(__always)
     mutating func note(_ size: Int) {
@@ -17,8 +19,9 @@ struct Arrivals {
 
     /// Whether the peer is to be told now.
     @inline(__always)
-    func isReportDue(at now: Instant) -> Bool {
-        bytes &- reportedBytes >= Self.bytesPerReport && now - reportedAt >= Self.interval
+    func isReportDue(at now: Instant, isDense: Bool) -> Bool {
+        bytes &- reportedBytes >= (isDense ? Self.bytesPerDenseReport : Self.bytesPerReport)
+            && now - reportedAt >= Self.interval
     }
 
     mutating func noteReported(at now: Instant) {

@@ -52,16 +52,31 @@ struct Session: ~Copyable {
     }
 
     /// Whether the peer wants to be told what has arrived on a lane, and that is due.
-    @inline(__always) func isReportDue(on suite: CipherSuite, at now: Instant) -> Bool {
+    @inline(__always) func isReportDue(on suite: CipherSuite, at now: Instant, isDense: Bool) -> Bool {
         guard hello.records.contains(.report) else { return false }
         // Not through the subscript: to read through that allocates.
-        return suite == .aes256gcm ? aes.arrivals.isReportDue(at: now) : wireGuard.arrivals.isReportDue(at: now)
+        return suite == .aes256gcm
+            ? aes.arrivals.isReportDue(at: now, isDense: isDense)
+            : wireGuard.arrivals.isReportDue(at: now, isDense: isDense)
     }
 
     /// The report that the peer is to get now of a lane.
     mutating func report(on suite: CipherSuite, at now: Instant, offset: UInt64) -> ReportRecord {
         suite == .aes256gcm ? aes.report(at: now, offset: offset) : wireGuard.report(at: now, offset: offset)
     }
+
+    /// The same in the words of repair, for a peer that takes those.
+    mutating func receipt(on suite: CipherSuite, at now: Instant, offset: UInt64) -> ReceiptRecord {
+        let report = report(on: suite, at: now, offset: offset)
+        return ReceiptRecord(
+            isAES: report.isAES, highest: report.highest, datagrams: report.datagrams, bytes: report.bytes,
+            clock: UInt32(truncatingIfNeeded: report.clock), age: 0)
+    }
+
+    /// The receiver index of the lane that data goes on.
+    var dataIndex: ReceiverIndex? { aes.isOpen ? aes.remoteIndex : wireGuard.remoteIndex }
+    /// The counter of the next message there.
+    var nextCounter: UInt64 { aes.isOpen ? aes.sendCounter : wireGuard.sendCounter }
 
     /// Whether messages may still be sent on it.
     @inline(__always) func canSend(at now: Instant) -> Bool {

@@ -33,11 +33,57 @@ extension Tunnel {
         case .refused: return
         case .handled: break
         case .packet: deliverPlain(&datagram, from: slot, isMarked: isMarked)
-        case .packets(let packets): deliver(packets, from: slot)
+        case .packets(let packets): deliver(packets, of: datagram.bytes, from: slot)
         }
+        releaseHeld(of: slot)
+        deliverReady()
         peers[slot].finishReceiving(on: lane, &services)
         makeRoomToGather()
     }
+
+    // MARK: Packets that wait for what was lost
+
+    /// Makes ready what waits for nothing any more.
+    @inline(__always)
+    mutating func releaseHeld(of slot: PeerSlot) {
+        guard services.ingress.reorder.nextExpiry != nil else { return }
+        services.ingress.reorder.release(slot, below: peers[slot].repair.gaps.lowest)
+    }
+
+    /// Gives the device what is ready.
+    @inline(__always)
+    mutating func deliverReady() {
+        guard services.ingress.reorder.hasReady else { return }
+        deliverPaced()
+    }
+
+    @inline(never)
+    private mutating func deliverPaced() {
+        let now = services.now.instant
+        services.ingress.readyAt = now
+        while services.ingress.inbox.hasRoom, let ready = services.ingress.reorder.nextReady() {
+            if let later = peers[ready.peer].repair.pace.take(ready.length, at: now) {
+                services.ingress.readyAt = later
+                return
+            }
+            if !services.ingress.deliver(ready, at: now) { services.drops.count(.overflow) }
+        }
+    }
+
+    /// Keeps a packet that must wait for what was lost before it; true if it did.
+    @inline(__always)
+    private mutating func holds(
+        _ packet: RawSpan, _ header: InternetPacket, shape: MemberShape?, counter: UInt64, from slot: PeerSlot
+    ) -> Bool {
+        guard header.transport == IPProtocol.tcp, peers[slot].ordersPackets(services) else { return false }
+        peers[slot].repair.pace.note(packet.byteCount, at: services.now.instant)
+        let arrival = ReorderBuffer.Arrival(
+            peer: slot, header: header, shape: shape ?? MemberShape(layout: PacketLayout(packet, header), segment: 0),
+            counter: counter, missing: peers[slot].repair.gaps.lowest)
+        return services.ingress.reorder.take(packet, arrival, at: services.now.instant) == .held
+    }
+
+    // MARK: Turns
 
     /// Whether messages wait because their peers have had their share of a turn.
     public var hasKept: Bool { !services.ingress.opener.waiting.isEmpty }
@@ -76,30 +122,41 @@ extension Tunnel {
             guard let place else { return services.drops.count(.overflow) }
             var copy = unsafe _overrideLifetime(services.ingress.inbox[decoded: place], copying: ())
             deliverPlain(&copy, from: slot, isMarked: message.isMarked)
-        case .packets(let packets): deliver(packets, from: slot)
+        case .packets(let packets): deliver(packets, of: datagram, from: slot)
         }
+        releaseHeld(of: slot)
+        deliverReady()
         peers[slot].finishReceiving(on: lane, &services)
         makeRoomToGather()
     }
 
+    // MARK: To the device
+
     /// Gives what was decoded to the device, or to other peers.
-    private mutating func deliver(_ packets: DecodedPackets, from slot: PeerSlot) {
-        if mode == .packets { deliverPackets(packets, from: slot) } else { deliverFrames(packets, from: slot) }
+    private mutating func deliver(_ packets: DecodedPackets, of datagram: RawSpan, from slot: PeerSlot) {
+        if mode == .packets {
+            deliverPackets(packets, of: datagram, from: slot)
+        } else {
+            deliverFrames(packets, from: slot)
+        }
     }
 
     /// Gives the packet in a datagram to the device.
     @inline(__always)
     private mutating func deliverPlain(_ datagram: inout MutableRawSpan, from slot: PeerSlot, isMarked: Bool) {
         let size = datagram.byteCount
+        let counter = datagram.bytes.little64(at: Transport.counter)
         var packet = datagram.part(Transport.headerSize..<size - Transport.tagSize)
         guard let header = admit(&packet, from: slot, isMarked: isMarked) else { return }
         peers[slot].noteReceived(plain: header.length, wire: size)
         var content = packet.part(0..<header.length)
+        guard !holds(content.bytes, header, shape: nil, counter: counter, from: slot) else { return }
         if !services.ingress.inbox.append(&content, header) { services.drops.count(.overflow) }
     }
 
     /// Gives packets that were decoded to the device.
-    private mutating func deliverPackets(_ packets: DecodedPackets, from slot: PeerSlot) {
+    private mutating func deliverPackets(_ packets: DecodedPackets, of datagram: RawSpan, from slot: PeerSlot) {
+        let counter = datagram.little64(at: Transport.counter)
         var count = 0
         var plain = 0
         let writesBefore = services.ingress.inbox.count
@@ -108,6 +165,9 @@ extension Tunnel {
             guard let header = admit(decoded, from: slot, isMarked: packets.isMarked) else { continue }
             count += decoded.shape.packets(of: decoded.place.count)
             plain += decoded.shape.plainBytes(of: decoded.place.count)
+            // The inbox keeps it where it is until it is cleared.
+            let bytes = unsafe _overrideLifetime(services.ingress.inbox.bytes(decoded: decoded.place), copying: ())
+            if holds(bytes, header, shape: decoded.shape, counter: counter, from: slot) { continue }
             if !services.ingress.inbox.append(decoded: decoded, header) { services.drops.count(.overflow) }
         }
         let writes = services.ingress.inbox.count - writesBefore

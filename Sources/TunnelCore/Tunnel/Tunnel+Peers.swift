@@ -45,6 +45,7 @@ extension Tunnel {
         setAllowedMACs(configuration.allowedMACs, of: key)
         setRate(configuration.rate, of: key, at: now)
         setDownRate(configuration.downRate, of: key, at: now)
+        setRepairs(configuration.repairs, of: key, at: now)
         if let endpoint = configuration.endpoint { setEndpoint(endpoint, of: key) }
         setAllowedIPs(configuration.allowedIPs, of: key)
         setPersistentKeepalive(configuration.persistentKeepalive, of: key, at: now)

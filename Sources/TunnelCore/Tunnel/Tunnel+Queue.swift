@@ -25,6 +25,13 @@ extension Tunnel {
         peers[slot].setDownRate(rate, &services)
     }
 
+    /// Sets whether what the path to a peer loses is sent again.
+    public mutating func setRepairs(_ repairs: Bool, of key: PublicKey, at now: Now) {
+        guard let slot = peers.slot(of: key) else { return }
+        services.now = now
+        peers[slot].setRepairs(repairs, &services)
+    }
+
     /// Sends what waits, as far as the links are free and the outbox has room.
     mutating func sendQueued() {
         guard services.egress.queue.isUsed else { return }

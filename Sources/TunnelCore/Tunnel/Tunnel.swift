@@ -87,20 +87,25 @@ public struct Tunnel: ~Copyable {
 
     /// When `handleTimeout` wants to be called, at the latest; `nil` if nothing is due ever.
     public var nextTimeout: Instant? {
-        let scheduled = services.schedule.next
-        guard services.egress.queue.isUsed, let next = services.egress.queue.nextSend(at: services.now.instant) else {
-            return scheduled
+        var next = services.schedule.next
+        if services.egress.queue.isUsed, let send = services.egress.queue.nextSend(at: services.now.instant) {
+            next = min(next ?? send, send)
         }
-        return min(scheduled ?? next, next)
+        if services.ingress.reorder.hasReady { next = min(next ?? services.ingress.readyAt, services.ingress.readyAt) }
+        if let expiry = services.ingress.reorder.nextExpiry { next = min(next ?? expiry, expiry) }
+        return next
     }
 
-    /// Does what is due, as long as the outbox has room: whoever calls it sends and calls again until `nextTimeout` lies ahead.
+    /// Does what is due, as long as the outbox and the inbox have room: whoever calls it sends and calls again until `nextTimeout` lies ahead.
     public mutating func handleTimeout(at now: Now) {
         services.now = now
         while services.egress.outbox.hasRoom, let wake = services.schedule.poll(at: now.instant) {
             peers[wake.peer].handleTimeout(scheduledAt: wake.at, &services)
             makeRoomToGather()
+            releaseHeld(of: wake.peer)
         }
+        services.ingress.reorder.expire(at: now.instant)
+        deliverReady()
         sendQueued()
     }
 

@@ -97,11 +97,12 @@ extension TunnelDriver where Self: ~Copyable {
         flush()
     }
 
-    /// Does all that is due, the queue's sends among it: for many peers at once, that is more than the outbox holds.
+    /// Does all that is due, the queue's sends among it, and what has waited for the device: for many peers at once, that is more than
+    /// outbox and inbox hold.
     @inlinable
     public mutating func handleTimeouts(at now: Now) {
         while let due = withTunnel({ $0.nextTimeout }), due <= now.instant {
-            makeRoomToSend()
+            makeRoom()
             withTunnel { $0.handleTimeout(at: now) }
         }
     }

@@ -80,6 +80,16 @@ extension MutableRawSpan {
         }
     }
 
+    /// Copies `count` bytes from an address to `offset`. A span of what the compiler takes to live for ever would be kept in a closure that is
+    /// allocated.
+    @unsafe @inline(__always) mutating func copy(_ source: UnsafeRawPointer, count: Int, to offset: Int) {
+        precondition(offset >= 0 && count >= 0 && count <= byteCount - offset)
+        unsafe withUnsafeMutableBytes { target in
+            guard let start = target.baseAddress else { return }
+            unsafe (start + offset).copyMemory(from: source, byteCount: count)
+        }
+    }
+
     /// Copies the bytes of `range`, which end before `offset`, to `offset`.
     @inline(__always) mutating func repeatBytes(_ range: Range<Int>, at offset: Int) {
         precondition(range.lowerBound >= 0 && range.upperBound <= offset && range.count <= byteCount - offset)

@@ -4,6 +4,8 @@ enum ControlRecord {
     case report(ReportRecord)
     case ping(PingRecord)
     case confirm(ConfirmRecord)
+    case receipt(ReceiptRecord)
+    case gone(GoneRecord)
 
     /// Reads a record of one of these kinds; `nil` if it is malformed, or of another kind.
     init?(_ record: Record, body: RawSpan) {
@@ -20,6 +22,12 @@ enum ControlRecord {
         case .confirm:
             guard let confirm = ConfirmRecord(parameter: record.parameter, body: body) else { return nil }
             self = .confirm(confirm)
+        case .receipt:
+            guard let receipt = ReceiptRecord(parameter: record.parameter, body: body) else { return nil }
+            self = .receipt(receipt)
+        case .gone:
+            guard let gone = GoneRecord(parameter: record.parameter, body: body) else { return nil }
+            self = .gone(gone)
         case .unit, .bundle, .fragment, .ethernet:
             return nil
         }
@@ -32,6 +40,8 @@ enum ControlRecord {
         case .report: Record.headerSize + ReportRecord.bodySize
         case .ping: Record.headerSize + PingRecord.bodySize
         case .confirm: ConfirmRecord.maximumSize
+        case .receipt(let receipt): receipt.size
+        case .gone(let gone): gone.size
         }
     }
 
@@ -42,6 +52,8 @@ enum ControlRecord {
         case .report(let report): report.write(to: &payload)
         case .ping(let ping): ping.write(to: &payload)
         case .confirm(let confirm): confirm.write(to: &payload)
+        case .receipt(let receipt): receipt.write(to: &payload)
+        case .gone(let gone): gone.write(to: &payload)
         }
     }
 }

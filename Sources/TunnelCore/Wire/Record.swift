@@ -16,11 +16,13 @@ struct Record {
         case ping = 0x15
         case ethernet = 0x16
         case confirm = 0x17
+        case receipt = 0x18
+        case gone = 0x19
 
         /// It is about the tunnel itself, and holds no packets.
         var isControl: Bool {
             switch self {
-            case .hello, .report, .ping, .confirm: true
+            case .hello, .report, .ping, .confirm, .receipt, .gone: true
             case .unit, .bundle, .fragment, .ethernet: false
             }
         }
@@ -58,11 +60,16 @@ struct RecordSet: OptionSet, Hashable {
     init(_ kind: Record.Kind) { rawValue = 1 << UInt32(kind.rawValue & 15) }
 
     /// The kinds that HELLO has to announce: every gateway takes HELLO itself, and UNIT if it decodes any codec.
-    static let announced: [Record.Kind] = [.bundle, .fragment, .report, .ping, .ethernet, .confirm]
+    static let announced: [Record.Kind] = [
+        .bundle, .fragment, .report, .ping, .ethernet, .confirm, .receipt, .gone,
+    ]
     /// The kinds that a tunnel for packets takes.
     static let packets: RecordSet = [.init(.bundle), .init(.fragment), .init(.report), .init(.ping), .init(.confirm)]
     /// The kinds that one for Ethernet frames takes.
     static let frames = packets.subtracting(RecordSet(.confirm)).union(RecordSet(.ethernet))
+
+    /// The kinds that repair takes.
+    static let repair: RecordSet = [.init(.receipt), .init(.gone)]
 
     @inline(__always) func contains(_ kind: Record.Kind) -> Bool { isSuperset(of: RecordSet(kind)) }
 }

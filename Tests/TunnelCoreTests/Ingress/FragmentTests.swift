@@ -273,6 +273,10 @@ private let auto = CompressionPolicy(.auto)
     @Test("a fragment lost costs its unit and nothing else")
     func loss() {
         let pair = connected()
+        for (end, other) in [(pair.alice, pair.bob), (pair.bob, pair.alice)] {
+            pair.link.change(end) { tunnel, now in tunnel.setRepairs(false, of: other.publicKey, at: now) }
+        }
+        pair.link.run(for: .seconds(1))
         var noise = Noise(seed: 3)
         var lost = 0
         pair.link.rule = { sighting in

@@ -5,7 +5,8 @@ import Testing
 @testable import TestKit
 @testable import TunnelCore
 
-private let auto = CompressionPolicy(.auto)
+/// As the last version before repair, which takes RECEIPT in the place of REPORT.
+private let older = Pair.Options(compression: CompressionPolicy(.auto), repairs: false)
 
 /// REPORT and PING: what two gateways tell each other about the way between them (docs/protocol.md §3.6, §3.7).
 @Suite struct ReportTests {
@@ -63,7 +64,7 @@ private let auto = CompressionPolicy(.auto)
 
     @Test("units shrink to one datagram where datagrams get lost, and grow again")
     func unitSize() {
-        let pair = Pair(auto, auto)
+        let pair = Pair(both: older)
         pair.connect()
         var noise = Noise(seed: 3)
         let before = decodedSizes(pair, &noise)
@@ -78,7 +79,7 @@ private let auto = CompressionPolicy(.auto)
 
     @Test("reports that go backwards, overflow, or say what can't be do no harm")
     func nonsense() {
-        let pair = Pair(auto, auto)
+        let pair = Pair(both: older)
         pair.connect()
         var noise = Noise(seed: 1)
         let edges: [UInt64] = [0, 1, 2, 1000, 1 << 32, 1 << 62, 1 << 63, .max - 1, .max]
@@ -104,7 +105,7 @@ private let auto = CompressionPolicy(.auto)
 
     @Test("a report that is cut off or of another lane is dropped; a longer one is read")
     func malformed() {
-        let pair = Pair(auto, auto)
+        let pair = Pair(both: older)
         pair.connect()
         let report = Array(reportRecord(highest: 9, datagrams: 9, bytes: 9, clock: 9)[Record.headerSize...])
         for length in 0..<40 { #expect(pair.deliver(record(0x14, 0, Array(report[..<length]))) == [.record]) }
@@ -132,7 +133,7 @@ private let auto = CompressionPolicy(.auto)
 
     @Test("a peer that has not announced REPORT and PING gets none")
     func notAnnounced() throws {
-        let pair = Pair(auto, auto)
+        let pair = Pair(both: older)
         pair.connect()
         let hello = HelloBuilder(seen: true, maximumUnit: nil, records: [.bundle, .fragment]).bytes
         #expect(pair.deliver(hello) == [])
@@ -148,7 +149,7 @@ private let auto = CompressionPolicy(.auto)
     func uptime() throws {
         var offsets: [UInt64] = []
         for seed in [1, 2] as [UInt64] {
-            let pair = Pair(both: Pair.Options(compression: auto), seed: seed)
+            let pair = Pair(both: older, seed: seed)
             pair.connect()
             for _ in 0..<3000 {
                 pair.link.send(udp(1, 2, payload: 1372), from: pair.alice)
@@ -169,7 +170,7 @@ private let auto = CompressionPolicy(.auto)
 
     @Test("the way there and back is measured", arguments: [1, 7, 40, 300] as [Int64])
     func roundTrip(latency: Int64) {
-        let pair = Pair(auto, auto, latency: .milliseconds(latency))
+        let pair = Pair(both: older, latency: .milliseconds(latency))
         pair.link.send(udp(1, 2, payload: 32), from: pair.alice)
         pair.link.run(for: .seconds(3))
         pair.forget()
@@ -191,7 +192,7 @@ private let auto = CompressionPolicy(.auto)
 
     @Test("a question is answered with its token alone, whatever its padding; an answer is not")
     func ping() {
-        let pair = Pair(auto, auto)
+        let pair = Pair(both: older)
         pair.connect()
         for padding in [0, 1, 7, 8, 100, 1300] {
             pair.forget()
@@ -227,7 +228,7 @@ private let auto = CompressionPolicy(.auto)
 
 /// A way from alice to bob that loses, reorders and doubles, and knows what arrived when.
 private final class Wire {
-    let pair = Pair(auto, auto)
+    let pair = Pair(both: older)
     var loss: Double
     var losesReports = false
     private let reordering: Bool

@@ -14,7 +14,7 @@ private let auto = CompressionPolicy(.auto)
             let pair = Pair(both: Pair.Options(compression: auto, cipher: cipher))
             pair.connect()
             exchange(pair, for: 4000)
-            #expect(pair.link.sightings.reports.count > 20 && pair.link.sightings.pings.count > 4)
+            #expect(pair.link.sightings.receipts.count > 20 && pair.link.sightings.pings.count > 4)
             pair.forget()
             pair.link.run(for: .seconds(25))
             // WireGuard's keepalives: for data that came before one was due, and for what came since.

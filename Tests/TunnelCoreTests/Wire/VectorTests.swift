@@ -65,7 +65,7 @@ private struct Transcript {
         let presharedKey = PresharedKey(consuming: &preshared)
         for (end, other, place) in [(alice, bob, site(2)), (bob, alice, site(1))] {
             let deflate = CompressionPolicy(.codec(.deflate))
-            let options = Pair.Options(presharedKey: presharedKey, compression: deflate)
+            let options = Pair.Options(presharedKey: presharedKey, compression: deflate, repairs: false)
             link.change(end) { tunnel, now in
                 tunnel.setPeer(other.publicKey, Pair.configuration(place, options), at: now)
             }

@@ -1,0 +1,214 @@
+/// The counters of a lane that have not come: when they are to be asked for, again, and given up.
+///
+/// A counter that is jumped over may only be late. It is asked for after the time that late ones have needed on this path, then again
+/// after 1.25 round trips, three times in all.
+struct Gaps {
+    /// How many counters became what.
+    struct Counts {
+        /// Asked for: the path has lost them, or they were very late.
+        var lost: UInt64 = 0
+        /// Came after they had been asked for.
+        var repaired: UInt64 = 0
+        /// Asked for in vain, or gone, said the peer.
+        var givenUp: UInt64 = 0
+    }
+
+    /// What a counter that came was.
+    enum Arrival: Equatable {
+        /// None was missed with it.
+        case next
+        /// Those between it and the highest before are missing.
+        case ahead
+        /// It was missing, and had not been asked for yet.
+        case late
+        /// It was missing and had been asked for.
+        case repaired
+        /// Nobody waited for it.
+        case other
+    }
+
+    private struct Missing {
+        var counters: Range<UInt64>
+        let since: Instant
+        var dueAt: Instant
+        var askedAt = Instant.distantPast
+        var asks = 0
+    }
+
+    /// Ranges that are waited for at most, and counters in one.
+    private static let mostRanges = 128
+    private static let longest: UInt64 = 4096
+    private static let mostAsks = 3
+    private static let leastTolerance = Interval.milliseconds(2)
+    private static let unknownTrip = Interval.milliseconds(100)
+
+    /// The lane that this is about, and the index by which we know it: a slot is given to other sessions.
+    private(set) var lane: LaneSlot?
+    private(set) var index: ReceiverIndex?
+    private(set) var highest: UInt64 = 0
+    private(set) var highestAt = Instant.distantPast
+    private(set) var counts = Counts()
+    /// When something was missing last, and when something came that had been asked for.
+    private(set) var missedAt = Instant.distantPast
+    private(set) var repairedAt = Instant.distantPast
+    /// Ascending.
+    private var missing = ContiguousArray<Missing>()
+    /// How late late ones come.
+    private var lateness = Interval(nanoseconds: 0)
+    /// From an ask to the answer, smoothed; `nil` until there was one.
+    private var trip: Interval?
+
+    init() {}
+
+    /// The lowest counter that is waited for; `nil`: none is.
+    var lowest: UInt64? { missing.first?.counters.lowerBound }
+
+    /// When `ask` wants to be called.
+    var nextDue: Instant? { missing.isEmpty ? nil : missing.lazy.map(\.dueAt).min() }
+
+    /// Counts from zero.
+    mutating func forgetCounts() { counts = Counts() }
+
+    /// Begins with another lane; nothing is waited for any more.
+    mutating func begin(_ lane: LaneSlot?, _ index: ReceiverIndex? = nil) {
+        self.lane = lane
+        self.index = index
+        counts.givenUp += pending
+        missing.removeAll(keepingCapacity: true)
+        highestAt = .distantPast
+    }
+
+    /// Counters that were asked for and have not come.
+    private var pending: UInt64 {
+        missing.reduce(0) { $0 + ($1.asks > 0 ? $1.counters.upperBound - $1.counters.lowerBound : 0) }
+    }
+
+    /// Notes a counter that has come for the first time. `roundTrip` is what is known of the path.
+    @inline(__always)
+    mutating func note(_ counter: UInt64, at now: Instant, roundTrip: Interval?) -> Arrival {
+        if counter == highest &+ 1 || highestAt == .distantPast {
+            highest = counter
+            highestAt = now
+            return .next
+        }
+        return noteOther(counter, at: now, roundTrip: roundTrip)
+    }
+
+    @inline(never)
+    private mutating func noteOther(_ counter: UInt64, at now: Instant, roundTrip: Interval?) -> Arrival {
+        guard counter < highest else {
+            guard counter > highest else { return .other }
+            let jumped = highest + 1..<counter
+            highest = counter
+            highestAt = now
+            missedAt = now
+            guard counter - jumped.lowerBound <= Self.longest else {
+                // The path was away: what it took with it is TCP's business.
+                return .other
+            }
+            if missing.count == Self.mostRanges { giveUp(at: 0) }
+            missing.append(Missing(counters: jumped, since: now, dueAt: now + tolerance(roundTrip)))
+            return .ahead
+        }
+        guard let index = missing.lastIndex(where: { $0.counters.contains(counter) }) else { return .other }
+        let found = missing[index]
+        remove(counter, at: index)
+        guard found.asks > 0 else {
+            lateness = max(lateness, now - found.since)
+            return .late
+        }
+        let sample = now - found.askedAt
+        if let known = self.trip ?? roundTrip, found.asks == 1, sample.nanoseconds < known.nanoseconds * 3 / 4 {
+            // Too soon for an answer: it was only late.
+            counts.lost -= 1
+            lateness = max(lateness, now - found.since)
+            return .late
+        }
+        counts.repaired += 1
+        repairedAt = now
+        if found.asks == 1 {
+            trip =
+                trip.map { Interval(nanoseconds: $0.nanoseconds + (sample.nanoseconds - $0.nanoseconds) / 8) } ?? sample
+        }
+        return .repaired
+    }
+
+    private mutating func remove(_ counter: UInt64, at index: Int) {
+        let range = missing[index].counters
+        let below = range.lowerBound..<counter
+        let above = counter + 1..<range.upperBound
+        switch (below.isEmpty, above.isEmpty) {
+        case (true, true): missing.remove(at: index)
+        case (true, false): missing[index].counters = above
+        case (false, true): missing[index].counters = below
+        case (false, false):
+            guard missing.count < Self.mostRanges else {
+                missing[index].counters = above
+                return
+            }
+            var upper = missing[index]
+            upper.counters = above
+            missing[index].counters = below
+            missing.insert(upper, at: index + 1)
+        }
+    }
+
+    private mutating func giveUp(at index: Int) {
+        let range = missing[index].counters
+        if missing[index].asks > 0 { counts.givenUp += range.upperBound - range.lowerBound }
+        missing.remove(at: index)
+    }
+
+    /// How long a counter may be late before it is asked for.
+    private func tolerance(_ roundTrip: Interval?) -> Interval {
+        let trip = (self.trip ?? roundTrip ?? Self.unknownTrip).nanoseconds
+        let usual = max(Self.leastTolerance.nanoseconds, trip / 8)
+        // What is later than a round trip is asked for in vain now and then.
+        return Interval(nanoseconds: max(usual, min(lateness.nanoseconds + lateness.nanoseconds / 2, trip + trip / 4)))
+    }
+
+    /// Takes what is to be asked for now, and gives up what was asked for three times.
+    mutating func ask(at now: Instant, roundTrip: Interval?) -> CounterRanges {
+        var ranges = CounterRanges()
+        let trip = (self.trip ?? roundTrip ?? Self.unknownTrip).nanoseconds
+        let again = now + Interval(nanoseconds: max(trip + trip / 4, 2 * Self.leastTolerance.nanoseconds))
+        var index = missing.count - 1
+        while index >= 0, !ranges.isFull {
+            if missing[index].dueAt <= now {
+                let range = missing[index].counters
+                if missing[index].asks == Self.mostAsks {
+                    giveUp(at: index)
+                } else if ranges.append(range, below: highest) {
+                    if missing[index].asks == 0 { counts.lost += range.upperBound - range.lowerBound }
+                    missing[index].asks += 1
+                    missing[index].askedAt = now
+                    missing[index].dueAt = again
+                } else {
+                    giveUp(at: index)
+                }
+            }
+            index -= 1
+        }
+        // Late ones become rarer, or the path is another one.
+        lateness = Interval(nanoseconds: lateness.nanoseconds - lateness.nanoseconds / 256)
+        return ranges
+    }
+
+    /// Notes that the peer sends these no more.
+    mutating func abandon(_ range: Range<UInt64>) {
+        var index = missing.count - 1
+        while index >= 0, missing[index].counters.upperBound > range.lowerBound {
+            let found = missing[index].counters
+            if found.lowerBound >= range.lowerBound, found.upperBound <= range.upperBound {
+                giveUp(at: index)
+            } else if found.overlaps(range) {
+                for counter in found.clamped(to: range) {
+                    if missing[index].asks > 0 { counts.givenUp += 1 }
+                    guard let place = missing.firstIndex(where: { $0.counters.contains(counter) }) else { continue }
+                    remove(counter, at: place)
+                }
+            }
+            index = min(index, missing.count) - 1
+        }
+    }
+}

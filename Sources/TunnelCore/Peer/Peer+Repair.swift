@@ -1,0 +1,223 @@
+import BasicContainers
+
+// Repair (docs/protocol.md §3.10): what the path loses is asked for by counter, and the same sealed bytes are sent again before TCP
+// notices. What got lost in a queue is let be seen, once a round trip.
+
+extension Peer {
+    /// Whether the peer takes part in it on a session.
+    @inline(__always)
+    func repairs(on session: SessionSlot, _ services: borrowing Services) -> Bool {
+        services.sessions[session].hello.records.isSuperset(of: .repair) && repair.isWanted
+    }
+
+    // MARK: Out
+
+    /// Keeps what was appended to the outbox since `mark`, to send it again when it is missed.
+    @inline(never)
+    mutating func keepSent(since mark: Outbox.Mark, on session: SessionSlot, _ services: inout Services) {
+        let now = services.now.instant
+        guard isWorthKeeping(services) else { return services.egress.sent.end(id.slot) }
+        guard keypairs.current == session, let lane = services.sessions[session].dataIndex else { return }
+        if !services.egress.sent.keeps(id.slot) || services.egress.sent.lane(of: id.slot) != lane {
+            services.egress.sent.begin(lane, of: id.slot)
+        }
+        let trip = quality.roundTrip?.nanoseconds ?? 100_000_000
+        let horizon = Instant(nanoseconds: now.nanoseconds - 4 * trip - 200_000_000)
+        for index in mark.run..<services.egress.outbox.count {
+            let run = services.egress.outbox[index]
+            var offset = run.offset
+            while offset < run.offset + run.length {
+                let size = min(run.segment, run.offset + run.length - offset)
+                if offset >= mark.used {
+                    // The compiler takes it to borrow all that is shared, not the outbox alone.
+                    let bytes = unsafe _overrideLifetime(
+                        services.egress.outbox.bytes(offset..<offset + size), copying: ())
+                    services.egress.sent.append(
+                        bytes, to: id.slot, trafficClass: run.trafficClass, at: now, horizon: horizon)
+                }
+                offset += size
+            }
+        }
+    }
+
+    /// Datagrams are kept in front of a thin link, and for a while after a loss: a path that loses nothing costs nothing.
+    private func isWorthKeeping(_ services: borrowing Services) -> Bool {
+        let isLossy = services.now.instant - repair.lossAt < RepairState.memory
+        return isLossy || services.egress.queue.isThin(to: id.slot)
+    }
+
+    /// The last data of a burst has nothing behind it that would show it missing: something follows it after a moment of silence.
+    mutating func armProbe(_ services: inout Services) {
+        guard services.now.instant - repair.lossAt < RepairState.memory else { return }
+        repair.probeOwed = true
+        let deadline = services.now.instant + Limits.probeAfter
+        if timers.isArmed(.probe) { timers[.probe] = deadline } else { arm(.probe, at: deadline, &services.schedule) }
+    }
+
+    /// Sends a message with nothing inside, which shows what is missing before it.
+    mutating func sendProbe(_ services: inout Services) {
+        guard repair.probeOwed, let session = keypairs.current, path != nil,
+            services.sessions[session].canSend(at: services.now.instant)
+        else { return }
+        // What waits for the link comes first.
+        guard services.egress.queue.backlog(of: id.slot).packets == 0 else {
+            return arm(.probe, at: services.now.instant + Limits.probeAfter, &services.schedule)
+        }
+        repair.probeOwed = false
+        _ = transmit(.keepalive, on: session, &services)
+        timers.disarm(.probe)
+        repair.probeOwed = false
+    }
+
+    /// Takes the peer's word of what has arrived, and sends again what it misses.
+    mutating func receive(_ receipt: ReceiptRecord, on session: SessionSlot, _ services: inout Services) {
+        guard repairs(on: session, services) else { return }
+        let now = services.now.instant
+        quality.take(receipt, on: services.sessions[session].wireGuard.localIndex)
+        if let lane = services.sessions[session].dataIndex, lane == services.egress.sent.lane(of: id.slot),
+            receipt.isAES == services.sessions[session].aes.isOpen,
+            let departed = services.egress.sent.departure(of: receipt.highest, to: id.slot)
+        {
+            let trip = Interval(nanoseconds: (now - departed).nanoseconds - Int64(receipt.age) * 1000)
+            if trip.nanoseconds > 0 { quality.note(sample: trip, at: now) }
+        }
+        if !services.egress.sent.keeps(id.slot) { askIfDue(on: session, &services) }
+        guard !receipt.missing.isEmpty else { return }
+        repair.lossAt = now
+        var gone = GoneRecord(isAES: receipt.isAES, end: receipt.highest)
+        var work = Limits.resendsAtOnce
+        for index in 0..<receipt.missing.count {
+            for counter in receipt.missing[index].reversed() where work > 0 {
+                work -= 1
+                if !resend(counter, on: session, &services) {
+                    repair.gone &+= 1
+                    _ = gone.gone.append(counter..<counter + 1, below: gone.end)
+                }
+            }
+        }
+        guard !gone.gone.isEmpty else { return }
+        _ = transmit(.control(.gone(gone)), on: session, &services)
+    }
+
+    /// A queue stands on the path. Where ours is the queue, it takes more to believe that there is another one.
+    private func isCongested(_ services: borrowing Services) -> Bool {
+        quality.queueing > .milliseconds(services.egress.queue.holds(id.slot) ? 25 : 10)
+    }
+
+    /// Sends a datagram again, unless that is under way; false if it will not be sent again.
+    private mutating func resend(_ counter: UInt64, on session: SessionSlot, _ services: inout Services) -> Bool {
+        let now = services.now.instant
+        guard services.egress.sent.keeps(id.slot), let kept = services.egress.sent.find(counter, of: id.slot),
+            let path
+        else { return false }
+        // It has not left, or left so lately that nobody can miss it.
+        let trip = quality.shortestTrip ?? Interval(nanoseconds: 0)
+        guard kept.departedAt != .distantFuture, kept.departedAt + trip <= now + Limits.probeAfter else { return true }
+        if isCongested(services), now - repair.toldAt >= (quality.roundTrip ?? trip) {
+            // A queue was full: TCP must know.
+            repair.toldAt = now
+            repair.told &+= 1
+            return false
+        }
+        guard services.egress.outbox.takes(kept.length),
+            services.egress.sent.pay(for: kept, counter, of: id.slot, at: now)
+        else { return false }
+        let size = services.egress.resend(kept, to: Destination(path: path, peer: id.slot))
+        sent &+= UInt64(size)
+        repair.resent &+= 1
+        repair.resentBytes &+= UInt64(size)
+        if services.egress.queue.isUsed {
+            services.egress.queue.charge(size, datagrams: 1, to: id.slot, at: now)
+        }
+        return true
+    }
+
+    // MARK: In
+
+    /// Whether the order of the peer's TCP packets is followed, and they wait for what was lost before them: little comes, or something got
+    /// lost lately; and the peer repairs.
+    @inline(__always)
+    func ordersPackets(_ services: borrowing Services) -> Bool {
+        repair.gaps.index != nil && repair.isWanted
+            && (repair.isSlow || services.now.instant - repair.gaps.repairedAt < RepairState.memory)
+    }
+
+    /// Whether datagrams of the peer's got lost lately.
+    @inline(__always)
+    func isLossy(_ services: borrowing Services) -> Bool {
+        services.now.instant - repair.gaps.missedAt < RepairState.memory
+    }
+
+    /// Notes the counter of a message that came for the first time; what it was.
+    @inline(__always)
+    mutating func noteArrival(of datagram: RawSpan, on lane: LaneSlot, _ services: inout Services) {
+        guard repairs(on: lane.session, services) else { return }
+        let counter = datagram.little64(at: Transport.counter)
+        let index = ReceiverIndex(rawValue: datagram.little32(at: Transport.receiver))
+        repair.noteArrived(datagram.byteCount, at: services.now.instant)
+        if repair.gaps.index != index { guard follow(lane, index, services) else { return } }
+        let arrival = repair.gaps.note(counter, at: services.now.instant, roundTrip: quality.usualTrip)
+        guard arrival != .next else { return }
+        if arrival == .ahead { armReceipt(&services) }
+    }
+
+    /// Follows the peer to the lane that it sends data on now; false if this one is not that.
+    @inline(never)
+    private mutating func follow(_ lane: LaneSlot, _ index: ReceiverIndex?, _ services: borrowing Services) -> Bool {
+        guard lane.session == keypairs.current || keypairs.current == nil else { return false }
+        // HELLO always comes on WireGuard's.
+        if lane.suite != .aes256gcm, services.sessions[lane.session].aes.isOpen { return false }
+        repair.gaps.begin(lane, index)
+        return true
+    }
+
+    private mutating func armReceipt(_ services: inout Services) {
+        guard let due = repair.gaps.nextDue else { return timers.disarm(.receipt) }
+        arm(.receipt, at: due, &services.schedule)
+    }
+
+    /// Asks for what is missing.
+    mutating func askForMissing(_ services: inout Services) {
+        guard let lane = repair.gaps.lane, isAlive(lane, services) else { return repair.gaps.begin(nil) }
+        let missing = repair.gaps.ask(at: services.now.instant, roundTrip: quality.usualTrip)
+        if !missing.isEmpty {
+            sendReceipt(missing, on: lane, &services)
+            // A question that gets lost itself costs more than a round trip, a second one very little.
+            sendReceipt(missing, on: lane, &services)
+        }
+        armReceipt(&services)
+    }
+
+    /// Whether the lane that is followed is still one of the peer's.
+    private func isAlive(_ lane: LaneSlot, _ services: borrowing Services) -> Bool {
+        guard keypairs.has(lane.session) else { return false }
+        let index =
+            lane.suite == .aes256gcm
+            ? services.sessions[lane.session].aes.localIndex : services.sessions[lane.session].wireGuard.localIndex
+        return index == repair.gaps.index
+    }
+
+    /// Tells the peer what has come on a lane.
+    mutating func sendReceipt(_ missing: CounterRanges, on lane: LaneSlot, _ services: inout Services) {
+        guard path != nil, services.sessions[lane.session].canSend(at: services.now.instant) else { return }
+        var receipt = services.sessions[lane.session].receipt(
+            on: lane.suite, at: services.now.instant, offset: services.clockOffsets.report)
+        receipt.missing = missing
+        if lane == repair.gaps.lane {
+            receipt.highest = repair.gaps.highest
+            let age = services.now.instant - repair.gaps.highestAt
+            receipt.age = UInt32(clamping: age.nanoseconds / 1000)
+            receipt.clock = receipt.clock &- receipt.age
+        }
+        _ = transmit(.control(.receipt(receipt)), on: lane.session, &services)
+    }
+
+    /// Takes the peer's word that something won't come.
+    mutating func receive(_ gone: GoneRecord, on session: SessionSlot, _ services: inout Services) {
+        guard repairs(on: session, services), let lane = repair.gaps.lane, lane.session == session,
+            isAlive(lane, services), (repair.gaps.lane?.suite == .aes256gcm) == gone.isAES
+        else { return }
+        for index in 0..<gone.gone.count { repair.gaps.abandon(gone.gone[index]) }
+        armReceipt(&services)
+    }
+}

@@ -1,0 +1,87 @@
+/// The pace at which packets go on that have waited for a repair: a little faster than packets come, so that the TCP that gets them does
+/// not answer in a burst, which would fill the queue in front of the other end's link.
+struct Pace {
+    /// Bytes of packets a second, the most of the last two windows.
+    private var rate = 0
+    private var windowStart = Instant.distantPast
+    private var windowBytes = 0
+    private var lastBytes = 0
+    private var credit = 0
+    private var paidAt = Instant.distantPast
+
+    private static let window = Interval.milliseconds(100)
+    private static let burst = 16 * 1024
+
+    /// Notes a packet that came.
+    @inline(__always)
+    mutating func note(_ bytes: Int, at now: Instant) {
+        if now - windowStart >= Self.window {
+            let length = max((now - windowStart).nanoseconds, 1)
+            let last = length < 2 * Self.window.nanoseconds ? windowBytes : 0
+            rate = Int(Int64(max(last, lastBytes)) * 1_000_000_000 / Self.window.nanoseconds)
+            lastBytes = last
+            windowBytes = 0
+            windowStart = now
+        }
+        windowBytes += bytes
+    }
+
+    /// Takes the turn of a packet; `nil` if it may go on, else when the next may.
+    mutating func take(_ bytes: Int, at now: Instant) -> Instant? {
+        let most = max(max(rate, windowBytes * 10) / 8 * 9, 125_000)
+        let elapsed = min((now - paidAt).nanoseconds, 1_000_000_000)
+        credit = min(credit + Int(Int64(most) * elapsed / 1_000_000_000), Self.burst)
+        paidAt = now
+        guard credit > 0 else {
+            return now + Interval(nanoseconds: Int64(1 - credit) * 1_000_000_000 / Int64(most) + 50_000)
+        }
+        credit -= bytes
+        return nil
+    }
+}
+
+/// What an end knows of the repair of what a path loses: of its own datagrams, and of the peer's.
+struct RepairState {
+    /// The operator wants it.
+    var isWanted = true
+
+    // Of what we send.
+    /// When the peer last said that something of ours was missing.
+    var lossAt = Instant.distantPast
+    /// When TCP was last let see a loss that came with delay.
+    var toldAt = Instant.distantPast
+    /// Datagrams that were sent again, their bytes, and what was not, since TCP had to see it or since there was nothing of it any more.
+    var resent: UInt64 = 0
+    var resentBytes: UInt64 = 0
+    var told: UInt64 = 0
+    var gone: UInt64 = 0
+    /// Data that a probe must follow if nothing else does.
+    var probeOwed = false
+
+    // Of what we receive.
+    var gaps = Gaps()
+    /// Little comes, so that the order of all flows can be followed.
+    private(set) var isSlow = true
+    private var windowStart = Instant.distantPast
+    private var windowBytes = 0
+
+    private static let window = Interval.milliseconds(100)
+    /// 100 Mbit/s.
+    private static let slowBytes = 1_250_000
+
+    /// Notes how much comes.
+    @inline(__always)
+    mutating func noteArrived(_ bytes: Int, at now: Instant) {
+        windowBytes += bytes
+        guard now - windowStart >= Self.window else { return }
+        isSlow = windowBytes < Self.slowBytes || now - windowStart > Self.window * 2
+        windowStart = now
+        windowBytes = 0
+    }
+
+    /// How fast packets that have waited go on.
+    var pace = Pace()
+
+    /// For how long after the last loss datagrams are kept, and packets wait.
+    static let memory = Interval.seconds(30)
+}
