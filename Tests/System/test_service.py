@@ -107,6 +107,12 @@ def test_signs_of_life_come_twice_in_the_time_and_only_to_who_asked_this_process
         assert "WATCHDOG=1" not in supervisor.words
 
 
+def test_a_supervisor_may_have_a_name_without_a_file(lab):
+    # Such names are of a network namespace.
+    with Supervisor(f"\0{lab.a.name}-notify", lab.a.gateway.socket) as supervisor, supervised(lab, supervisor):
+        supervisor.wait_for("READY=1")
+
+
 @pytest.mark.parametrize("path", ["/nowhere/notify", "nonsense", "@nobody-there", ""])
 def test_a_supervisor_that_is_not_there_keeps_nothing_from_running(lab, path):
     a = gateway(lab, lab.a)
@@ -118,11 +124,11 @@ def test_a_supervisor_that_is_not_there_keeps_nothing_from_running(lab, path):
 class Supervisor:
     """Listens for datagrams at a path and keeps the words in them, in order, and when each sign of life came."""
 
-    def __init__(self, path):
+    def __init__(self, path, make_socket=socket.socket):
         self.path, self.words, self.moments = path, [], []
+        self.socket = make_socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 
     def __enter__(self):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(self.path))
         self.socket.setblocking(False)
         return self
@@ -150,7 +156,7 @@ class Supervisor:
 def supervised(lab, supervisor, start=True, interface=(), **environment):
     """Our daemon at the first site, under the supervisor."""
     a = gateway(lab, lab.a, interface=interface)
-    a.environment.update(NOTIFY_SOCKET=str(supervisor.path), **environment)
+    a.environment.update(NOTIFY_SOCKET=str(supervisor.path).replace("\0", "@"), **environment)
     if start:
         a.start()
     try:
