@@ -15,8 +15,8 @@ OUT = REPOSITORY / "out"
 LIBRARIES = ["libsodium23", "libb2-1", "libzstd1", "libstdc++6", "libgomp1", "procps"]
 SMALL = ["systemd-standalone-sysusers", "systemd-standalone-tmpfiles", *LIBRARIES]
 BOOTING = ["systemd", "systemd-sysv", "dbus", "iproute2", "nftables", "openresolv", *LIBRARIES]
-MOST = 22_000_000
-"""Bytes of the daemon; scripts/dist knows them too."""
+MOST = 24_000_000
+"""Bytes of the daemon, as in scripts/dist, which also says what the goal is."""
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,7 @@ def test_two_hosts_install_it_and_ping_each_other_and_a_purge_leaves_nothing(pac
             hosts.append(one)
             one.before = one.state()
             one.run("dpkg", "--install", one.bring(package))
+            assert one.state() != one.before
             # It brings nothing that runs: whoever writes a file starts it.
             assert (one.root / "etc/gateway").stat().st_mode & 0o777 == 0o750
             assert "gateway" in one.run("getent", "passwd", "gateway")
@@ -183,7 +184,7 @@ systemctl enable --now gateway@t0
 dpkg --purge gateway
 systemctl is-active gateway@t0 | note after_purge
 getent passwd gateway | note user_after
-find / -xdev -name '*gateway*' -not -path '/proc/*' -not -path '/root/*' | note left
+find / /run -xdev -name '*gateway*' -not -path '/run/systemd/*' -not -path '/root/*' | tr '\\n' ' ' | note left
 """
 
 
