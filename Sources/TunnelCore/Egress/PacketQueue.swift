@@ -112,6 +112,8 @@ struct PacketQueue: ~Copyable {
     private var freeTables: ContiguousArray<Int32> = []
     private var lines = ContiguousArray<Line>()
     private var active = List()
+    /// Since when something has waited without a break; it may be long past when nothing does.
+    private var waitingSince = Instant.distantFuture
     /// Packets that wait, and sealed datagrams.
     private(set) var count = 0
     private var sealedCount = 0
@@ -210,6 +212,7 @@ struct PacketQueue: ~Copyable {
         } else if free < 0 {
             dropped = longestLine().flatMap { dropOfLongest(of: $0) }
         }
+        if count + sealedCount == 0 { waitingSince = now }
         let waiting = Packet(length: Int32(packet.byteCount), origin: origin, arrivedAt: now)
         guard let place = takePlace(for: waiting) else { return peer }
         write(packet, to: place)
@@ -618,8 +621,9 @@ struct PacketQueue: ~Copyable {
     }
 
     private mutating func charge(_ whole: Int, to peer: PeerSlot, at now: Instant) {
-        shaper?.charge(whole, at: now)
-        if peer.offset < lines.count { lines[peer.offset].shaper?.charge(whole, at: now) }
+        let waiting = count + sealedCount > 0 ? waitingSince : now
+        shaper?.charge(whole, at: now, waiting: waiting)
+        if peer.offset < lines.count { lines[peer.offset].shaper?.charge(whole, at: now, waiting: waiting) }
     }
 
     // MARK: What was seen

@@ -1,4 +1,6 @@
 /// The rate of a link, and when it is free again: a token bucket that holds a millisecond's worth, with time for tokens.
+///
+/// What a link stood idle while packets waited, since the thread came late, is made up for by sending an eighth faster, never by a burst.
 struct Shaper {
     /// What an idle link has saved up at most.
     private static let credit = Interval.milliseconds(1)
@@ -7,6 +9,10 @@ struct Shaper {
     let rate: UInt64
     /// When what was sent has left. It lies behind when the link is idle.
     private(set) var freeAt = Instant.distantPast
+    /// What it stood idle while packets waited.
+    private var owed = Interval(nanoseconds: 0)
+
+    private static let mostOwed = Interval.milliseconds(20)
 
     init(rate: UInt64) { self.rate = max(rate, 1) }
 
@@ -28,9 +34,14 @@ struct Shaper {
             ? Int(clamping: UInt64(8_000_000_000).dividingFullWidth((high, low)).quotient) : .max
     }
 
-    /// Charges bytes that are sent now, whether it was free or not.
-    mutating func charge(_ bytes: Int, at now: Instant) {
+    /// Charges bytes that are sent now, whether it was free or not; packets have waited since `waiting`.
+    mutating func charge(_ bytes: Int, at now: Instant, waiting: Instant) {
         let earliest = Instant(nanoseconds: now.nanoseconds - Self.credit.nanoseconds)
-        freeAt = max(freeAt, earliest) + time(for: bytes)
+        let late = (earliest - max(freeAt, waiting)).nanoseconds
+        if late > 0 { owed = Interval(nanoseconds: min(owed.nanoseconds + late, Self.mostOwed.nanoseconds)) }
+        let time = time(for: bytes)
+        let paid = min(owed.nanoseconds, time.nanoseconds / 8)
+        owed = Interval(nanoseconds: owed.nanoseconds - paid)
+        freeAt = max(freeAt, earliest) + Interval(nanoseconds: time.nanoseconds - paid)
     }
 }

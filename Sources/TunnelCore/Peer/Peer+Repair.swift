@@ -16,7 +16,6 @@ extension Peer {
     @inline(never)
     mutating func keepSent(since mark: Outbox.Mark, on session: SessionSlot, _ services: inout Services) {
         let now = services.now.instant
-        guard isWorthKeeping(services) else { return services.egress.sent.end(id.slot) }
         guard keypairs.current == session, let lane = services.sessions[session].dataIndex else { return }
         if !services.egress.sent.keeps(id.slot) || services.egress.sent.lane(of: id.slot) != lane {
             services.egress.sent.begin(lane, of: id.slot)
@@ -40,10 +39,12 @@ extension Peer {
         }
     }
 
-    /// Datagrams are kept in front of a thin link, and for a while after a loss: a path that loses nothing costs nothing.
-    private func isWorthKeeping(_ services: borrowing Services) -> Bool {
+    /// Whether what is sent on a session is kept: in front of a thin link, and for a while after a loss. A path that loses nothing costs nothing.
+    @inline(__always)
+    func keepsSent(on session: SessionSlot, _ services: borrowing Services) -> Bool {
+        guard repairs(on: session, services) else { return false }
         let isLossy = services.now.instant - repair.lossAt < RepairState.memory
-        return isLossy || services.egress.queue.isThin(to: id.slot)
+        return isLossy && !repair.leaving.isFast || services.egress.queue.isThin(to: id.slot)
     }
 
     /// The last data of a burst has nothing behind it that would show it missing: something follows it after a moment of silence.
@@ -81,6 +82,7 @@ extension Peer {
             let trip = Interval(nanoseconds: (now - departed).nanoseconds - Int64(receipt.age) * 1000)
             if trip.nanoseconds > 0 { quality.note(sample: trip, at: now) }
         }
+        if !keepsSent(on: session, services) { services.egress.sent.end(id.slot) }
         if !services.egress.sent.keeps(id.slot) { askIfDue(on: session, &services) }
         guard !receipt.missing.isEmpty else { return }
         repair.lossAt = now
@@ -139,7 +141,8 @@ extension Peer {
     @inline(__always)
     func ordersPackets(_ services: borrowing Services) -> Bool {
         repair.gaps.index != nil && repair.isWanted
-            && (repair.isSlow || services.now.instant - repair.gaps.repairedAt < RepairState.memory)
+            && (repair.arriving.isSlow
+                || !repair.arriving.isFast && services.now.instant - repair.gaps.repairedAt < RepairState.memory)
     }
 
     /// Whether datagrams of the peer's got lost lately.
@@ -154,7 +157,7 @@ extension Peer {
         guard repairs(on: lane.session, services) else { return }
         let counter = datagram.little64(at: Transport.counter)
         let index = ReceiverIndex(rawValue: datagram.little32(at: Transport.receiver))
-        repair.noteArrived(datagram.byteCount, at: services.now.instant)
+        repair.arriving.note(datagram.byteCount, at: services.now.instant)
         if repair.gaps.index != index { guard follow(lane, index, services) else { return } }
         let arrival = repair.gaps.note(counter, at: services.now.instant, roundTrip: quality.usualTrip)
         guard arrival != .next else { return }

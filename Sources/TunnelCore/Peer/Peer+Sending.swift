@@ -12,7 +12,7 @@ extension Peer {
     mutating func transmit(_ message: OutboundMessage, on session: SessionSlot, _ services: inout Services) -> Int {
         guard let path else { return 0 }
         let before = services.egress.outbox.appended.datagrams
-        let mark = repairs(on: session, services) ? services.egress.outbox.mark : nil
+        let mark = keepsSent(on: session, services) ? services.egress.outbox.mark : nil
         let size = services.egress.send(
             message, on: &services.sessions[session], to: Destination(path: path, peer: id.slot))
         if let mark { keepSent(since: mark, on: session, &services) }
@@ -48,6 +48,7 @@ extension Peer {
     private mutating func noteSent(plain: Int, _ size: Int, _ services: inout Services) {
         guard size > 0 else { return services.drops.count(.overflow) }
         sent &+= UInt64(size)
+        repair.leaving.note(size, at: services.now.instant)
         traffic.noteSent(plain: plain, wire: size)
         if services.egress.sent.keeps(id.slot) { armProbe(&services) }
         awaitAnswer(&services)

@@ -40,6 +40,30 @@ struct Pace {
     }
 }
 
+/// How much passes, by windows of 100 ms.
+struct Gauge {
+    private var last = 0
+    private var bytes = 0
+    private var windowStart = Instant.distantPast
+
+    private static let window = Interval.milliseconds(100)
+
+    /// Below 100 Mbit/s the order of all flows can be followed, and everything kept.
+    @inline(__always) var isSlow: Bool { last < 1_250_000 }
+    /// From 1 Gbit/s on a copy of everything costs more than repair is worth: what is lost there is mostly our own, in a full buffer.
+    @inline(__always) var isFast: Bool { last >= 12_500_000 }
+
+    /// Notes bytes that pass.
+    @inline(__always)
+    mutating func note(_ bytes: Int, at now: Instant) {
+        self.bytes += bytes
+        guard now - windowStart >= Self.window else { return }
+        last = now - windowStart < Self.window * 2 ? self.bytes : 0
+        windowStart = now
+        self.bytes = 0
+    }
+}
+
 /// What an end knows of the repair of what a path loses: of its own datagrams, and of the peer's.
 struct RepairState {
     /// The operator wants it.
@@ -55,29 +79,13 @@ struct RepairState {
     var resentBytes: UInt64 = 0
     var told: UInt64 = 0
     var gone: UInt64 = 0
+    var leaving = Gauge()
     /// Data that a probe must follow if nothing else does.
     var probeOwed = false
 
     // Of what we receive.
     var gaps = Gaps()
-    /// Little comes, so that the order of all flows can be followed.
-    private(set) var isSlow = true
-    private var windowStart = Instant.distantPast
-    private var windowBytes = 0
-
-    private static let window = Interval.milliseconds(100)
-    /// 100 Mbit/s.
-    private static let slowBytes = 1_250_000
-
-    /// Notes how much comes.
-    @inline(__always)
-    mutating func noteArrived(_ bytes: Int, at now: Instant) {
-        windowBytes += bytes
-        guard now - windowStart >= Self.window else { return }
-        isSlow = windowBytes < Self.slowBytes || now - windowStart > Self.window * 2
-        windowStart = now
-        windowBytes = 0
-    }
+    var arriving = Gauge()
 
     /// How fast packets that have waited go on.
     var pace = Pace()
