@@ -173,7 +173,8 @@ struct PacketQueue: ~Copyable {
     /// Makes memory for packets of `size` bytes and less, while nothing waits in what there is.
     private mutating func prepare(for size: Int) {
         guard size > stride, count + sealedCount == 0 else { return }
-        stride = max((size + 63) & ~63, Self.leastStride)
+        // A place holds a packet, or the datagram that it becomes.
+        stride = max((size + Transport.overhead + Limits.padding + 63) & ~63, Self.leastStride)
         unsafe memory.deallocate()
         unsafe memory = .allocate(byteCount: Self.packetCount * stride, alignment: 64)
         packets = ContiguousArray(repeating: Packet(), count: Self.packetCount)

@@ -1,13 +1,20 @@
 /// What was seen of the packets that waited for a peer in the last seconds: how long, and in how many flows.
 public struct QueueLog {
     /// What is known of the last five to ten seconds.
-    public struct Summary: Equatable, Sendable {
+    public final class Summary: Sendable {
         /// How long half of the packets waited at most, and how long 99 of a hundred.
         public let median: Interval
         public let percentile99: Interval
         /// Flows whose packets went through at once, and flows of which a queue stood.
         public let sparse: Int
         public let bulk: Int
+
+        init(median: Interval, percentile99: Interval, sparse: Int, bulk: Int) {
+            self.median = median
+            self.percentile99 = percentile99
+            self.sparse = sparse
+            self.bulk = bulk
+        }
     }
 
     private struct Window {

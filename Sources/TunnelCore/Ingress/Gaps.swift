@@ -51,6 +51,8 @@ struct Gaps {
     /// When something was missing last, and when something came that had been asked for.
     private(set) var missedAt = Instant.distantPast
     private(set) var repairedAt = Instant.distantPast
+    /// When the peer last said that something will not come.
+    private(set) var abandonedAt = Instant.distantPast
     /// Ascending.
     private var missing = ContiguousArray<Missing>()
     /// How late late ones come.
@@ -195,7 +197,8 @@ struct Gaps {
     }
 
     /// Notes that the peer sends these no more.
-    mutating func abandon(_ range: Range<UInt64>) {
+    mutating func abandon(_ range: Range<UInt64>, at now: Instant) {
+        abandonedAt = now
         var index = missing.count - 1
         while index >= 0, missing[index].counters.upperBound > range.lowerBound {
             let found = missing[index].counters

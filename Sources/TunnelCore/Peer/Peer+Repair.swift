@@ -115,9 +115,8 @@ extension Peer {
         // It has not left, or left so lately that nobody can miss it.
         let trip = quality.shortestTrip ?? Interval(nanoseconds: 0)
         guard kept.departedAt != .distantFuture, kept.departedAt + trip <= now + Limits.probeAfter else { return true }
-        if isCongested(services), now - repair.toldAt >= (quality.roundTrip ?? trip) {
-            // A queue was full: TCP must know.
-            repair.toldAt = now
+        if isCongested(services) {
+            // A queue was full: that is for TCP to see.
             repair.told &+= 1
             return false
         }
@@ -141,6 +140,8 @@ extension Peer {
     @inline(__always)
     func ordersPackets(_ services: borrowing Services) -> Bool {
         repair.gaps.index != nil && repair.isWanted
+            // The peer has sent something again, and did not say last that something would not come.
+            && repair.gaps.repairedAt > max(repair.gaps.abandonedAt, .distantPast)
             && (repair.arriving.isSlow
                 || !repair.arriving.isFast && services.now.instant - repair.gaps.repairedAt < RepairState.memory)
     }
@@ -220,7 +221,7 @@ extension Peer {
         guard repairs(on: session, services), let lane = repair.gaps.lane, lane.session == session,
             isAlive(lane, services), (repair.gaps.lane?.suite == .aes256gcm) == gone.isAES
         else { return }
-        for index in 0..<gone.gone.count { repair.gaps.abandon(gone.gone[index]) }
+        for index in 0..<gone.gone.count { repair.gaps.abandon(gone.gone[index], at: services.now.instant) }
         armReceipt(&services)
     }
 }

@@ -52,8 +52,8 @@ public struct PeerStatistics: Sendable {
     public var hasPresharedKey: Bool { presharedKey != nil }
 }
 
-/// The repair of what the path loses, of one peer.
-public struct RepairStatistics: Sendable {
+/// The repair of what the path loses, of one peer. A class, since few peers have it, and statistics of thousands are copied.
+public final class RepairStatistics: Sendable {
     /// Datagrams of ours that were sent again, their bytes, those that were not, since TCP had to see a full queue, and those that were
     /// there no more or would have been too many.
     public let resent: UInt64
@@ -66,16 +66,24 @@ public struct RepairStatistics: Sendable {
     public let givenUp: UInt64
     /// TCP packets of the peer's that wait for a repair, or did.
     public let held: ReorderStatistics
+
+    init(_ state: RepairState, held: ReorderStatistics) {
+        resent = state.resent
+        resentBytes = state.resentBytes
+        told = state.told
+        gone = state.gone
+        lost = state.gaps.counts.lost
+        repaired = state.gaps.counts.repaired
+        givenUp = state.gaps.counts.givenUp
+        self.held = held
+    }
 }
 
 extension Peer {
     private func repairStatistics(_ hello: HelloExchange, _ services: borrowing Services) -> RepairStatistics? {
         guard repair.isWanted, hello.records.isSuperset(of: .repair) else { return nil }
-        let counts = repair.gaps.counts
         return RepairStatistics(
-            resent: repair.resent, resentBytes: repair.resentBytes, told: repair.told, gone: repair.gone,
-            lost: counts.lost, repaired: counts.repaired, givenUp: counts.givenUp,
-            held: services.ingress.reorder.statistics(of: id.slot, at: services.now.instant))
+            repair, held: services.ingress.reorder.statistics(of: id.slot, at: services.now.instant))
     }
 
     /// Its statistics, without its AllowedIPs and Ethernet addresses.

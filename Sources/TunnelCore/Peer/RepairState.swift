@@ -72,8 +72,6 @@ struct RepairState {
     // Of what we send.
     /// When the peer last said that something of ours was missing.
     var lossAt = Instant.distantPast
-    /// When TCP was last let see a loss that came with delay.
-    var toldAt = Instant.distantPast
     /// Datagrams that were sent again, their bytes, and what was not, since TCP had to see it or since there was nothing of it any more.
     var resent: UInt64 = 0
     var resentBytes: UInt64 = 0
