@@ -138,7 +138,6 @@ struct SentDatagrams: ~Copyable {
             lines[line].first = counter
             lines[line].end = counter
         }
-        lines[line].credit = min(lines[line].credit + datagram.byteCount / 10, Self.mostCredit)
         while lines[line].first < lines[line].end,
             lines[line].end - lines[line].first >= Self.mostEntries || isOld(line, horizon)
         { forgetFirst(line) }
@@ -158,6 +157,11 @@ struct SentDatagrams: ~Copyable {
 
     private func isOld(_ line: Int, _ horizon: Instant) -> Bool {
         lines[line].ring[Int(lines[line].first) & (Self.mostEntries - 1)].departedAt < horizon
+    }
+
+    /// Adds what may be sent again for data of so many bytes: nothing for what is only said.
+    mutating func earn(_ bytes: Int, of peer: PeerSlot) {
+        lines[peer.offset].credit = min(lines[peer.offset].credit + bytes / 10, Self.mostCredit)
     }
 
     /// The counters that were ever given to a peer's datagrams, as far as they may still be known.

@@ -50,7 +50,10 @@ extension Peer {
         sent &+= UInt64(size)
         repair.leaving.note(size, at: services.now.instant)
         traffic.noteSent(plain: plain, wire: size)
-        if services.egress.sent.keeps(id.slot) { armProbe(&services) }
+        if services.egress.sent.keeps(id.slot) {
+            services.egress.sent.earn(size, of: id.slot)
+            armProbe(&services)
+        }
         awaitAnswer(&services)
         noteAuthenticatedSent(&services)
         guard let newest = keypairs.current else { return }
