@@ -1,0 +1,181 @@
+/// The flows of which packets wait, a table of them for each peer, and whose turn it is: deficit round robin in which flows that send
+/// little come first (RFC 8290 §4).
+struct FlowQueues: ~Copyable {
+    static let tableSize = 256
+    /// What a round gives to each flow and each peer.
+    static let quantum = 1500
+
+    private enum Age: UInt8 { case idle, new, old }
+
+    private struct Flow {
+        var packets = ListEnds()
+        var bytes = 0
+        var deficit = 0
+        var age = Age.idle
+        var next: Int32 = -1
+        var codel = CoDel()
+    }
+
+    /// The flows of a peer that have something to send, in the order of their turns.
+    struct Turns {
+        fileprivate var new = ListEnds()
+        fileprivate var old = ListEnds()
+    }
+
+    private var flows = ContiguousArray<Flow>()
+    private var freeTables: ContiguousArray<Int32> = []
+
+    // MARK: Tables
+
+    /// A table for a peer, in which nothing waits.
+    mutating func openTable() -> Int32 {
+        if freeTables.isEmpty {
+            freeTables.append(Int32(flows.count / Self.tableSize))
+            flows.append(contentsOf: repeatElement(Flow(), count: Self.tableSize))
+        }
+        return freeTables.removeLast()
+    }
+
+    /// Takes a table in which nothing waits back.
+    mutating func close(_ table: Int32, _ turns: inout Turns) {
+        // All others are as they were made, but for what their queues did last.
+        while !turns.new.isEmpty { ageFirst(&turns) }
+        while !turns.old.isEmpty {
+            let flow = Int(turns.old.head)
+            removeFirst(of: &turns.old)
+            flows[flow] = Flow()
+        }
+        freeTables.append(table)
+    }
+
+    /// The flows of a table.
+    func numbers(of table: Int32) -> Range<Int32> {
+        let size = Int32(Self.tableSize)
+        return table * size..<(table + 1) * size
+    }
+
+    /// The place of a flow in its table.
+    @inline(__always)
+    static func index(of flow: Int32) -> Int { Int(flow) % tableSize }
+
+    /// The number of a flow, by its hash.
+    @inline(__always)
+    func find(_ hash: UInt64, in table: Int32) -> Int32 {
+        table * Int32(Self.tableSize) + Int32(truncatingIfNeeded: (hash &* 0x9e37_79b9_7f4a_7c15) >> 56)
+    }
+
+    // MARK: Packets
+
+    /// Adds a packet to a flow.
+    @inline(__always)
+    mutating func append(_ place: Int32, to flow: Int32, in memory: inout PacketMemory) {
+        memory.append(place, to: &flows[Int(flow)].packets)
+        flows[Int(flow)].bytes += Int(memory[place].length)
+    }
+
+    /// Takes the first packet of a flow out; `nil`: none waits.
+    @inline(__always)
+    mutating func takeFirst(of flow: Int32, in memory: borrowing PacketMemory) -> Int32? {
+        guard !flows[Int(flow)].packets.isEmpty else { return nil }
+        let place = memory.takeFirst(of: &flows[Int(flow)].packets)
+        flows[Int(flow)].bytes -= Int(memory[place].length)
+        return place
+    }
+
+    /// The first packet of a flow.
+    @inline(__always)
+    func first(of flow: Int32) -> Int32? {
+        let place = flows[Int(flow)].packets.head
+        return place < 0 ? nil : place
+    }
+
+    /// Whether the packet that was taken out of a flow had waited too long for too long.
+    @inline(__always)
+    mutating func judge(_ sojourn: Interval, in flow: Int32, _ setting: CoDel.Setting, at now: Instant) -> Bool {
+        flows[Int(flow)].codel.judge(sojourn, isLast: flows[Int(flow)].packets.isEmpty, setting, at: now)
+    }
+
+    /// The flow of a table of which most waits.
+    func longest(in table: Int32) -> Int32? {
+        numbers(of: table).max { flows[Int($0)].bytes < flows[Int($1)].bytes }
+    }
+
+    // MARK: Turns
+
+    /// Gives a flow that something waits of a turn, if it has none: before the old ones, or behind them.
+    @inline(__always)
+    mutating func schedule(_ flow: Int32, isNew: Bool, _ turns: inout Turns) {
+        guard flows[Int(flow)].age == .idle else { return }
+        guard isNew else { return append(flow, .old, to: &turns.old) }
+        flows[Int(flow)].deficit = Self.quantum
+        append(flow, .new, to: &turns.new)
+    }
+
+    /// The flow whose turn it is: those that are new first; whether it is one of the others.
+    mutating func next(_ turns: inout Turns) -> (flow: Int32, isOld: Bool)? {
+        if let flow = nextNew(&turns) { return (flow, false) }
+        while true {
+            let number = turns.old.head
+            guard number >= 0 else { return nil }
+            let flow = Int(number)
+            if flows[flow].deficit <= 0 {
+                flows[flow].deficit += Self.quantum
+                removeFirst(of: &turns.old)
+                append(number, .old, to: &turns.old)
+            } else if flows[flow].packets.isEmpty {
+                removeFirst(of: &turns.old)
+                flows[flow].age = .idle
+            } else {
+                return (number, true)
+            }
+        }
+    }
+
+    /// The next of the flows that are new.
+    mutating func nextNew(_ turns: inout Turns) -> Int32? {
+        while true {
+            let number = turns.new.head
+            guard number >= 0 else { return nil }
+            let flow = Int(number)
+            if flows[flow].deficit <= 0 {
+                flows[flow].deficit += Self.quantum
+                ageFirst(&turns)
+            } else if !flows[flow].packets.isEmpty {
+                return number
+            } else if !turns.old.isEmpty {
+                // It goes through the old ones once, so that it can't be new again and again.
+                ageFirst(&turns)
+            } else {
+                removeFirst(of: &turns.new)
+                flows[flow].age = .idle
+            }
+        }
+    }
+
+    /// Puts a flow, if it is the first of the new ones, behind the old ones.
+    mutating func age(_ flow: Int32, _ turns: inout Turns) {
+        guard turns.new.head == flow else { return }
+        ageFirst(&turns)
+    }
+
+    /// Charges a flow with bytes.
+    mutating func charge(_ bytes: Int, to flow: Int32) { flows[Int(flow)].deficit -= bytes }
+
+    private mutating func ageFirst(_ turns: inout Turns) {
+        let flow = turns.new.head
+        removeFirst(of: &turns.new)
+        append(flow, .old, to: &turns.old)
+    }
+
+    private mutating func append(_ flow: Int32, _ age: Age, to list: inout ListEnds) {
+        flows[Int(flow)].age = age
+        flows[Int(flow)].next = -1
+        if list.isEmpty { list.head = flow } else { flows[Int(list.tail)].next = flow }
+        list.tail = flow
+    }
+
+    private func removeFirst(of list: inout ListEnds) {
+        list.head = flows[Int(list.head)].next
+        if list.isEmpty { list.tail = -1 }
+    }
+}
