@@ -5,12 +5,16 @@
 struct Gaps {
     /// How many counters became what.
     struct Counts {
-        /// Asked for: the path has lost them, or they were very late.
+        /// Asked for, or given back by parity: the path has lost them, or they were very late.
         var lost: UInt64 = 0
         /// Came after they had been asked for.
         var repaired: UInt64 = 0
         /// Asked for in vain, or gone, said the peer.
         var givenUp: UInt64 = 0
+        /// Runs of counters that were lost one behind the other.
+        var runs: UInt64 = 0
+        /// Given back by parity, without having been asked for: they are among those that were lost.
+        var rebuilt: UInt64 = 0
     }
 
     /// What a counter that came was.
@@ -33,6 +37,15 @@ struct Gaps {
         var dueAt: Instant
         var askedAt = Instant.distantPast
         var asks = 0
+        /// It is one of the runs that were counted.
+        var isCounted = false
+
+        /// Counts it as lost, unless it was, as far as `counters` of it are.
+        mutating func count(_ lost: UInt64, in counts: inout Counts) {
+            counts.lost += lost
+            if !isCounted { counts.runs += 1 }
+            isCounted = true
+        }
     }
 
     /// Ranges that are waited for at most, and counters in one.
@@ -135,6 +148,15 @@ struct Gaps {
         return .repaired
     }
 
+    /// Notes that parity has given back a counter.
+    mutating func noteRebuilt(_ counter: UInt64, at now: Instant) {
+        guard let index = missing.lastIndex(where: { $0.counters.contains(counter) }) else { return }
+        if missing[index].asks == 0 { missing[index].count(1, in: &counts) }
+        counts.rebuilt += 1
+        repairedAt = now
+        remove(counter, at: index)
+    }
+
     private mutating func remove(_ counter: UInt64, at index: Int) {
         let range = missing[index].counters
         let below = range.lowerBound..<counter
@@ -171,7 +193,7 @@ struct Gaps {
 
     /// Takes what is to be asked for now, and gives up what was asked for three times.
     mutating func ask(at now: Instant, roundTrip: Interval?) -> CounterRanges {
-        var ranges = CounterRanges()
+        var ranges = CounterRanges(below: highest)
         let trip = (self.trip ?? roundTrip ?? Self.unknownTrip).nanoseconds
         let again = now + Interval(nanoseconds: max(trip + trip / 4, 2 * Self.leastTolerance.nanoseconds))
         var index = missing.count - 1
@@ -180,8 +202,10 @@ struct Gaps {
                 let range = missing[index].counters
                 if missing[index].asks == Self.mostAsks {
                     giveUp(at: index)
-                } else if ranges.append(range, below: highest) {
-                    if missing[index].asks == 0 { counts.lost += range.upperBound - range.lowerBound }
+                } else if ranges.append(range) {
+                    if missing[index].asks == 0 {
+                        missing[index].count(range.upperBound - range.lowerBound, in: &counts)
+                    }
                     missing[index].asks += 1
                     missing[index].askedAt = now
                     missing[index].dueAt = again

@@ -25,6 +25,13 @@ struct HeldPackets: ~Copyable {
         fileprivate(set) var isAging = false
     }
 
+    /// A list of packets by their places.
+    struct List {
+        var head: Int32 = -1
+        var tail: Int32 = -1
+        var isEmpty: Bool { head < 0 }
+    }
+
     @safe private struct Slab {
         let start = UnsafeMutableRawPointer.allocate(byteCount: slabBlocks * blockSize, alignment: 64)
     }

@@ -35,39 +35,9 @@ struct ReorderBuffer: ~Copyable {
         fileprivate let place: Int32
     }
 
-    /// A list of packets by their places.
-    private struct List {
-        var head: Int32 = -1
-        var tail: Int32 = -1
-        var isEmpty: Bool { head < 0 }
-    }
-
-    private struct Flow {
-        /// The flow's hash; 0: the entry is nobody's.
-        var name: UInt64 = 0
-        var usedAt = Instant.distantPast
-        var peer: Int32 = -1
-        /// The sequence number that comes next, if it is known.
-        var next: UInt32 = 0
-        var isKnown = false
-        /// What waits, by sequence number.
-        var waiting = List()
-        /// The packet of those that was added last but not to an end: the next one is likely to follow it.
-        var hint: Int32 = -1
-        /// Their counters may be in another order.
-        var isMixed = false
-        /// How many are ready.
-        var ready = 0
-        /// The flows of the same peer of which packets wait.
-        var before: Int32 = -1
-        var after: Int32 = -1
-    }
-
     /// What there is of one peer.
     private struct Line {
-        /// The first flow of which packets wait.
-        var flows: Int32 = -1
-        var ready = List()
+        var ready = HeldPackets.List()
         /// It has a turn, before the peer `next`.
         var hasTurn = false
         var next: Int32 = -1
@@ -81,9 +51,6 @@ struct ReorderBuffer: ~Copyable {
 
     /// The longest that a packet waits.
     static let longest = Interval.seconds(2)
-    private static let tableSize = 4096
-    /// Entries that a flow may have.
-    private static let ways = 4
     /// What is farther ahead is of another connection, or no TCP.
     private static let reach: Int32 = 1 << 30
     private static let reset: UInt8 = 0x04
@@ -91,11 +58,10 @@ struct ReorderBuffer: ~Copyable {
 
     private let hash: KeyedHash
     private var held = HeldPackets()
-    /// Made when it is used for the first time.
-    private var flows = ContiguousArray<Flow>()
+    private var flows = OrderedFlows()
     private var lines = ContiguousArray<Line>()
     /// The peers that have a turn.
-    private var turns = List()
+    private var turns = HeldPackets.List()
     private var readyCount = 0
 
     init(seed: UInt64 = 0) { hash = KeyedHash(seed: seed) }
@@ -116,7 +82,8 @@ struct ReorderBuffer: ~Copyable {
             forget(name)
             return .deliver
         }
-        guard let index = entry(name, of: arrival.peer, at: now) else { return .deliver }
+        while lines.count <= arrival.peer.offset { lines.append(Line()) }
+        guard let index = flows.entry(name, of: arrival.peer, at: now) else { return .deliver }
         var end = sequence &+ UInt32(truncatingIfNeeded: length)
         if flags & Self.synchronize != 0 {
             end &+= 1
@@ -136,7 +103,7 @@ struct ReorderBuffer: ~Copyable {
         if distance > 0, distance < Self.reach, let missing, missing < packet.counter {
             if let place = keep(bytes, packet) {
                 held.startAging(place)
-                insert(place, into: index)
+                flows.insert(place, into: index, &held)
                 return .held
             }
             proceed(index, to: packet.end)
@@ -149,7 +116,7 @@ struct ReorderBuffer: ~Copyable {
         }
         // What is before it and waits for something else goes first.
         while !flows[index].waiting.isEmpty, packet.isBehind(held[flows[index].waiting.head]) {
-            makeReady(removeFirst(of: index))
+            makeReady(flows.removeFirst(of: index, &held))
         }
         guard flows[index].ready > 0, let place = keep(bytes, packet) else {
             proceed(index, to: packet.end)
@@ -177,42 +144,17 @@ struct ReorderBuffer: ~Copyable {
 
     // MARK: Flows
 
-    private func find(_ name: UInt64) -> Int? {
-        guard !flows.isEmpty else { return nil }
-        let first = Int(truncatingIfNeeded: name) & (Self.tableSize - Self.ways)
-        for index in first..<first + Self.ways where flows[index].name == name { return index }
-        return nil
-    }
-
-    /// The entry of a flow, perhaps that of another one of which nothing is held; `nil` if there is none.
-    private mutating func entry(_ name: UInt64, of peer: PeerSlot, at now: Instant) -> Int? {
-        if let index = find(name) {
-            flows[index].usedAt = now
-            return index
-        }
-        if flows.isEmpty { flows = ContiguousArray(repeating: Flow(), count: Self.tableSize) }
-        while lines.count <= peer.offset { lines.append(Line()) }
-        let first = Int(truncatingIfNeeded: name) & (Self.tableSize - Self.ways)
-        var oldest: Int?
-        for index in first..<first + Self.ways where flows[index].ready == 0 && flows[index].waiting.isEmpty {
-            if flows[index].usedAt < oldest.map({ flows[$0].usedAt }) ?? .distantFuture { oldest = index }
-        }
-        guard let oldest else { return nil }
-        flows[oldest] = Flow(name: name, usedAt: now, peer: peer.number)
-        return oldest
-    }
-
     /// Makes all that waits of a flow ready, and forgets it, at the latest when that is gone.
     private mutating func forget(_ name: UInt64) {
-        guard let index = find(name) else { return }
+        guard let index = flows.find(name) else { return }
         restart(index, at: 0)
         flows[index].isKnown = false
-        if flows[index].ready == 0 { flows[index] = Flow() }
+        if flows[index].ready == 0 { flows.forget(index) }
     }
 
     /// Makes all that waits of a flow ready, and says what comes next.
     private mutating func restart(_ index: Int, at next: UInt32) {
-        while !flows[index].waiting.isEmpty { makeReady(removeFirst(of: index)) }
+        while !flows[index].waiting.isEmpty { makeReady(flows.removeFirst(of: index, &held)) }
         flows[index].next = next
         flows[index].isKnown = true
     }
@@ -224,7 +166,7 @@ struct ReorderBuffer: ~Copyable {
             let first = held[flows[index].waiting.head]
             guard Int32(bitPattern: first.sequence &- next) <= 0 else { break }
             if Int32(bitPattern: first.end &- next) > 0 { next = first.end }
-            makeReady(removeFirst(of: index))
+            makeReady(flows.removeFirst(of: index, &held))
         }
         flows[index].next = next
         flows[index].isKnown = true
@@ -235,67 +177,10 @@ struct ReorderBuffer: ~Copyable {
         let end = held[last].end
         var place: Int32
         repeat {
-            place = removeFirst(of: index)
+            place = flows.removeFirst(of: index, &held)
             makeReady(place)
         } while place != last
         proceed(index, to: end)
-    }
-
-    private mutating func insert(_ place: Int32, into index: Int) {
-        var list = flows[index].waiting
-        let packet = held[place]
-        if list.isEmpty {
-            list = List(head: place, tail: place)
-            addToWaiting(index)
-        } else if packet.isBehind(held[list.tail]) {
-            if packet.counter < held[list.tail].counter { flows[index].isMixed = true }
-            held[list.tail].next = place
-            list.tail = place
-        } else if !packet.isBehind(held[list.head]) {
-            if packet.counter > held[list.head].counter { flows[index].isMixed = true }
-            held[place].next = list.head
-            list.head = place
-        } else {
-            let hint = flows[index].hint
-            var before = hint >= 0 && packet.isBehind(held[hint]) ? hint : list.head
-            while packet.isBehind(held[held[before].next]) { before = held[before].next }
-            let after = held[before].next
-            if packet.counter < held[before].counter || packet.counter > held[after].counter {
-                flows[index].isMixed = true
-            }
-            held[place].next = after
-            held[before].next = place
-            flows[index].hint = place
-        }
-        flows[index].waiting = list
-    }
-
-    private mutating func removeFirst(of index: Int) -> Int32 {
-        let place = flows[index].waiting.head
-        flows[index].waiting.head = held[place].next
-        held[place].next = -1
-        if flows[index].hint == place { flows[index].hint = -1 }
-        if flows[index].waiting.isEmpty {
-            flows[index].waiting.tail = -1
-            flows[index].isMixed = false
-            removeFromWaiting(index)
-        }
-        return place
-    }
-
-    private mutating func addToWaiting(_ index: Int) {
-        let line = Int(flows[index].peer)
-        let after = lines[line].flows
-        flows[index].before = -1
-        flows[index].after = after
-        if after >= 0 { flows[Int(after)].before = Int32(index) }
-        lines[line].flows = Int32(index)
-    }
-
-    private mutating func removeFromWaiting(_ index: Int) {
-        let (before, after) = (flows[index].before, flows[index].after)
-        if before < 0 { lines[Int(flows[index].peer)].flows = after } else { flows[Int(before)].after = after }
-        if after >= 0 { flows[Int(after)].before = before }
     }
 
     // MARK: What was missing
@@ -304,7 +189,7 @@ struct ReorderBuffer: ~Copyable {
     /// that.
     mutating func release(_ peer: PeerSlot, below missing: UInt64?) {
         guard peer.offset < lines.count else { return }
-        var number = lines[peer.offset].flows
+        var number = flows.first(of: peer)
         while number >= 0 {
             let index = Int(number)
             number = flows[index].after
@@ -392,7 +277,7 @@ struct ReorderBuffer: ~Copyable {
         readyCount -= 1
         let flow = Int(packet.flow)
         flows[flow].ready -= 1
-        if flows[flow].ready == 0, !flows[flow].isKnown { flows[flow] = Flow() }
+        if flows[flow].ready == 0, !flows[flow].isKnown { flows.forget(flow) }
     }
 
     private mutating func addTurn(_ peer: PeerSlot) {
@@ -417,7 +302,7 @@ struct ReorderBuffer: ~Copyable {
         release(peer, below: nil)
         let count = lines[peer.offset].packets
         while !lines[peer.offset].ready.isEmpty { removeFirstReady(of: peer) }
-        for index in flows.indices where flows[index].peer == peer.number { flows[index] = Flow() }
+        flows.forgetAll(of: peer)
         return count
     }
 
@@ -459,11 +344,4 @@ public struct ReorderStatistics: Equatable, Sendable {
     /// How long half of those of the last seconds were held at most, and how long 99 of a hundred.
     public let median: Interval
     public let percentile99: Interval
-}
-
-extension HeldPackets.Packet {
-    /// Whether it belongs behind another one of its flow; one with the same number does.
-    fileprivate func isBehind(_ other: HeldPackets.Packet) -> Bool {
-        Int32(bitPattern: sequence &- other.sequence) >= 0
-    }
 }

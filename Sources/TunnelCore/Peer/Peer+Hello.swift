@@ -95,7 +95,7 @@ extension Peer {
     @inline(never)
     private mutating func report(on session: SessionSlot, _ suite: CipherSuite, _ services: inout Services) {
         guard !repairs(on: session, services) else {
-            return sendReceipt(CounterRanges(), on: LaneSlot(session: session, suite: suite), &services)
+            return sendReceipt(nil, on: LaneSlot(session: session, suite: suite), &services)
         }
         let report = services.sessions[session].report(
             on: suite, at: services.now.instant, offset: services.clockOffsets.report)

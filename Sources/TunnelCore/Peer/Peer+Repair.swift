@@ -86,14 +86,14 @@ extension Peer {
         if !services.egress.sent.keeps(id.slot) { askIfDue(on: session, &services) }
         guard !receipt.missing.isEmpty else { return }
         repair.lossAt = now
-        var gone = GoneRecord(isAES: receipt.isAES, end: receipt.highest)
+        var gone = GoneRecord(isAES: receipt.isAES, below: receipt.highest)
         var work = Limits.resendsAtOnce
         for index in 0..<receipt.missing.count {
             for counter in receipt.missing[index].reversed() where work > 0 {
                 work -= 1
                 if !resend(counter, on: session, &services) {
                     repair.gone &+= 1
-                    _ = gone.gone.append(counter..<counter + 1, below: gone.end)
+                    _ = gone.gone.append(counter..<counter + 1)
                 }
             }
         }
@@ -202,13 +202,17 @@ extension Peer {
     }
 
     /// Tells the peer what has come on a lane.
-    mutating func sendReceipt(_ missing: CounterRanges, on lane: LaneSlot, _ services: inout Services) {
+    mutating func sendReceipt(_ missing: CounterRanges?, on lane: LaneSlot, _ services: inout Services) {
         guard path != nil, services.sessions[lane.session].canSend(at: services.now.instant) else { return }
         var receipt = services.sessions[lane.session].receipt(
             on: lane.suite, at: services.now.instant, offset: services.clockOffsets.report)
-        receipt.missing = missing
         if lane == repair.gaps.lane {
             receipt.highest = repair.gaps.highest
+            receipt.missing = missing ?? CounterRanges(below: repair.gaps.highest)
+            let counts = repair.gaps.counts
+            receipt.lost = UInt32(truncatingIfNeeded: counts.lost)
+            receipt.runs = UInt32(truncatingIfNeeded: counts.runs)
+            receipt.rebuilt = UInt32(truncatingIfNeeded: counts.rebuilt)
             let age = services.now.instant - repair.gaps.highestAt
             receipt.age = UInt32(clamping: age.nanoseconds / 1000)
             receipt.clock = receipt.clock &- receipt.age

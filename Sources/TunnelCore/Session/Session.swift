@@ -70,7 +70,7 @@ struct Session: ~Copyable {
         let report = report(on: suite, at: now, offset: offset)
         return ReceiptRecord(
             isAES: report.isAES, highest: report.highest, datagrams: report.datagrams, bytes: report.bytes,
-            clock: UInt32(truncatingIfNeeded: report.clock), age: 0)
+            clock: UInt32(truncatingIfNeeded: report.clock), age: 0, missing: CounterRanges(below: report.highest))
     }
 
     /// The receiver index of the lane that data goes on.

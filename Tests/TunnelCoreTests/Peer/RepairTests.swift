@@ -125,18 +125,18 @@ private let auto = CompressionPolicy(.auto)
             pair.link.run(for: .milliseconds(4))
         }
         pair.forget()
-        let highest = try #require(pair.alice.tunnel.peers[slot(of: pair.bob, at: pair.alice)].keypairs.current)
-        let next = pair.alice.tunnel.services.sessions[highest].nextCounter
+        let session = try #require(pair.alice.tunnel.peers[slot(of: pair.bob, at: pair.alice)].keypairs.current)
+        let next = pair.alice.tunnel.services.sessions[session].nextCounter
         var clock: UInt32 = 1
         for _ in 0..<2000 {
             for missing in [next - 400..<next - 10, 0..<3] as [Range<UInt64>] {
-                var ranges = CounterRanges()
-                _ = ranges.append(missing, below: next)
+                let highest = next - 1 + (missing.lowerBound == 0 ? 1 << 40 : 0)
+                var ranges = CounterRanges(below: highest)
+                if missing.lowerBound > 0 { _ = ranges.append(missing) }
                 clock += 1000
                 let receipt = ReceiptRecord(
-                    isAES: false, highest: next - 1 + (missing.lowerBound == 0 ? 1 << 40 : 0), datagrams: next,
-                    bytes: next * 900, clock: clock, age: 0, missing: missing.lowerBound == 0 ? CounterRanges() : ranges
-                )
+                    isAES: false, highest: highest, datagrams: next, bytes: next * 900, clock: clock, age: 0,
+                    missing: ranges)
                 deliver(receipt, to: pair.alice, from: pair.bob, pair)
             }
             pair.link.run(for: .milliseconds(1))
