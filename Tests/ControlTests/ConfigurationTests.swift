@@ -72,6 +72,7 @@ import Testing
             \(mark)Hub = false
             \(mark)Rate = 2.5 Mbit
             \(mark)LinkOverhead = 18
+            \(mark)ClampMSS = 1300
             [Peer]
             PublicKey = \(Sample.a)
             \(mark)Name = head quarters
@@ -95,6 +96,7 @@ import Testing
         #expect(peer.cipher == .auto)
         #expect(configuration?.interface.rate?.bitsPerSecond == 2_500_000)
         #expect(configuration?.interface.linkOverhead == 18)
+        #expect(configuration?.interface.clampMSS == .at(1300))
         #expect(peer.rate?.bitsPerSecond == 64_000)
         #expect(peer.asksForMoreThanWireGuard)
     }
@@ -108,6 +110,7 @@ import Testing
         #expect(interface.mtu == nil)
         #expect(interface.table == .auto)
         #expect(interface.mode == .tun)
+        #expect(interface.clampMSS == .auto)
         #expect(interface.offloads.count == 4)
         #expect(interface.metricsListen == nil)
         let peer = try #require(configuration?.peers.first)

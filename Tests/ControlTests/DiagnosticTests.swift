@@ -22,6 +22,10 @@ import Testing
                 #"MTU is too small "575": write at least 576, what every IPv4 host accepts (RFC 791); IPv6 needs 1280"#
             ),
             ("MTU = 65536", #"MTU is too large "65536": write at most 65535, the largest IP packet"#),
+            (
+                "ClampMSS = 40",
+                #"ClampMSS is no size "40": write auto, off, or 88 to 65495, the most bytes of a TCP segment"#
+            ),
             ("MTU = big", #"MTU is no number "big": write 576 to 65535, or remove the line"#),
             ("Table = main", #"Table is no table "main": write auto, off or a number from 1"#),
             ("SaveConfig = yes", #"SaveConfig is neither yes nor no "yes": write true or false"#),

@@ -40,6 +40,6 @@ import Testing
         "SaveConfig", "PrivateKeyFile", "Mode", "Bridge", "Hub", "Offload", "MetricsListen", "PublicKey",
         "PresharedKey",
         "AllowedIPs", "Endpoint", "PersistentKeepalive", "Name", "Compression", "CompressionScope", "CompressionSkip",
-        "CompressionOnly", "HistoryMemory", "Rate", "Cipher", "AllowedMACs", "LinkOverhead",
+        "CompressionOnly", "HistoryMemory", "Rate", "Cipher", "AllowedMACs", "LinkOverhead", "ClampMSS",
     ]
 }

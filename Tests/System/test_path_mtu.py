@@ -1,6 +1,7 @@
 """A packet too big for the tunnel is never lost in silence: its sender learns the size that fits."""
 
 import re
+import socket
 
 import pytest
 
@@ -42,3 +43,22 @@ def too_big(lab, target):
     done = lab.a.host.run("ping", "-n", "-M", "do", "-c", 1, "-W", 1, "-s", 8000, target, check=False)
     found = re.search(r"mtu ?= ?(\d+)", done.stdout + done.stderr)
     return found and found.group(1)
+
+
+@pytest.mark.parametrize("version", ["v4", "v6"])
+def test_tcp_agrees_on_segments_that_fit_before_anything_is_too_big(lab, version):
+    most = 1420 - (40 if version == "v4" else 60)
+    for sender, receiver in ((lab.a, lab.b), (lab.b, lab.a)):
+        assert 0 < segment(sender, receiver, getattr(receiver, version)) <= most
+
+
+def segment(sender, receiver, target):
+    """The largest segment that a new connection between the hosts uses."""
+    family = socket.AF_INET6 if ":" in target else socket.AF_INET
+    with receiver.host.socket(family, socket.SOCK_STREAM) as listener, \
+            sender.host.socket(family, socket.SOCK_STREAM) as connection:
+        listener.bind((target, 7005))
+        listener.listen()
+        connection.settimeout(5)
+        connection.connect((target, 7005))
+        return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)

@@ -51,6 +51,8 @@ extension Configuration {
         public var rate: LinkRate?
         /// Bytes that a datagram takes on the link besides itself and its headers of IP and UDP.
         public var linkOverhead = 14
+        /// What the largest segment that TCP inside agrees on is lowered to.
+        public var clampMSS = SegmentClamp.auto
 
         public init(name: InterfaceName, privateKey: PrivateKeySource) {
             self.name = name

@@ -40,6 +40,14 @@ extension Configuration {
         case tap
     }
 
+    /// What the largest segment of TCP is lowered to.
+    public enum SegmentClamp: Hashable, Sendable {
+        /// To what fits into the tunnel.
+        case auto
+        case off
+        case at(Int)
+    }
+
     /// Batching by the kernel that can be switched off one by one.
     public enum Offload: String, CaseIterable, Sendable {
         /// Super-segments read from the TUN device.

@@ -34,6 +34,7 @@ enum ConfigurationKey: String, CaseIterable {
     case offload = "Offload"
     case metricsListen = "MetricsListen"
     case linkOverhead = "LinkOverhead"
+    case clampMSS = "ClampMSS"
     // WireGuard's, Peer.
     case publicKey = "PublicKey"
     case presharedKey = "PresharedKey"
@@ -64,7 +65,7 @@ enum ConfigurationKey: String, CaseIterable {
     var section: ConfigurationSection {
         switch self {
         case .privateKey, .listenPort, .fwmark, .address, .dns, .mtu, .table, .preUp, .postUp, .preDown, .postDown,
-            .saveConfig, .privateKeyFile, .mode, .bridge, .hub, .offload, .metricsListen, .linkOverhead:
+            .saveConfig, .privateKeyFile, .mode, .bridge, .hub, .offload, .metricsListen, .linkOverhead, .clampMSS:
             .interface
         case .publicKey, .presharedKey, .allowedIPs, .endpoint, .persistentKeepalive, .name, .compression,
             .compressionScope, .compressionSkip, .compressionOnly, .historyMemory, .rate, .downRate, .repair, .cipher,

@@ -113,6 +113,9 @@ extension ConfigurationParser {
         case .linkOverhead:
             let overhead = value(entry.line) { () throws(Rejection) in try ConfigurationValue.linkOverhead(text) }
             interface.linkOverhead = overhead ?? interface.linkOverhead
+        case .clampMSS:
+            let clamp = value(entry.line) { () throws(Rejection) in try ConfigurationValue.clampMSS(text) }
+            interface.clampMSS = clamp ?? interface.clampMSS
         default: break  // the private key is read before; what isn't built yet has no place here
         }
     }

@@ -45,6 +45,11 @@ extension Configuration.Interface {
         if let metricsListen { lines.add(ours: .metricsListen, "\(metricsListen)") }
         if let rate { lines.add(ours: .rate, "\(rate)") }
         if linkOverhead != 14 { lines.add(ours: .linkOverhead, "\(linkOverhead)") }
+        switch clampMSS {
+        case .auto: break
+        case .off: lines.add(ours: .clampMSS, "off")
+        case .at(let most): lines.add(ours: .clampMSS, "\(most)")
+        }
         return lines
     }
 }

@@ -65,6 +65,20 @@ enum ConfigurationValue {
         return overhead
     }
 
+    static func clampMSS(_ text: String) throws(Rejection) -> Configuration.SegmentClamp {
+        switch text.lowercased() {
+        case "auto": return .auto
+        case "off": return .off
+        default:
+            guard let most = Int(decimal: text), (88...65_495).contains(most) else {
+                throw Rejection(
+                    text: text, message: "ClampMSS is no size",
+                    cure: "write auto, off, or 88 to 65495, the most bytes of a TCP segment")
+            }
+            return .at(most)
+        }
+    }
+
     static func table(_ text: String) throws(Rejection) -> Configuration.RoutingTable {
         guard let table = Configuration.RoutingTable(text) else {
             throw Rejection(text: text, message: "Table is no table", cure: "write auto, off or a number from 1")

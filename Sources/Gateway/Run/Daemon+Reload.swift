@@ -26,6 +26,7 @@ extension Daemon {
         applied.interface.privateKey = new.interface.privateKey
         applied.interface.rate = new.interface.rate
         applied.interface.linkOverhead = new.interface.linkOverhead
+        applied.interface.clampMSS = new.interface.clampMSS
         applied.peers = new.peers
         let target = applied
         if let (mended, keepsDefault) = network.withLock({ network in network?.change(to: target) }) {
@@ -48,6 +49,7 @@ extension Daemon {
         commands.post { loop, now in
             if isNewKey, loop.tunnel.publicKey != key.publicKey { loop.tunnel.setPrivateKey(key, at: now) }
             loop.tunnel.setRate(target.interface, at: now)
+            loop.tunnel.segmentClamp = target.interface.clampMSS.core
             for peer in removed { loop.tunnel.removePeer(peer) }
             for peer in changed {
                 var told = peer.tunnelConfiguration

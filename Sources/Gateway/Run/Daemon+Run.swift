@@ -127,6 +127,7 @@ extension Daemon {
         tunnel.framePayload = sizes.framePayload
         tunnel.setPrivateKey(key, at: now)
         tunnel.setRate(configuration.interface, at: now)
+        tunnel.segmentClamp = configuration.interface.clampMSS.core
         for peer in configuration.peers { tunnel.setPeer(peer.publicKey, peer.tunnelConfiguration, at: now) }
     }
 

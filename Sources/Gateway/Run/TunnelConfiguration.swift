@@ -37,6 +37,17 @@ extension Configuration.Interface {
     var tunnelMode: TunnelMode { mode == .tap ? .frames(isHub: isHub) : .packets }
 }
 
+extension Configuration.SegmentClamp {
+    /// The same in the core's terms.
+    var core: SegmentClamp {
+        switch self {
+        case .auto: .fitting
+        case .off: .off
+        case .at(let most): .at(most)
+        }
+    }
+}
+
 extension Configuration.Cipher {
     var policy: CipherPolicy {
         switch self {

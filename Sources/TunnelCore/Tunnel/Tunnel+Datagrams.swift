@@ -198,6 +198,7 @@ extension Tunnel {
             peers[slot].drops.count(.congestion)
             return nil
         }
+        clampSegment(of: &packet, header, with: slot)
         return header
     }
 }

@@ -12,11 +12,11 @@ extension Tunnel {
         var packet = read.part(VirtioHeader.size...)
         if mode != .packets {
             if virtio.needsChecksum, !virtio.completeChecksum(of: &packet) { return services.drops.count(.frame) }
-            return handleEthernet(packet.bytes, at: now)
+            return handleEthernet(&packet, at: now)
         }
         guard virtio.kind != .none else {
             if virtio.needsChecksum, !virtio.completeChecksum(of: &packet) { return services.drops.count(.notIP) }
-            return handlePacket(packet.bytes, at: now)
+            return handleSingle(&packet, at: now)
         }
         guard let header = InternetPacket(packet.bytes), Split(packet.bytes, header, virtio: virtio) != nil else {
             return services.drops.count(.notIP)
@@ -25,6 +25,28 @@ extension Tunnel {
         guard let slot = allowedIPs.lookup(header.destination) else { return refuse(packet.bytes, header) }
         peers[slot].take(&packet, with: header, virtio: virtio, &services)
         makeRoomToGather()
+    }
+
+    /// Takes one IP packet of the device, whose SYN says what fits.
+    @inline(__always)
+    private mutating func handleSingle(_ packet: inout MutableRawSpan, at now: Now) {
+        guard let header = InternetPacket(packet.bytes) else { return services.drops.count(.notIP) }
+        services.now = now
+        guard let slot = allowedIPs.lookup(header.destination) else { return refuse(packet.bytes, header) }
+        clampSegment(of: &packet, header, with: slot)
+        peers[slot].take(packet.bytes, with: header, &services)
+        makeRoomToGather()
+    }
+
+    /// Lowers the largest segment in a SYN to or from a peer to what fits into the tunnel.
+    @inline(__always)
+    func clampSegment(of packet: inout MutableRawSpan, _ header: InternetPacket, with slot: PeerSlot) {
+        guard MaximumSegment.isOffered(in: packet.bytes, header) else { return }
+        switch segmentClamp {
+        case .off: break
+        case .fitting: MaximumSegment.clamp(&packet, header, mtu: peers[slot].largestPacket(services), most: nil)
+        case .at(let most): MaximumSegment.clamp(&packet, header, mtu: mtu, most: most)
+        }
     }
 
     /// Takes one IP packet.

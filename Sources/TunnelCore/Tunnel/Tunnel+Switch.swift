@@ -14,10 +14,25 @@ extension Tunnel {
 
     /// Takes one frame of the device.
     @inline(never)
-    mutating func handleEthernet(_ frame: RawSpan, at now: Now) {
-        guard let header = EthernetFrame(frame), frame.byteCount <= largestFrame else {
+    mutating func handleEthernet(_ frame: inout MutableRawSpan, at now: Now) {
+        guard let header = EthernetFrame(frame.bytes), frame.byteCount <= largestFrame else {
             return services.drops.count(.frame)
         }
+        clampSegment(of: &frame, header)
+        route(frame.bytes, header, at: now)
+    }
+
+    /// Lowers the largest segment in the SYN that a frame holds to what fits into the tunnel.
+    private func clampSegment(of frame: inout MutableRawSpan, _ header: EthernetFrame) {
+        guard segmentClamp != .off, let inner = header.packet(in: frame.bytes) else { return }
+        var packet = frame.part(header.payload...)
+        guard MaximumSegment.isOffered(in: packet.bytes, inner) else { return }
+        var most: Int?
+        if case .at(let number) = segmentClamp { most = number }
+        MaximumSegment.clamp(&packet, inner, mtu: mtu, most: most)
+    }
+
+    private mutating func route(_ frame: RawSpan, _ header: EthernetFrame, at now: Now) {
         services.now = now
         // Without it, what goes from the other sites to this one would go to all of them.
         if mode.isHub, !header.source.isGroup { _ = addresses.learn(header, at: .here, now: now.instant) }
@@ -76,6 +91,9 @@ extension Tunnel {
             return drop(.learning, of: slot)
         }
         guard !isMarked || mark(decoded, header) else { return drop(.congestion, of: slot) }
+        // The inbox keeps it where it is until it is cleared.
+        var frame = unsafe _overrideLifetime(services.ingress.inbox[decoded: decoded.place], copying: ())
+        clampSegment(of: &frame, header)
         return header
     }
 

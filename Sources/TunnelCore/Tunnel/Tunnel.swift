@@ -29,6 +29,8 @@ public struct Tunnel: ~Copyable {
     var admission = HandshakeAdmission()
     /// ICMP errors from outside, to find out whom they are about.
     var rejections = TokenBucket(every: .milliseconds(500), atOnce: 8)
+    /// What the largest segment of TCP is lowered to.
+    public var segmentClamp = SegmentClamp.fitting
     @usableFromInline var services: Services
 
     /// A tunnel without key and peers; `randomness` is a seed in tests.
