@@ -1,7 +1,12 @@
 /// The flows of which packets wait, a table of them for each peer, and whose turn it is: deficit round robin in which flows that send
 /// little come first (RFC 8290 §4).
+///
+/// A flow may have any of the eight places of the set that its name falls into, as in sch_cake: of ten flows none shares a place with another, where
+/// one place for each name would make some share in 16 of 100 cases.
 struct FlowQueues: ~Copyable {
     static let tableSize = 256
+    /// Places of a set.
+    private static let ways = 8
     /// What a round gives to each flow and each peer.
     static let quantum = 1500
 
@@ -14,6 +19,8 @@ struct FlowQueues: ~Copyable {
         var age = Age.idle
         var next: Int32 = -1
         var codel = CoDel()
+        /// Packets of others may be in it, since no place of its set was free.
+        var isShared = false
     }
 
     /// The flows of a peer that have something to send, in the order of their turns.
@@ -23,6 +30,8 @@ struct FlowQueues: ~Copyable {
     }
 
     private var flows = ContiguousArray<Flow>()
+    /// Whose each place is, or was last.
+    private var names = ContiguousArray<UInt64>()
     private var freeTables: ContiguousArray<Int32> = []
 
     // MARK: Tables
@@ -32,6 +41,7 @@ struct FlowQueues: ~Copyable {
         if freeTables.isEmpty {
             freeTables.append(Int32(flows.count / Self.tableSize))
             flows.append(contentsOf: repeatElement(Flow(), count: Self.tableSize))
+            names.append(contentsOf: repeatElement(0, count: Self.tableSize))
         }
         return freeTables.removeLast()
     }
@@ -58,10 +68,31 @@ struct FlowQueues: ~Copyable {
     @inline(__always)
     static func index(of flow: Int32) -> Int { Int(flow) % tableSize }
 
-    /// The number of a flow, by its hash.
+    /// The place for a packet of a flow, by its name. `kept` is the place of a flow of which something else waits.
     @inline(__always)
-    func find(_ hash: UInt64, in table: Int32) -> Int32 {
-        table * Int32(Self.tableSize) + Int32(truncatingIfNeeded: (hash &* 0x9e37_79b9_7f4a_7c15) >> 56)
+    mutating func find(_ name: UInt64, in table: Int32, keeping kept: Int32) -> Int32 {
+        let place = table * Int32(Self.tableSize) + Int32(truncatingIfNeeded: (name &* 0x9e37_79b9_7f4a_7c15) >> 56)
+        return names[Int(place)] == name ? place : findOther(name, place, keeping: kept)
+    }
+
+    @inline(never)
+    private mutating func findOther(_ name: UInt64, _ place: Int32, keeping kept: Int32) -> Int32 {
+        let first = place & ~Int32(Self.ways - 1)
+        var free: Int32?
+        for way in 0..<Int32(Self.ways) {
+            let other = first | (place + way) & Int32(Self.ways - 1)
+            if names[Int(other)] == name { return other }
+            if free == nil, flows[Int(other)].age == .idle, other != kept { free = other }
+        }
+        // While packets of the flow may be in a place that it shares, others of it go nowhere else.
+        let isInUse = flows[Int(place)].age != .idle || place == kept
+        guard let free, !(isInUse && flows[Int(place)].isShared) else {
+            flows[Int(place)].isShared = true
+            return place
+        }
+        names[Int(free)] = name
+        flows[Int(free)] = Flow()
+        return free
     }
 
     // MARK: Packets

@@ -140,7 +140,7 @@ struct PacketQueue: ~Copyable {
         guard let place = memory.take(packet, from: origin, at: now) else { return peer }
         let line = peer.offset
         if lines[line].table < 0 { open(peer) }
-        let number = flows.find(flow, in: lines[line].table)
+        let number = flows.find(flow, in: lines[line].table, keeping: lines[line].sealedFlow)
         flows.append(place, to: number, in: &memory)
         lines[line].bytes += packet.byteCount
         lines[line].count += 1
