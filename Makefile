@@ -4,6 +4,7 @@
 # make check    the format and the rules of the sources, which make test checks as well
 # make fmt      format the sources
 # make fuzz     feed every parser what a fuzzer thinks of, FUZZ_SECONDS (600) each; what breaks one joins Tests/Fuzz/Corpus
+# make test-api  a long run of schemathesis, which it installs below .build, against docs/openapi.json; EXAMPLES (2500)
 # make bench    compare with the tunnels of Debian, half an hour; BENCH="--rounds 1 --tunnels gateway,wireguard-go": less
 # make bench-compression  compare over thin and long links, a quarter of an hour; BENCH="--plan" only says how long
 # make bench-thin  in front of a thin link: pings and calls beside uploads, how well Rate is kept, 20 minutes; BENCH="--plan"
@@ -16,7 +17,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast fmt check fuzz bench bench-compression bench-thin bench-micro dist deb deb-test install install-built clean setup build
+.PHONY: help run test test-fast test-api fmt check fuzz bench bench-compression bench-thin bench-micro dist deb deb-test install install-built clean setup build
 
 PREFIX ?= /usr/local
 UNITS ?= $(PREFIX)/lib/systemd/system
@@ -41,6 +42,7 @@ SIDE_BY_SIDE := -n $(WORKERS) --dist loadgroup
 # Two thirds of the unit tests' seconds in a debug build; make test has them.
 LONG_SUITES := [.](SegmentMerge|SegmentSplit|ContinuousTraffic|Report|Gathering|Members|Rate)Tests/
 FUZZ_SECONDS ?= 600
+EXAMPLES ?= 2500
 FUZZ_TARGETS ?= payload members datagram frame text
 export WARNINGS_AS_ERRORS ?= 1
 
@@ -71,6 +73,10 @@ test-fast: setup
 	@scripts/layer "check" "$(MAKE) --no-print-directory check"
 	@scripts/layer "units" "$(SUDO) env PATH='$(PATH)' WARNINGS_AS_ERRORS=$(WARNINGS_AS_ERRORS) $(SWIFT) test --skip-build --disable-xctest --skip '$(LONG_SUITES)' 2>&1 | scripts/progress"
 	@scripts/layer "system" "cd Tests/System && $(SUDO) env GATEWAY_BIN=$(CURDIR)/.build/debug/gateway $(SYSTEM_TESTS) $(SIDE_BY_SIDE) -m 'fast and not slow and not alone'"
+
+test-api: build
+	@[ -x .build/schemathesis/bin/schemathesis ] || { $(PYTHON) -m venv .build/schemathesis && .build/schemathesis/bin/pip -q install schemathesis; }
+	@cd Tests/System && $(SUDO) env SCHEMATHESIS=$(CURDIR)/.build/schemathesis/bin/schemathesis EXAMPLES=$(EXAMPLES) $(SYSTEM_TESTS) test_openapi.py
 
 fmt:
 	$(SWIFT) format --in-place --recursive $(SOURCES)

@@ -22,6 +22,14 @@ public enum IPAddress: Hashable, Sendable {
         }
     }
 
+    /// An address of the machine itself: `127.0.0.0/8` or `::1`.
+    @inlinable public var isLoopback: Bool {
+        switch self {
+        case .v4(let bits): bits >> 24 == 127
+        case .v6(let bits): bits == 1
+        }
+    }
+
     /// A group address: multicast, or IPv4's broadcast to everybody on the link.
     @inlinable public var isGroup: Bool {
         switch self {

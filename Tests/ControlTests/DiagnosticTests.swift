@@ -51,8 +51,9 @@ import Testing
                 #"Offload has an unknown item "tun-gso": write auto, off or some of tun-tso tun-gro udp-gso udp-gro"#
             ),
             (
-                "MetricsListen = 127.0.0.1:9586",
-                #"not in this version "MetricsListen = 127.0.0.1:9586": use off, or remove the line"#
+                "MetricsListen = 0.0.0.0:9586",
+                #"MetricsListen takes an address of this machine's loopback, and a port "0.0.0.0:9586": "#
+                    + "write 127.0.0.1:9586 or [::1]:9586; a Prometheus elsewhere comes through a proxy that knows who asks"
             ),
             (
                 "what is this",

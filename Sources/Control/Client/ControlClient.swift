@@ -3,7 +3,7 @@ public import Keys
 /// Asks one running gateway over its control socket. Each call is a connection of its own and blocks.
 public struct ControlClient: Sendable {
     public let interface: InterfaceName
-    private let socket: String
+    let socket: String
     private let patience: Duration
 
     /// - Parameter patience: how long a whole call may take.
@@ -42,13 +42,12 @@ extension ControlClient {
     func request(_ method: String, _ target: String, body: [UInt8]? = nil) throws(ControlError) -> [UInt8] {
         let stream = try UnixStream(interface: interface, path: socket, deadline: .now + patience)
         var head = "\(method) \(target) HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\nAccept: application/json\r\n"
+        head += "User-Agent: gatewayctl/\(Release.version)\r\n"
         if let body { head += "Content-Type: application/json\r\nContent-Length: \(body.count)\r\n" }
         try stream.send(Array((head + "\r\n").utf8) + (body ?? []))
         let reply = try receive(from: stream)
         guard (200..<300).contains(reply.status) else {
-            let text = String(decoding: reply.body.prefix(4096), as: UTF8.self)
-            let line = text.split { $0.isNewline }.first ?? ""
-            throw .refused(status: reply.status, message: Self.printable(line))
+            throw .refused(status: reply.status, message: Self.message(of: reply.body))
         }
         return reply.body
     }
@@ -71,7 +70,7 @@ extension ControlClient {
         }
     }
 
-    private func read<Value: Decodable>(_ type: Value.Type, from body: [UInt8]) throws(ControlError) -> Value {
+    func read<Value: Decodable>(_ type: Value.Type, from body: [UInt8]) throws(ControlError) -> Value {
         do throws(JSON.Malformed) {
             return try JSON.decode(type, from: body)
         } catch {
@@ -84,6 +83,16 @@ extension ControlClient {
             return try JSON.encode(value)
         } catch {
             throw .malformed(socket: socket, reason: error.description)
+        }
+    }
+
+    /// What a refusal says: a daemon from before it was JSON says it in a line.
+    static func message(of body: [UInt8]) -> String {
+        do throws(JSON.Malformed) {
+            return printable(try JSON.decode(Refusal.self, from: body).line[...])
+        } catch {
+            let text = String(decoding: body.prefix(4096), as: UTF8.self)
+            return printable(text.split { $0.isNewline }.first ?? "")
         }
     }
 

@@ -19,7 +19,7 @@ struct UnixStream: ~Copyable {
     borrowing func send(_ bytes: [UInt8]) throws(ControlError) {
         var done = 0
         while done < bytes.count {
-            try wait(for: Int16(POLLOUT))
+            try wait(for: Int16(POLLOUT), by: deadline)
             let count = unsafe bytes[done...].withUnsafeBytes { buffer in
                 unsafe Glibc.send(
                     descriptor, buffer.baseAddress, buffer.count,
@@ -35,9 +35,20 @@ struct UnixStream: ~Copyable {
 
     /// Appends what has arrived, at least one byte; false at the end of the stream.
     borrowing func receive(into bytes: inout [UInt8]) throws(ControlError) -> Bool {
+        try receive(into: &bytes, by: deadline)
+    }
+
+    /// The same, by another deadline: the stream has no end of its own.
+    borrowing func receive(into bytes: inout [UInt8], within patience: Duration) throws(ControlError) -> Bool {
+        try receive(into: &bytes, by: .now + patience)
+    }
+
+    private borrowing func receive(
+        into bytes: inout [UInt8], by deadline: ContinuousClock.Instant
+    ) throws(ControlError) -> Bool {
         var chunk = [UInt8](repeating: 0, count: 65536)
         while true {
-            try wait(for: Int16(POLLIN))
+            try wait(for: Int16(POLLIN), by: deadline)
             let count = unsafe chunk.withUnsafeMutableBytes { buffer in
                 unsafe recv(descriptor, buffer.baseAddress, buffer.count, Int32(MSG_DONTWAIT))
             }
@@ -50,7 +61,7 @@ struct UnixStream: ~Copyable {
         }
     }
 
-    private borrowing func wait(for events: Int16) throws(ControlError) {
+    private borrowing func wait(for events: Int16, by deadline: ContinuousClock.Instant) throws(ControlError) {
         while true {
             let patience = Self.milliseconds(until: deadline)
             guard patience > 0 else { throw .timeout(socket: path) }

@@ -17,6 +17,7 @@ extension Configuration.Interface {
             (.bridge, bridge != old.bridge),
             (.hub, isHub != old.isHub),
             (.offload, offloads != old.offloads),
+            (.metricsListen, metricsListen != old.metricsListen),
         ]
         return changes.filter(\.isChanged).map(\.key.rawValue)
     }

@@ -137,6 +137,13 @@ enum ConfigurationValue {
             throw Rejection(
                 text: text, message: "MetricsListen is no address and port", cure: "write off or 127.0.0.1:9586")
         }
+        guard endpoint.address.isLoopback, endpoint.port != 0 else {
+            throw Rejection(
+                text: text, message: "MetricsListen takes an address of this machine's loopback, and a port",
+                cure:
+                    "write 127.0.0.1:9586 or [::1]:9586; a Prometheus elsewhere comes through a proxy that knows who asks"
+            )
+        }
         return endpoint
     }
 

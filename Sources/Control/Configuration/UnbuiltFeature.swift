@@ -14,8 +14,7 @@ struct UnbuiltFeature {
     }
 
     static let all: [UnbuiltFeature] = [
-        .init(key: .historyMemory, condition: .allBut(["0"]), cure: "use 0, or remove the line"),
-        .init(key: .metricsListen, condition: .allBut(["off"]), cure: "use off, or remove the line"),
+        .init(key: .historyMemory, condition: .allBut(["0"]), cure: "use 0, or remove the line")
     ]
 
     /// The entry that a line asks for, if any.

@@ -90,3 +90,10 @@ public struct SkipCounts: Codable, Hashable, Sendable {
         self.busy = busy
     }
 }
+
+extension SkipCounts {
+    /// The counts by the names that they have in JSON.
+    public var byReason: [(reason: String, count: UInt64)] {
+        [("encrypted", encrypted), ("exposed", exposed), ("small", small), ("backoff", backoff), ("busy", busy)]
+    }
+}

@@ -68,6 +68,10 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
     public var queue: QueueStatistics?
     /// The repair of what the path loses; absent if the peer takes no part in it.
     public var repair: RepairStatistics?
+    /// Sessions that were made; `nil`: the daemon is older than the count.
+    public var handshakes: UInt64?
+    /// Whether the peer is a gateway that says so to us; absent if that is not known, or it was not asked.
+    public var isGateway: Bool?
 
     public init(
         publicKey: String, name: String? = nil, endpoint: String? = nil, allowedIPs: [String] = [],
@@ -198,6 +202,20 @@ public struct PeerDrops: Codable, Hashable, Sendable {
     public init() {}
 }
 
+extension PeerDrops {
+    /// The counts by the names that they have in JSON.
+    public var byReason: [(reason: String, count: UInt64)] {
+        [
+            ("replay", replay), ("allowedIPs", allowedIPs), ("malformed", malformed),
+            ("authentication", authentication), ("expired", expired), ("incomplete", incomplete),
+            ("congestion", congestion), ("noSession", noSession), ("noEndpoint", noEndpoint), ("loop", loop),
+            ("frame", frame), ("allowedMACs", allowedMACs), ("learning", learning), ("storm", storm),
+            ("noEthernet", noEthernet), ("unannounced", unannounced ?? 0), ("queueFull", queueFull ?? 0),
+            ("budget", budget ?? 0), ("backlog", backlog ?? 0), ("queueDelay", queueDelay ?? 0),
+        ]
+    }
+}
+
 /// Packets and datagrams that belong to no peer, by reason.
 public struct InterfaceDrops: Codable, Hashable, Sendable {
     /// A packet from inside that no AllowedIPs has.
@@ -236,4 +254,17 @@ public struct InterfaceDrops: Codable, Hashable, Sendable {
     public var multicast: UInt64?
 
     public init() {}
+}
+
+extension InterfaceDrops {
+    /// The counts by the names that they have in JSON.
+    public var byReason: [(reason: String, count: UInt64)] {
+        [
+            ("noPeer", noPeer), ("notIP", notIP), ("malformed", malformed), ("unknownIndex", unknownIndex),
+            ("mac1", mac1), ("handshake", handshake), ("rateLimited", rateLimited), ("overflow", overflow),
+            ("incomplete", incomplete), ("kernelReceive", kernelReceive), ("kernelTransmit", kernelTransmit),
+            ("send", send), ("device", device), ("frame", frame), ("storm", storm), ("checksum", checksum ?? 0),
+            ("multicast", multicast ?? 0),
+        ]
+    }
 }

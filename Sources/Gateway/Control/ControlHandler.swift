@@ -11,63 +11,126 @@ final class ControlHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
+    /// How long a connection may last until it is answered, whatever is still heard of it.
+    private static let patience = TimeAmount.seconds(60)
+
     private let desk: ControlDesk
     private var head: HTTPRequestHead?
     private var body = ControlBody()
+    /// A request is being answered, or was: there is one for a connection.
+    private var isTaken = false
+    private var end: Scheduled<Void>?
+    private var stream: EventStream?
 
     init(_ desk: ControlDesk) { self.desk = desk }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        let channel = context.channel
+        end = context.eventLoop.scheduleTask(in: Self.patience) { channel.close(promise: nil) }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end?.cancel()
+        stream = nil
+        context.fireChannelInactive()
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
         case .head(let head):
+            guard !isTaken else { return }
             self.head = head
             body = ControlBody()
         case .body(let buffer):
             defer { buffer.wipe() }
-            guard body.append(buffer) else {
-                head = nil
-                return Self.respond(ControlReply(.payloadTooLarge, "the body is too large"), context.channel)
-            }
+            guard let head, !body.append(buffer) else { return }
+            refuse(
+                ControlReply(.payloadTooLarge, "the body is too large", cure: "64 KB are taken at most"), head,
+                context.channel)
         case .end:
             guard let head else { return }
             self.head = nil
+            isTaken = true
             answer(head, context.channel)
             body = ControlBody()
         }
     }
 
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        // A client that says nothing, or never reads, is let go.
-        if event is IdleStateHandler.IdleStateEvent { return context.close(promise: nil) }
-        context.fireUserInboundEventTriggered(event)
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        stream?.pump()
+        context.fireChannelWritabilityChanged()
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard event is IdleStateHandler.IdleStateEvent else { return context.fireUserInboundEventTriggered(event) }
+        // A client that says nothing, or never reads, is let go; who follows the events has nothing to say.
+        if stream == nil { context.close(promise: nil) }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard let error = error as? HTTPParserError, !isTaken else { return context.close(promise: nil) }
+        let reply =
+            error == .headerOverflow
+            ? ControlReply(
+                .requestHeaderFieldsTooLarge, "the head is too large", cure: "16 KB and 64 fields are taken at most")
+            : ControlReply(.badRequest, "this is no HTTP/1.1 request")
+        refuse(reply, head, context.channel)
+    }
+
+    private func refuse(_ reply: ControlReply, _ head: HTTPRequestHead?, _ channel: any Channel) {
+        self.head = nil
+        isTaken = true
+        respond(reply, to: head ?? HTTPRequestHead(version: .http1_1, method: .GET, uri: "/"), channel)
+    }
 
     private func answer(_ head: HTTPRequestHead, _ channel: any Channel) {
-        let request = ControlRequest(method: head.method, path: head.uri, body: body)
+        let request = ControlRequest(
+            method: head.method, target: ControlTarget(head.uri), body: body,
+            follows: head.headers.first(name: "Accept") == "text/event-stream")
         guard let options = channel as? any SocketOptionProvider else { return channel.close(promise: nil) }
         let credentials: EventLoopFuture<ctun_credentials> = options.unsafeGetSocketOption(
             level: .socket, name: NIOBSDSocket.Option(rawValue: SO_PEERCRED))
+        let own = NIOLoopBound(self, eventLoop: channel.eventLoop)
         credentials.flatMap { [desk] credentials in
             request.answer(desk, user: credentials.user, on: channel.eventLoop)
         }.whenComplete { result in
             switch result {
-            case .success(let reply): Self.respond(reply, channel)
-            case .failure: Self.respond(ControlReply(.internalServerError, "the data thread is too busy"), channel)
+            case .success(let reply): own.value.respond(reply, to: head, channel)
+            case .failure: own.value.respond(.busy, to: head, channel)
             }
         }
     }
 
-    private static func respond(_ reply: ControlReply, _ channel: any Channel) {
+    private func respond(_ reply: ControlReply, to request: HTTPRequestHead, _ channel: any Channel) {
+        if case .events(let question) = reply.content {
+            follow(question, request, channel)
+        } else {
+            reply.send(for: request.headers, channel)
+        }
+    }
+
+    /// Begins to send events, until the client goes.
+    private func follow(_ question: EventQuestion, _ request: HTTPRequestHead, _ channel: any Channel) {
+        guard desk.beginFollowing(until: channel.closeFuture) else {
+            return respond(
+                ControlReply(
+                    .serviceUnavailable, "too many follow the events already", code: "busy",
+                    cure: "end one of the others, \(ControlDesk.mostFollowers) may"), to: request, channel)
+        }
+        end?.cancel()
+        var question = question
+        if let last = request.headers.first(name: "Last-Event-ID").flatMap({ UInt64($0) }) {
+            question.since = last &+ 1
+        }
         var headers = HTTPHeaders()
-        headers.add(name: "Content-Type", value: reply.isJSON ? "application/json" : "text/plain; charset=utf-8")
-        headers.add(name: "Content-Length", value: "\(reply.body.readableBytes)")
+        headers.add(name: "Content-Type", value: "text/event-stream")
+        headers.add(name: "Cache-Control", value: "no-store")
         headers.add(name: "Connection", value: "close")
-        let head = HTTPResponseHead(version: .http1_1, status: reply.status, headers: headers)
+        let head = HTTPResponseHead(version: request.version, status: .ok, headers: headers)
         channel.write(HTTPServerResponsePart.head(head), promise: nil)
-        channel.write(HTTPServerResponsePart.body(.byteBuffer(reply.body)), promise: nil)
-        channel.writeAndFlush(HTTPServerResponsePart.end(nil)).whenComplete { _ in channel.close(promise: nil) }
+        let stream = EventStream(question, desk.daemon.log.history, channel)
+        self.stream = stream
+        stream.start()
     }
 }
 

@@ -6,59 +6,58 @@ import NIOHTTP1
 import Synchronization
 import TunnelCore
 
-/// The reply to a client of the control socket: JSON, or one line of text that says what was wrong.
-struct ControlReply: Sendable {
-    let status: HTTPResponseStatus
-    /// Shared by all who get the same reply.
-    let body: ByteBuffer
-    let isJSON: Bool
-
-    init(_ status: HTTPResponseStatus, _ message: String) {
-        self.init(status, ByteBuffer(string: message + "\n"), isJSON: false)
-    }
-
-    /// 200 with the value as JSON.
-    init(_ value: some Encodable) {
-        do throws(JSON.Malformed) {
-            self.init(.ok, ByteBuffer(bytes: try JSON.encode(value)), isJSON: true)
-        } catch {
-            self.init(.internalServerError, error.description)
-        }
-    }
-
-    private init(_ status: HTTPResponseStatus, _ body: ByteBuffer, isJSON: Bool) {
-        self.status = status
-        self.body = body
-        self.isJSON = isJSON
-    }
-}
-
-/// A request to the control socket.
-///
-///     GET /v1/stats     statistics                       the socket's group, root
-///     GET /v1/key       our public key                   the socket's group, root
-///     PUT /v1/key       another private key              root
-///     PUT /v1/psk       another preshared key of a peer  root
+/// A request to the control socket (`ControlRoute`).
 struct ControlRequest: Sendable {
     let method: HTTPMethod
-    let path: String
+    let target: ControlTarget
     let body: ControlBody
+    /// The client wants to go on hearing.
+    let follows: Bool
 
     /// The reply, which may take some turns of the data thread, or wait for files. `user` is the client's, as the kernel
     /// knows it; whoever could connect at all may read.
     func answer(_ desk: ControlDesk, user: UInt32, on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
-        switch (method, path) {
-        case (.GET, "/v1/stats"): desk.statistics.reply(on: loop)
-        case (.GET, "/v1/key"): tellKey(desk.daemon, on: loop)
-        case (.PUT, "/v1/key") where user == 0: setKey(desk, on: loop)
-        case (.PUT, "/v1/psk") where user == 0: setPresharedKey(desk, on: loop)
-        case (.PUT, "/v1/key"), (.PUT, "/v1/psk"):
-            loop.makeSucceededFuture(ControlReply(.forbidden, "only root may change keys"))
-        case (_, "/v1/stats"), (_, "/v1/key"), (_, "/v1/psk"):
-            loop.makeSucceededFuture(ControlReply(.methodNotAllowed, "\(path) does not take \(method)"))
-        default:
-            loop.makeSucceededFuture(ControlReply(.notFound, "there is no \(path); see docs/configuration.md"))
+        guard let route = ControlRoute(path: target.path) else {
+            return loop.makeSucceededFuture(
+                ControlReply(.notFound, "there is no \(target.path)", cure: "see docs/control-api.md"))
         }
+        guard route.methods.contains(method) else {
+            var reply = ControlReply(.methodNotAllowed, "\(target.path) does not take \(method)")
+            reply.allowed = route.methods
+            return loop.makeSucceededFuture(reply)
+        }
+        guard method == .GET || user == 0 else {
+            return loop.makeSucceededFuture(
+                ControlReply(
+                    .forbidden, route == .reload ? "only root may reload" : "only root may change keys",
+                    cure: "run it as root; the group gateway may read, and change nothing"))
+        }
+        return answer(route, desk, on: loop)
+    }
+
+    private func answer(
+        _ route: ControlRoute, _ desk: ControlDesk, on loop: any EventLoop
+    ) -> EventLoopFuture<ControlReply> {
+        switch route {
+        case .statistics: desk.statistics.snapshot(on: loop).map(\.json)
+        case .metrics: desk.statistics.snapshot(on: loop).map(\.metrics)
+        case .peers: desk.statistics.snapshot(on: loop).map(\.peers)
+        case .peer(let name): desk.statistics.snapshot(on: loop).map { $0.peer(name) }
+        case .events: loop.makeSucceededFuture(tellEvents(desk.daemon))
+        case .reload: desk.reload(on: loop)
+        case .presharedKey: setPresharedKey(desk, on: loop)
+        case .key: method == .GET ? tellKey(desk.daemon, on: loop) : setKey(desk, on: loop)
+        }
+    }
+
+    private func tellEvents(_ daemon: Daemon) -> ControlReply {
+        guard let question = EventQuestion(target, follows: follows) else {
+            return ControlReply(
+                .badRequest, "since and limit are whole numbers, limit at most \(EventHistory.capacity)",
+                code: "badQuery")
+        }
+        return question.follows
+            ? ControlReply(.ok, .events(question)) : ControlReply(question.page(of: daemon.log.history))
     }
 
     private func tellKey(_ daemon: Daemon, on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
@@ -74,7 +73,10 @@ struct ControlRequest: Sendable {
     /// The new key goes into the file first: if that fails, nothing has changed.
     private func setKey(_ desk: ControlDesk, on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
         guard let change = decode(KeyChange.self), let key = PrivateKey(base64: change.privateKey) else {
-            return loop.makeSucceededFuture(ControlReply(.badRequest, "the body holds no private key"))
+            return loop.makeSucceededFuture(
+                ControlReply(
+                    .badRequest, "the body holds no private key", code: "badBody",
+                    cure: "send {\"privateKey\":\"…\"}, 44 characters of base64"))
         }
         return desk.change(on: loop) { daemon in
             var configuration = daemon.configuration
@@ -98,7 +100,10 @@ struct ControlRequest: Sendable {
 
     private func setPresharedKey(_ desk: ControlDesk, on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
         guard let change = decode(PresharedKeyChange.self), let key = PresharedKey(base64: change.presharedKey) else {
-            return loop.makeSucceededFuture(ControlReply(.badRequest, "the body holds no preshared key"))
+            return loop.makeSucceededFuture(
+                ControlReply(
+                    .badRequest, "the body holds no preshared key", code: "badBody",
+                    cure: "send {\"peer\":\"…\",\"presharedKey\":\"…\"}, the key as 44 characters of base64"))
         }
         return desk.change(on: loop) { daemon in
             var configuration = daemon.configuration
@@ -123,43 +128,3 @@ struct ControlRequest: Sendable {
         do throws(JSON.Malformed) { return try JSON.decode(type, from: body.bytes) } catch { return nil }
     }
 }
-
-/// The desk that requests to the control socket are answered from.
-final class ControlDesk: Sendable {
-    let daemon: Daemon
-    let statistics: SharedStatistics
-    private let chores: Chores
-
-    init(_ daemon: Daemon, _ chores: Chores) {
-        self.daemon = daemon
-        self.chores = chores
-        statistics = SharedStatistics(daemon)
-    }
-
-    /// The outcome of a change when its files are written.
-    enum Change {
-        case refusal(ControlReply)
-        /// To be done on the data thread.
-        case command(@Sendable (inout DataLoop, Now) -> ControlReply)
-    }
-
-    /// Prepares a change where files are written, one after the other and with time, then does it on the data thread.
-    func change(
-        on loop: any EventLoop, _ prepare: @escaping @Sendable (Daemon) -> Change
-    ) -> EventLoopFuture<ControlReply> {
-        let promise = loop.makePromise(of: ControlReply.self)
-        let isPosted = chores.post { [daemon] in
-            switch prepare(daemon) {
-            case .refusal(let reply): promise.succeed(reply)
-            case .command(let command):
-                let isPosted = daemon.commands.post { loop, now in promise.succeed(command(&loop, now)) }
-                if !isPosted { promise.fail(TooBusy()) }
-            }
-        }
-        if !isPosted { promise.fail(TooBusy()) }
-        return promise.futureResult
-    }
-}
-
-/// More is asked for than gets done.
-struct TooBusy: Error {}

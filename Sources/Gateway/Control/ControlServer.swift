@@ -9,11 +9,18 @@ import Synchronization
 /// HTTP/1.1 on the interface's control socket, on an event-loop thread beside the data thread.
 final class ControlServer: Sendable {
     private static let mostConnections = 64
-    /// How long a connection may last, whatever is still heard of it.
-    private static let patience = TimeAmount.seconds(60)
+    /// What a request's head may be.
+    static let limits = {
+        var limits = NIOHTTPDecoderLimitConfiguration()
+        limits.maxHeaderFieldSize = 8 << 10
+        limits.maxHeaderListSize = 16 << 10
+        limits.maxHeaderFieldCount = 64
+        return limits
+    }()
 
     private struct State {
         var channel: (any Channel)?
+        var watch: NIOLoopBound<EventWatch>?
         var isClosed = false
     }
 
@@ -32,8 +39,22 @@ final class ControlServer: Sendable {
         desk = ControlDesk(daemon, chores)
         self.group = group
         let channel = try open()
-        state.withLock { $0.channel = channel }
+        let loop = group.next()
+        let log = log
+        let statistics = desk.statistics
+        let watch = try? loop.submit {
+            let watch = EventWatch(statistics, log, on: loop)
+            watch.start()
+            return NIOLoopBound(watch, eventLoop: loop)
+        }.wait()
+        state.withLock { state in
+            state.channel = channel
+            state.watch = watch
+        }
     }
+
+    /// The statistics that its clients get.
+    var statistics: SharedStatistics { desk.statistics }
 
     /// Makes the socket anew when somebody removed its file, or the folder. That it can't is said. May block.
     func reopen() {
@@ -52,11 +73,15 @@ final class ControlServer: Sendable {
 
     /// Closes the socket and removes its file; once.
     func close() {
-        let channel = state.withLock { state in
+        let (channel, watch) = state.withLock { state in
             state.isClosed = true
-            defer { state.channel = nil }
-            return state.channel
+            defer {
+                state.channel = nil
+                state.watch = nil
+            }
+            return (state.channel, state.watch)
         }
+        if let watch { group.next().execute { watch.value.stop() } }
         guard let channel else { return }
         _ = unsafe unlink(path)
         try? channel.close().wait()
@@ -81,14 +106,7 @@ final class ControlServer: Sendable {
                 }
             }
             .childChannelInitializer { [desk] channel in
-                let end = channel.eventLoop.scheduleTask(in: Self.patience) { channel.close(promise: nil) }
-                channel.closeFuture.whenComplete { _ in end.cancel() }
-                return channel.eventLoop.makeCompletedFuture {
-                    let pipeline = channel.pipeline.syncOperations
-                    try pipeline.addHandler(IdleStateHandler(readTimeout: .seconds(10)))
-                    try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
-                    try pipeline.addHandler(ControlHandler(desk))
-                }
+                channel.eventLoop.makeCompletedFuture { try Self.configure(channel, ControlHandler(desk)) }
             }
         let descriptor = socket.release()
         do {
@@ -96,5 +114,15 @@ final class ControlServer: Sendable {
         } catch {
             throw Failure(.unavailable, "serve on \(path): \(error)")
         }
+    }
+
+    /// Makes a connection one that takes a request within limits, and gives it to the handler.
+    static func configure(_ channel: any Channel, _ handler: some ChannelInboundHandler) throws {
+        let pipeline = channel.pipeline.syncOperations
+        try pipeline.addHandler(IdleStateHandler(readTimeout: .seconds(10)))
+        try pipeline.configureHTTPServerPipeline(
+            withPipeliningAssistance: false, withErrorHandling: false,
+            withEncoderConfiguration: .init(), withDecoderLimitConfiguration: limits)
+        try pipeline.addHandler(handler)
     }
 }

@@ -24,7 +24,7 @@ extension Daemon {
     private static func describe(
         _ peer: TunnelCore.PeerStatistics, _ configuration: Configuration.Peer?, isEthernet: Bool
     ) -> Control.PeerStatistics {
-        Control.PeerStatistics(
+        var statistics = Control.PeerStatistics(
             publicKey: peer.publicKey.description,
             name: configuration?.name,
             endpoint: peer.endpoint?.description,
@@ -45,6 +45,9 @@ extension Daemon {
             lastProblem: peer.problem?.0.text,
             lastProblemTime: peer.problem?.1.seconds,
             queue: queue(of: peer), repair: peer.repair.map { repair($0) })
+        statistics.handshakes = peer.handshakes
+        statistics.isGateway = peer.isGateway
+        return statistics
     }
 
     private static func repair(_ repair: TunnelCore.RepairStatistics) -> Control.RepairStatistics {

@@ -88,13 +88,16 @@ struct EventLog: ~Copyable {
     /// Tells how much was left out, once a minute; `unnoted` is what the tunnel had no room for.
     mutating func tellLeftOut(_ unnoted: UInt64, at time: Instant) {
         if unnoted != self.unnoted, limits.admit(.unnoted, nil, at: time) {
-            daemon.log.warning("too much at once: \(unnoted - self.unnoted) lines left out")
+            daemon.log.say(
+                .warning, Log.Subject(.leftOut), "too much at once: \(unnoted - self.unnoted) lines left out")
             self.unnoted = unnoted
         }
         guard let dueAt, dueAt <= time else { return }
         for one in limits.takeLeftOut(at: time) {
             let place = one.peer.map { "\(daemon.name(of: $0)): " } ?? ""
-            daemon.log.warning("\(place)\(one.kind.rawValue): \(one.lines) more lines left out in the last minute")
+            daemon.log.say(
+                .warning, Log.Subject(.leftOut, key: one.peer),
+                "\(place)\(one.kind.rawValue): \(one.lines) more lines left out in the last minute")
         }
     }
 
@@ -133,27 +136,24 @@ struct EventLog: ~Copyable {
             case .response: "\(response(path)): is the preshared key the same on both ends?"
             case .unusableKey: "its public key can't be used: it is our own, or a weak one"
             }
-        daemon.log.warning((key.map { "\(daemon.name(of: $0)): " } ?? "") + reason)
+        daemon.log.say(
+            .warning, subject(kind.0, key ?? kind.1), (key.map { "\(daemon.name(of: $0)): " } ?? "") + reason)
     }
 
     private func response(_ path: TunnelCore.Path?) -> String {
         "handshake response\(path.map { " from \($0.remote)" } ?? "") refused"
     }
 
-    private enum Priority {
-        case info, warning, error
-    }
-
     /// Writes a line about a peer, unless there were too many; `line` gets its name.
     private mutating func say(
-        _ priority: Priority, _ kind: LineLimits.Kind, _ key: PublicKey, at time: Instant, _ line: (String) -> String
+        _ level: GatewayEvent.Level, _ kind: LineLimits.Kind, _ key: PublicKey, at time: Instant,
+        _ line: (String) -> String
     ) {
         guard limits.admit(kind, key, at: time) else { return }
-        let text = line(daemon.name(of: key))
-        switch priority {
-        case .info: daemon.log.info(text)
-        case .warning: daemon.log.warning(text)
-        case .error: daemon.log.error(text)
-        }
+        daemon.log.say(level, subject(kind, key), line(daemon.name(of: key)))
+    }
+
+    private func subject(_ kind: LineLimits.Kind, _ key: PublicKey?) -> Log.Subject {
+        Log.Subject(kind.ofEvent, peer: key.flatMap { daemon.settings.peer($0)?.name }, key: key)
     }
 }

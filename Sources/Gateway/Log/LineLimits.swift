@@ -1,3 +1,4 @@
+import Control
 import Keys
 import TunnelCore
 
@@ -19,6 +20,23 @@ struct LineLimits {
         case roamed = "now at another address"
         case wiped = "keys wiped"
         case unnoted = "too much at once"
+
+        /// The word for it in the history of events.
+        var ofEvent: GatewayEvent.Kind {
+            switch self {
+            case .handshakeDone: .handshake
+            case .unanswered: .unanswered
+            case .givenUp: .givenUp
+            case .refused, .foreignKey, .stranger: .refused
+            case .announced: .negotiated
+            case .mismatch: .mismatch
+            case .problem: .problem
+            case .source, .budget: .drops
+            case .roamed: .roamed
+            case .wiped: .wiped
+            case .unnoted: .leftOut
+            }
+        }
     }
 
     /// How much was left out: lines of a kind about one peer, or about all if `peer` is `nil`.

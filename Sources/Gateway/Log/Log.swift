@@ -1,4 +1,6 @@
+import Control
 import Glibc
+import Keys
 import LinuxIO
 
 /// Lines on standard error that a person can use: one an event, none a packet, never a secret.
@@ -10,6 +12,14 @@ struct Log: Sendable {
         case error = 3
         case warning = 4
         case info = 6
+
+        var level: GatewayEvent.Level {
+            switch self {
+            case .error: .error
+            case .warning: .warning
+            case .info: .info
+            }
+        }
     }
 
     /// How much is written.
@@ -36,6 +46,8 @@ struct Log: Sendable {
     private let level: Level
     private let isJournal: Bool
     private let writer: LogWriter
+    /// All that was said lately, whatever the level.
+    let history = EventHistory()
 
     /// `level` is what holds unless `LOG_LEVEL` says otherwise.
     init(_ name: String, _ level: Level) {
@@ -53,13 +65,43 @@ struct Log: Sendable {
     func finish() { writer.finish() }
 
     /// Something went as it should.
-    func info(_ message: String) { write(.info, message) }
+    func info(_ message: String) { write(.info, Subject(message), message) }
     /// Something is not as it should be, and goes on.
-    func warning(_ message: String) { write(.warning, message) }
+    func warning(_ message: String) { write(.warning, Subject(message), message) }
     /// Something ends.
-    func error(_ message: String) { write(.error, message) }
+    func error(_ message: String) { write(.error, Subject(message), message) }
 
-    private func write(_ priority: Priority, _ message: String) {
+    /// The same of a subject that programs want to know.
+    func say(_ level: GatewayEvent.Level, _ subject: Subject, _ message: String) {
+        let priority: Priority =
+            switch level {
+            case .info: .info
+            case .warning: .warning
+            case .error: .error
+            }
+        write(priority, subject, message)
+    }
+
+    /// What a line is about.
+    struct Subject {
+        var kind: GatewayEvent.Kind
+        var peer: String?
+        var key: PublicKey?
+
+        init(_ kind: GatewayEvent.Kind, peer: String? = nil, key: PublicKey? = nil) {
+            self.kind = kind
+            self.peer = peer
+            self.key = key
+        }
+
+        /// The subject of a line that nobody has named one of.
+        init(_ message: String) { kind = message.hasPrefix("reload") ? .reload : .log }
+    }
+
+    private func write(_ priority: Priority, _ subject: Subject, _ message: String) {
+        history.append(
+            GatewayEvent(
+                subject.kind, priority.level, peer: subject.peer, publicKey: subject.key?.description, text: message))
         guard priority.rawValue <= level.rawValue else { return }
         writer.write(Self.line(message, priority, name, isJournal))
     }

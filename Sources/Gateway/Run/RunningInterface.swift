@@ -18,6 +18,7 @@ struct RunningInterface: ~Copyable {
     private let group: MultiThreadedEventLoopGroup
     private var uapi: UAPIServer?
     private var control: ControlServer?
+    private var metrics: MetricsServer?
     /// The device with the interface, and the sockets.
     private var loop: DataLoop?
 
@@ -46,6 +47,9 @@ struct RunningInterface: ~Copyable {
         uapi = try UAPIServer(daemon, UAPIServer.open(interface.name), on: group)
         let server = try ControlServer(daemon, chores, on: group)
         control = server
+        if let endpoint = interface.metricsListen {
+            metrics = try MetricsServer(endpoint, configuration, server.statistics, on: group)
+        }
         if isAfterCrash { Firewall(interface, daemon.log).sweep() }
         let (sizes, mark) = try daemon.makeNetwork(configuration, key.publicKey, device.index)
         var loop = try daemon.makeLoop(device, sockets, signals)
@@ -109,6 +113,7 @@ struct RunningInterface: ~Copyable {
     private func close() {
         uapi?.close()
         control?.close()
+        metrics?.close()
     }
 }
 

@@ -149,6 +149,7 @@ extension Peer {
         timers.disarm(.hello)
         handshaking.noteDone()
         lastHandshake = services.now.wall
+        handshakes += 1
         problems.noteHandshakeDone()
         services.ingress.reorder.trim()
         if let path { services.note(.handshakeDone(publicKey, path, initiator: isInitiator)) }

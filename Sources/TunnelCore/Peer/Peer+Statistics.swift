@@ -10,6 +10,10 @@ public struct PeerStatistics: Sendable {
     public var allowedIPs: [Prefix] = []
     public let persistentKeepalive: Interval?
     public let lastHandshake: WallTime?
+    /// Sessions that were made, whoever asked for them.
+    public let handshakes: UInt64
+    /// It says on the session what a gateway says, or nothing although it was asked for it; `nil`: it was not asked yet.
+    public let isGateway: Bool?
     /// UDP payload of everything authentic, as `wg` counts.
     public let received: UInt64
     public let sent: UInt64
@@ -107,6 +111,9 @@ extension Peer {
             endpoint: path?.remote,
             persistentKeepalive: persistentKeepalive,
             lastHandshake: lastHandshake,
+            handshakes: handshakes,
+            isGateway: hello.hasArrived
+                ? true : silentSessions > 0 || hello.sent >= Limits.helloRepeats.count ? false : nil,
             received: received,
             sent: sent,
             compression: compression,

@@ -52,6 +52,7 @@ struct Peer: ~Copyable {
     var received: UInt64 = 0
     var sent: UInt64 = 0
     var lastHandshake: WallTime?
+    var handshakes: UInt64 = 0
     var drops = DropCounters()
     var traffic = CompressionCounters()
     /// Packets that were marked in the queue in front of a link with a rate.

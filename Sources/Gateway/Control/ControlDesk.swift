@@ -1,0 +1,89 @@
+import Control
+import LinuxIO
+import NIOCore
+import NIOHTTP1
+import Synchronization
+import TunnelCore
+
+/// The desk that requests to the control socket are answered from.
+final class ControlDesk: Sendable {
+    let daemon: Daemon
+    let statistics: SharedStatistics
+    private let chores: Chores
+    /// Clients that follow the events.
+    private let followers = Atomic<Int>(0)
+    static let mostFollowers = 16
+    /// Mistakes in a file that one reply lists.
+    private static let mostFaults = 20
+
+    init(_ daemon: Daemon, _ chores: Chores) {
+        self.daemon = daemon
+        self.chores = chores
+        statistics = SharedStatistics(daemon)
+    }
+
+    /// Counts one more who follows the events, until that is done; false if there are too many.
+    func beginFollowing(until end: EventLoopFuture<Void>) -> Bool {
+        guard followers.add(1, ordering: .relaxed).newValue <= Self.mostFollowers else {
+            followers.subtract(1, ordering: .relaxed)
+            return false
+        }
+        end.whenComplete { [self] _ in followers.subtract(1, ordering: .relaxed) }
+        return true
+    }
+
+    /// The outcome of a change when its files are written.
+    enum Change {
+        case refusal(ControlReply)
+        /// To be done on the data thread.
+        case command(@Sendable (inout DataLoop, Now) -> ControlReply)
+    }
+
+    /// Prepares a change where files are written, one after the other and with time, then does it on the data thread.
+    func change(
+        on loop: any EventLoop, _ prepare: @escaping @Sendable (Daemon) -> Change
+    ) -> EventLoopFuture<ControlReply> {
+        let promise = loop.makePromise(of: ControlReply.self)
+        let isPosted = chores.post { [daemon] in
+            switch prepare(daemon) {
+            case .refusal(let reply): promise.succeed(reply)
+            case .command(let command):
+                let isPosted = daemon.commands.post { loop, now in promise.succeed(command(&loop, now)) }
+                if !isPosted { promise.fail(TooBusy()) }
+            }
+        }
+        if !isPosted { promise.fail(TooBusy()) }
+        return promise.futureResult
+    }
+
+    /// Has the file read again, as SIGHUP does, and answers when the data thread has done what changed.
+    func reload(on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
+        let promise = loop.makePromise(of: ControlReply.self)
+        let isPosted = chores.post { [self] in
+            let first = daemon.log.history.next
+            daemon.reload(chores)
+            let said = daemon.log.history.page(since: first, atMost: EventHistory.capacity).events
+            let lines = said.filter {
+                $0.kind == GatewayEvent.Kind.reload.rawValue || $0.kind == GatewayEvent.Kind.log.rawValue
+            }
+            let reply = Self.reply(lines)
+            if !daemon.commands.post({ _, _ in promise.succeed(reply) }) { promise.fail(TooBusy()) }
+        }
+        if !isPosted { promise.fail(TooBusy()) }
+        return promise.futureResult
+    }
+
+    private static func reply(_ lines: [GatewayEvent]) -> ControlReply {
+        guard let outcome = lines.last(where: { $0.level == .error }) else {
+            return ControlReply(ReloadReply(messages: lines.map(\.text)))
+        }
+        let faults = lines.filter { $0.level != .error }.map(\.text)
+        let rest = faults.count > mostFaults ? ["\(faults.count - mostFaults) more"] : []
+        return ControlReply(
+            .unprocessableEntity, ([outcome.text] + faults.prefix(mostFaults) + rest).joined(separator: " · "),
+            code: "configuration", cure: "mend the file, and reload again")
+    }
+}
+
+/// More is asked for than gets done.
+struct TooBusy: Error {}
