@@ -39,6 +39,7 @@ let package = Package(
         .target(name: "CTun", cSettings: cSettings),
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .target(name: "CBlake2", cSettings: cSettings, linkerSettings: [.linkedLibrary("b2")]),
+        .target(name: "CISAL", cSettings: cSettings, linkerSettings: [.linkedLibrary("isal")]),
         .target(name: "CZlib", cSettings: cSettings, linkerSettings: [.linkedLibrary("z")]),
         .target(name: "CZstd", cSettings: cSettings, linkerSettings: [.linkedLibrary("zstd")]),
 
@@ -50,7 +51,7 @@ let package = Package(
         .target(
             name: "TunnelCore",
             dependencies: [
-                "Addresses", "Keys", "CSodium", "CBlake2", "CZlib", "CZstd",
+                "Addresses", "Keys", "CSodium", "CBlake2", "CISAL", "CZlib", "CZstd",
                 .product(name: "BasicContainers", package: "swift-collections"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HeapModule", package: "swift-collections"),

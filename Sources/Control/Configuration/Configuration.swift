@@ -97,6 +97,7 @@ extension Configuration {
         public var downRate: LinkRate?
         /// What the path loses is sent again.
         public var repair: Repair = .auto
+        public var parity: Parity = .auto
 
         public init(publicKey: PublicKey) { self.publicKey = publicKey }
 

@@ -33,6 +33,25 @@ extension Configuration {
         case off
     }
 
+    /// The parity that is sent beside data.
+    public enum Parity: Hashable, Sendable, CustomStringConvertible {
+        /// As much as pays on a path that loses.
+        case auto
+        case off
+        /// Always so many hundredths.
+        case percent(Int)
+
+        public static let percents = 3...30
+
+        public var description: String {
+            switch self {
+            case .auto: "auto"
+            case .off: "off"
+            case .percent(let percent): "\(percent)%"
+            }
+        }
+    }
+
     public enum Mode: String, CaseIterable, Sendable {
         /// Layer 3: IP packets.
         case tun

@@ -52,6 +52,7 @@ enum ConfigurationKey: String, CaseIterable {
     case allowedMACs = "AllowedMACs"
     case downRate = "DownRate"
     case repair = "Repair"
+    case parity = "Parity"
     // Ours, both.
     case rate = "Rate"
 
@@ -68,7 +69,8 @@ enum ConfigurationKey: String, CaseIterable {
             .saveConfig, .privateKeyFile, .mode, .bridge, .hub, .offload, .metricsListen, .linkOverhead, .clampMSS:
             .interface
         case .publicKey, .presharedKey, .allowedIPs, .endpoint, .persistentKeepalive, .name, .compression,
-            .compressionScope, .compressionSkip, .compressionOnly, .historyMemory, .rate, .downRate, .repair, .cipher,
+            .compressionScope, .compressionSkip, .compressionOnly, .historyMemory, .rate, .downRate, .repair, .parity,
+            .cipher,
             .allowedMACs:
             .peer
         }

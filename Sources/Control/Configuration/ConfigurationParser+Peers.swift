@@ -67,6 +67,9 @@ extension ConfigurationParser {
                 try ConfigurationValue.choice(text, of: .repair)
             }
             peer.repair = choice ?? peer.repair
+        case .parity:
+            let parity = value(entry.line) { () throws(Rejection) in try ConfigurationValue.parity(text) }
+            peer.parity = parity ?? peer.parity
         case .downRate:
             let rate = value(entry.line) { () throws(Rejection) in try ConfigurationValue.rate(text, of: .downRate) }
             peer.downRate = rate ?? nil

@@ -80,6 +80,7 @@ extension Configuration.Peer {
         }
         if let rate { lines.add(ours: .rate, "\(rate)") }
         if repair != .auto { lines.add(ours: .repair, repair.rawValue) }
+        if parity != .auto { lines.add(ours: .parity, "\(parity)") }
         if let downRate { lines.add(ours: .downRate, "\(downRate)") }
         return lines
     }

@@ -55,6 +55,22 @@ enum ConfigurationValue {
         return rate
     }
 
+    static func parity(_ text: String) throws(Rejection) -> Configuration.Parity {
+        switch text.lowercased() {
+        case "auto": return .auto
+        case "off": return .off
+        default:
+            guard text.hasSuffix("%"), let percent = Int(decimal: String(text.dropLast())),
+                Configuration.Parity.percents.contains(percent)
+            else {
+                throw Rejection(
+                    text: text, message: "Parity is no part of the data that can be sent beside it",
+                    cure: "write auto, off, or 3% to 30%")
+            }
+            return .percent(percent)
+        }
+    }
+
     static func linkOverhead(_ text: String) throws(Rejection) -> Int {
         guard let overhead = Int(decimal: text), overhead <= 1400 else {
             throw Rejection(

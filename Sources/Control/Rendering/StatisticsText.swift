@@ -63,7 +63,9 @@ public enum StatisticsText {
             lines += row(
                 "repair",
                 "sent again \(repair.resent), let be seen \(repair.told), gone \(repair.gone); "
-                    + "missed \(repair.lost), repaired \(repair.repaired), given up \(repair.givenUp)")
+                    + "missed \(repair.lost), repaired \(repair.repaired), given up \(repair.givenUp)"
+                    + (repair.parity + repair.rebuilt > 0
+                        ? "; parity sent \(repair.parity), gave back \(repair.rebuilt)" : ""))
         }
         lines += table(peer, ink: ink)
         let compression = peer.compression

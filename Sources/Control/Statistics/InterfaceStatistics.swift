@@ -120,6 +120,11 @@ public struct RepairStatistics: Codable, Hashable, Sendable {
     public var lost: UInt64 = 0
     public var repaired: UInt64 = 0
     public var givenUp: UInt64 = 0
+    /// Those of them that parity gave back, without being asked for.
+    public var rebuilt: UInt64 = 0
+    /// Of what we sent: rows of parity, and their bytes.
+    public var parity: UInt64 = 0
+    public var parityBytes: UInt64 = 0
     /// TCP packets that wait for a repair now, that ever did, and how long those of the last seconds waited, half of them and 99 of a
     /// hundred at most, in microseconds.
     public var heldPackets: UInt64 = 0

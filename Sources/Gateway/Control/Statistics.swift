@@ -59,6 +59,9 @@ extension Daemon {
         statistics.lost = repair.lost
         statistics.repaired = repair.repaired
         statistics.givenUp = repair.givenUp
+        statistics.rebuilt = repair.rebuilt
+        statistics.parity = repair.parity
+        statistics.parityBytes = repair.parityBytes
         statistics.heldPackets = UInt64(repair.held.packets)
         statistics.held = repair.held.held
         statistics.heldMicrosecondsP50 = UInt64(repair.held.median.nanoseconds / 1000)

@@ -88,6 +88,6 @@ extension Configuration.Peer {
             && compressionScope == other.compressionScope && compressionSkip == other.compressionSkip
             && compressionOnly == other.compressionOnly && cipher == other.cipher
             && allowedMACs == other.allowedMACs && rate == other.rate && downRate == other.downRate
-            && repair == other.repair
+            && repair == other.repair && parity == other.parity
     }
 }

@@ -21,6 +21,7 @@ extension Configuration.Peer {
         configuration.allowedMACs = allowedMACs
         configuration.rate = rate?.bitsPerSecond
         configuration.repairs = repair == .auto
+        configuration.parity = parity.wish
         configuration.downRate = downRate.map { UInt32(clamping: $0.bitsPerSecond / 1000) }
         return configuration
     }
@@ -44,6 +45,16 @@ extension Configuration.SegmentClamp {
         case .auto: .fitting
         case .off: .off
         case .at(let most): .at(most)
+        }
+    }
+}
+
+extension Configuration.Parity {
+    var wish: ParityWish {
+        switch self {
+        case .auto: .automatic
+        case .off: .off
+        case .percent(let percent): .percent(percent)
         }
     }
 }

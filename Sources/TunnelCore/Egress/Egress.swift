@@ -11,6 +11,8 @@ struct Egress: ~Copyable {
     var queue = PacketQueue()
     /// What may be sent again.
     var sent = SentDatagrams()
+    /// What lost ones can be had back from.
+    var parity = ParityBlocks()
     var flows: FlowTable
     /// Whether there is time to compress.
     var governor = Governor()
@@ -55,6 +57,8 @@ struct Egress: ~Copyable {
             return sealer.send(.hello(hello), on: &session.wireGuard, in: Envelope(destination, limits), into: &outbox)
         case .control(let record):
             return sealer.send(record, on: &session.forData, in: Envelope(destination, limits), into: &outbox)
+        case .parity(let record, let length):
+            return send(record, length: length, on: &session, to: destination)
         case .keepalive:
             return sealer.sendKeepalive(on: &session.forData, in: Envelope(destination, limits), into: &outbox)
         }
@@ -77,6 +81,17 @@ struct Egress: ~Copyable {
         }
         if sent > 0 { governor.noteSent(batch.plain) }
         return sent
+    }
+
+    @inline(never)
+    private mutating func send(
+        _ record: ParityRecord, length: Int, on session: inout Session, to destination: Destination
+    ) -> Int {
+        guard let peer = destination.peer, let row = unsafe parity.row(record.row, of: peer) else { return 0 }
+        let envelope = Envelope(destination, limits(session.hello))
+        return unsafe sealer.send(
+            parity: record, UnsafeRawBufferPointer(start: row, count: length), on: &session, in: envelope,
+            into: &outbox)
     }
 
     /// Sends a datagram again as it was sealed; its bytes.

@@ -10,7 +10,17 @@ enum OutboundMessage: ~Escapable {
     case batch(Int, BatchForm)
     /// A record that is no data.
     case control(ControlRecord)
+    /// A row of parity of the block of the peer's that is closed first, and its bytes.
+    case parity(ParityRecord, length: Int)
     case keepalive
+
+    /// It holds packets or frames.
+    @inline(__always) var isData: Bool {
+        switch self {
+        case .packet, .confirming, .frame, .batch: true
+        case .control, .parity, .keepalive: false
+        }
+    }
 }
 
 /// The form that a batch leaves in.

@@ -63,6 +63,21 @@ struct Sealer: ~Copyable {
         return send(record: size, on: &session, in: envelope, into: &outbox)
     }
 
+    /// Seals a row of parity, in fragments if it must be.
+    @unsafe
+    mutating func send(
+        parity: ParityRecord, _ row: UnsafeRawBufferPointer, on session: inout Session, in envelope: Envelope,
+        into outbox: inout Outbox
+    ) -> Int {
+        guard let start = row.baseAddress else { return 0 }
+        let size = ParityRecord.headerSize + row.count
+        // The compiler takes it to borrow all of us, not this arena alone.
+        var whole = unsafe _overrideLifetime(record[0..<size], copying: ())
+        unsafe whole.copy(start, count: row.count, to: ParityRecord.headerSize)
+        _ = parity.writeHeader(length: row.count, to: &whole)
+        return send(record: size, on: &session, in: envelope, into: &outbox)
+    }
+
     /// Seals the record of `size` bytes that was written last, in one datagram or in fragments.
     mutating func send(
         record size: Int, on session: inout Session, in envelope: Envelope, into outbox: inout Outbox

@@ -53,6 +53,8 @@ struct Gaps {
     private static let longest: UInt64 = 4096
     private static let mostAsks = 3
     private static let leastTolerance = Interval.milliseconds(2)
+    /// Parity that has not come for so long comes no more.
+    private static let parityMemory = Interval.seconds(1)
     private static let unknownTrip = Interval.milliseconds(100)
 
     /// The lane that this is about, and the index by which we know it: a slot is given to other sessions.
@@ -70,6 +72,9 @@ struct Gaps {
     private var missing = ContiguousArray<Missing>()
     /// How late late ones come.
     private var lateness = Interval(nanoseconds: 0)
+    /// What parity takes to come behind what it is of, while it comes.
+    private var grace = Interval(nanoseconds: 0)
+    private var graceEnds = Instant.distantPast
     /// From an ask to the answer, smoothed; `nil` until there was one.
     private var trip: Interval?
 
@@ -122,7 +127,7 @@ struct Gaps {
                 return .other
             }
             if missing.count == Self.mostRanges { giveUp(at: 0) }
-            missing.append(Missing(counters: jumped, since: now, dueAt: now + tolerance(roundTrip)))
+            missing.append(Missing(counters: jumped, since: now, dueAt: now + tolerance(roundTrip, at: now)))
             return .ahead
         }
         guard let index = missing.lastIndex(where: { $0.counters.contains(counter) }) else { return .other }
@@ -157,6 +162,20 @@ struct Gaps {
         remove(counter, at: index)
     }
 
+    /// Notes that parity came, so long after the first datagram of its block.
+    mutating func noteParity(after age: Interval?, at now: Instant) {
+        graceEnds = now + Self.parityMemory
+        guard let age else { return }
+        grace = Interval(nanoseconds: max(age.nanoseconds, grace.nanoseconds - grace.nanoseconds / 128))
+    }
+
+    /// Lets what is missing of some counters be asked for without waiting any longer.
+    mutating func askAtOnce(for counters: Range<UInt64>, at now: Instant) {
+        for index in missing.indices where missing[index].asks == 0 && missing[index].counters.overlaps(counters) {
+            missing[index].dueAt = now
+        }
+    }
+
     private mutating func remove(_ counter: UInt64, at index: Int) {
         let range = missing[index].counters
         let below = range.lowerBound..<counter
@@ -184,9 +203,10 @@ struct Gaps {
     }
 
     /// How long a counter may be late before it is asked for.
-    private func tolerance(_ roundTrip: Interval?) -> Interval {
+    private func tolerance(_ roundTrip: Interval?, at now: Instant) -> Interval {
         let trip = (self.trip ?? roundTrip ?? Self.unknownTrip).nanoseconds
-        let usual = max(Self.leastTolerance.nanoseconds, trip / 8)
+        let usual = max(
+            Self.leastTolerance.nanoseconds, trip / 8, now < graceEnds ? grace.nanoseconds * 5 / 4 + 1_000_000 : 0)
         // What is later than a round trip is asked for in vain now and then.
         return Interval(nanoseconds: max(usual, min(lateness.nanoseconds + lateness.nanoseconds / 2, trip + trip / 4)))
     }

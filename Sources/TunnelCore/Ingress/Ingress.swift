@@ -36,6 +36,20 @@ struct Ingress: ~Copyable {
         return inbox.append(decoded: Inbox.Decoded(place: place, shape: ready.shape), header)
     }
 
+    /// Puts a datagram that was had back into the inbox's memory, sealed; `nil` if there is no room.
+    mutating func place(_ rebuilt: ParityWindow.Rebuilt, of peer: PeerSlot) -> Range<Int>? {
+        Self.place(rebuilt, of: peer, opener.parity, in: &inbox)
+    }
+
+    private static func place(
+        _ rebuilt: ParityWindow.Rebuilt, of peer: PeerSlot, _ parity: borrowing ParityWindow, in inbox: inout Inbox
+    ) -> Range<Int>? {
+        inbox.decode(rebuilt.length) { space in
+            parity.write(rebuilt, of: peer, to: &space)
+            return rebuilt.length
+        }
+    }
+
     /// Units of which too few fragments came.
     var abandonedUnits: UInt64 { opener.abandonedUnits }
 

@@ -10,6 +10,8 @@ struct Opener: ~Copyable {
     /// The decoded members of a unit.
     private var members = Arena(capacity: Limits.unit + 1)
     private var fragments = Reassembly()
+    /// What lost datagrams are had back from.
+    var parity = ParityWindow()
     /// Messages of peers that have had their share of a turn, where there are others to have theirs.
     var waiting = WaitingMessages()
     var isShared = false
@@ -26,6 +28,8 @@ struct Opener: ~Copyable {
         let announced: Announcement?
         /// It met congestion.
         let isMarked: Bool
+        /// It did not come: it was had back from parity.
+        var isRebuilt = false
         let arrivedAt: Instant
         /// When the thread last had nothing to do.
         let idleAt: Instant
@@ -47,7 +51,7 @@ struct Opener: ~Copyable {
         let counter = unframe(datagram.bytes)
         guard decrypt(&datagram, counter: counter, on: &lane) else { return .dropped(.authentication) }
         guard lane.window.accept(counter) else { return .dropped(.replay) }
-        lane.arrivals.note(datagram.byteCount)
+        if !context.isRebuilt { lane.arrivals.note(datagram.byteCount) }
         if budget.hasHadShare, let kept = keep(datagram.bytes, context, charging: &budget) { return kept }
         return read(datagram.bytes, context, charging: &budget, into: &inbox)
     }
@@ -128,6 +132,8 @@ struct Opener: ~Copyable {
         case .hello, .report, .ping, .confirm, .receipt, .gone:
             guard let control = ControlRecord(record, body: body) else { return .dropped(.record) }
             return .control(control)
+        case .parity:
+            return take(record, body, from: source, context, charging: &budget)
         case .unit, .bundle, .ethernet:
             let delivery = Delivery(announced: announced, arrival: arrival, context: context)
             return decode(record, in: payload, delivery, charging: &budget, into: &inbox)
@@ -138,12 +144,44 @@ struct Opener: ~Copyable {
             case .incomplete: return .fragment
             case .refused: return .dropped(.record)
             case .noRoom: return .dropped(.incomplete)
+            case .whole(let whole) where Record(fragments.bytes(whole.record))?.kind == .parity:
+                return takeParity(whole, from: source, context, charging: &budget)
             case .whole(let whole):
                 let delivery = Delivery(announced: announced, arrival: whole.arrival, context: context)
                 return decode(whole, delivery, charging: &budget, into: &inbox)
             }
         }
     }
+
+    /// Takes a row of parity that came in fragments.
+    private mutating func takeParity(
+        _ whole: Reassembly.Whole, from source: Reassembly.Source, _ context: Context,
+        charging budget: inout IngressBudget
+    ) -> Inbound {
+        // It stays where it is until the next fragment is added.
+        let bytes = unsafe _overrideLifetime(fragments.bytes(whole.record), copying: ())
+        guard let record = Record(bytes), context.announced?.records.contains(.parity) == true else {
+            return .dropped(.record)
+        }
+        return take(record, bytes.extracting(record.body), from: source, context, charging: &budget)
+    }
+
+    /// Takes a row of parity.
+    private mutating func take(
+        _ record: Record, _ body: RawSpan, from source: Reassembly.Source, _ context: Context,
+        charging budget: inout IngressBudget
+    ) -> Inbound {
+        guard let row = ParityRecord(parameter: record.parameter, body: body), let lane = source.lane else {
+            return .dropped(.record)
+        }
+        budget.payDecoding(of: body.byteCount, each: Self.parityCost)
+        let age = parity.take(
+            row, body.extracting(ParityRecord.fieldsSize...), on: lane, of: source.peer, at: context.arrivedAt)
+        return .parity(age: age)
+    }
+
+    /// What a byte of parity costs, where it is used: the sums of a block of 40.
+    private static let parityCost = Interval(nanoseconds: 8)
 
     /// Decodes what came in fragments.
     private mutating func decode(
@@ -189,7 +227,7 @@ struct Opener: ~Copyable {
             isWhole = cargo.read(body, into: &inbox)
         case .ethernet:
             guard record.parameter == 0, Cargo.readFrame(body, into: &inbox) else { return .dropped(.record) }
-        case .hello, .fragment, .report, .ping, .confirm, .receipt, .gone:
+        case .hello, .fragment, .report, .ping, .confirm, .receipt, .gone, .parity:
             return .dropped(.record)
         }
         return .packets(
@@ -239,6 +277,8 @@ enum Inbound {
     /// Packets, which wait until others have had their part of the turn.
     case kept
     case control(ControlRecord)
+    /// A row of parity, and how long ago the first datagram of its block came, if that is known.
+    case parity(age: Interval?)
     /// A HELLO to an end that takes nothing but WireGuard: to that it is data that is none. It may say all the same how fast the
     /// sender can be sent to, in kbit/s.
     case askedInVain(downRate: UInt32?)
@@ -246,7 +286,7 @@ enum Inbound {
     /// Whether a message that is the peer's asks for an answer: all but a keepalive, and what is like one to every timer.
     @inline(__always) var isData: Bool {
         switch self {
-        case .keepalive, .control: false
+        case .keepalive, .control, .parity: false
         case .packet, .packets, .fragment, .kept, .dropped, .askedInVain: true
         }
     }

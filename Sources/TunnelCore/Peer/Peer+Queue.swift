@@ -66,7 +66,7 @@ extension Peer {
         guard repairs != repair.isWanted else { return }
         let before = announcement(services.cargo)
         repair.isWanted = repairs
-        if !repairs { services.egress.sent.end(id.slot) }
+        if !repairs { endRepair(&services) }
         if announcement(services.cargo) != before { beginAnew(&services) }
     }
 
@@ -110,9 +110,11 @@ extension Peer {
         services.egress.queue.end(grant, cost, isHeld: isHeld, at: services.now.instant)
     }
 
-    /// The way there and back as TCP sees it: what is repaired takes another one.
+    /// The way there and back as TCP sees it: what is sent again takes another one.
     private func tcpTrip(_ services: borrowing Services) -> Interval? {
-        guard services.now.instant - repair.lossAt < RepairState.memory else { return quality.roundTrip }
+        guard repair.parity.plan == nil, services.now.instant - repair.lossAt < RepairState.memory else {
+            return quality.roundTrip
+        }
         return quality.roundTrip.map { Interval(nanoseconds: $0.nanoseconds * 9 / 4) }
     }
 

@@ -14,11 +14,22 @@ extension Peer {
         case packets(DecodedPackets)
     }
 
+    /// The way that a datagram came.
+    enum Origin: Equatable {
+        case path
+        /// It met congestion there.
+        case congested
+        /// It did not come: it was had back.
+        case parity
+
+        var trafficClass: UInt8 { self == .congested ? CongestionBits.experienced.rawValue : 0 }
+    }
+
     /// Opens a transport message on one of the peer's sessions, and takes what is for the peer itself. `finishReceiving` must
     /// follow when the packets have been taken, unless it is refused.
     @inline(__always)
     mutating func receive(
-        _ datagram: inout MutableRawSpan, on lane: LaneSlot, from path: Path, isMarked: Bool,
+        _ datagram: inout MutableRawSpan, on lane: LaneSlot, from path: Path, _ origin: Origin,
         _ services: inout Services
     ) -> Received {
         let session = lane.session
@@ -27,9 +38,12 @@ extension Peer {
             return .refused
         }
         let size = datagram.byteCount
+        let isCovered = origin != .parity && services.ingress.opener.parity.follows(id.slot)
+        if isCovered {
+            services.ingress.opener.parity.stash(datagram.bytes, trafficClass: origin.trafficClass, of: id.slot)
+        }
         let content = services.ingress.open(
-            &datagram, on: &services.sessions[session][lane.suite], context(isMarked: isMarked, services),
-            charging: &budget)
+            &datagram, on: &services.sessions[session][lane.suite], context(origin, services), charging: &budget)
         switch content {
         case .dropped(let reason) where reason == .authentication || reason == .replay:
             drops.count(reason)
@@ -40,7 +54,12 @@ extension Peer {
         // From here on the datagram is the peer's.
         received &+= UInt64(size)
         noteAuthenticReceived(on: session, from: path, &services)
-        noteArrival(of: datagram.bytes, on: lane, &services)
+        if origin == .parity {
+            noteRebuilt(datagram.bytes, &services)
+        } else {
+            noteArrival(of: datagram.bytes, on: lane, &services)
+            if isCovered { keepForParity(datagram.bytes, &services) }
+        }
         if content.isData { noteDataReceived(&services) }
         return take(content, of: datagram.bytes, on: session, &services)
     }
@@ -50,15 +69,16 @@ extension Peer {
         _ datagram: RawSpan, on session: SessionSlot, isMarked: Bool, _ services: inout Services
     ) -> Received {
         let content = services.ingress.opener.read(
-            datagram, context(isMarked: isMarked, services), charging: &budget, into: &services.ingress.inbox)
+            datagram, context(isMarked ? .congested : .path, services), charging: &budget, into: &services.ingress.inbox
+        )
         return take(content, of: datagram, on: session, &services)
     }
 
     @inline(__always)
-    private func context(isMarked: Bool, _ services: borrowing Services) -> Opener.Context {
+    private func context(_ origin: Origin, _ services: borrowing Services) -> Opener.Context {
         Opener.Context(
-            peer: id.slot, announced: announcement(services.cargo), isMarked: isMarked, arrivedAt: services.now.instant,
-            idleAt: services.ingress.idleAt)
+            peer: id.slot, announced: announcement(services.cargo), isMarked: origin == .congested,
+            isRebuilt: origin == .parity, arrivedAt: services.now.instant, idleAt: services.ingress.idleAt)
     }
 
     /// Takes what is for the peer itself.
@@ -79,6 +99,8 @@ extension Peer {
             services.sessions[session].hello.receiveRecord()
         case .control(let record):
             receive(record, on: session, &services)
+        case .parity(let age):
+            receiveParity(age: age, on: session, &services)
         case .dropped(.budget):
             services.sessions[session].hello.receiveRecord()
             dropBeyondBudget(&services)

@@ -14,12 +14,14 @@ extension Peer {
 
     /// Keeps what was appended to the outbox since `mark`, to send it again when it is missed.
     @inline(never)
-    mutating func keepSent(since mark: Outbox.Mark, on session: SessionSlot, _ services: inout Services) {
+    mutating func keepSent(since mark: Outbox.Mark, isData: Bool, on session: SessionSlot, _ services: inout Services) {
         let now = services.now.instant
         guard keypairs.current == session, let lane = services.sessions[session].dataIndex else { return }
         if !services.egress.sent.keeps(id.slot) || services.egress.sent.lane(of: id.slot) != lane {
             services.egress.sent.begin(lane, of: id.slot)
         }
+        let plan = isData ? repair.parity.plan : nil
+        if plan != nil { services.egress.parity.begin(lane, of: id.slot) }
         let trip = quality.roundTrip?.nanoseconds ?? 100_000_000
         let horizon = Instant(nanoseconds: now.nanoseconds - 4 * trip - 200_000_000)
         for index in mark.run..<services.egress.outbox.count {
@@ -33,10 +35,14 @@ extension Peer {
                         services.egress.outbox.bytes(offset..<offset + size), copying: ())
                     services.egress.sent.append(
                         bytes, to: id.slot, trafficClass: run.trafficClass, at: now, horizon: horizon)
+                    if let plan {
+                        services.egress.parity.add(bytes, trafficClass: run.trafficClass, to: id.slot, plan)
+                    }
                 }
                 offset += size
             }
         }
+        if plan != nil { sendParity(on: session, &services) }
     }
 
     /// Whether what is sent on a session is kept: in front of a thin link, and for a while after a loss. A path that loses nothing costs nothing.
@@ -44,7 +50,8 @@ extension Peer {
     func keepsSent(on session: SessionSlot, _ services: borrowing Services) -> Bool {
         guard repairs(on: session, services) else { return false }
         let isLossy = services.now.instant - repair.lossAt < RepairState.memory
-        return isLossy && !repair.leaving.isFast || services.egress.queue.isThin(to: id.slot)
+        return (isLossy || repair.parity.isAlways) && !repair.leaving.isFast
+            || services.egress.queue.isThin(to: id.slot)
     }
 
     /// The last data of a burst has nothing behind it that would show it missing: something follows it after a moment of silence.
@@ -65,7 +72,7 @@ extension Peer {
             return arm(.probe, at: services.now.instant + Limits.probeAfter, &services.schedule)
         }
         repair.probeOwed = false
-        _ = transmit(.keepalive, on: session, &services)
+        if !sendEarlyParity(on: session, &services) { _ = transmit(.keepalive, on: session, &services) }
         timers.disarm(.probe)
         repair.probeOwed = false
     }
@@ -82,7 +89,11 @@ extension Peer {
             let trip = Interval(nanoseconds: (now - departed).nanoseconds - Int64(receipt.age) * 1000)
             if trip.nanoseconds > 0 { quality.note(sample: trip, at: now) }
         }
-        if !keepsSent(on: session, services) { services.egress.sent.end(id.slot) }
+        adaptParity(to: receipt, on: session, &services)
+        if !keepsSent(on: session, services) {
+            services.egress.sent.end(id.slot)
+            services.egress.parity.end(id.slot)
+        }
         if !services.egress.sent.keeps(id.slot) { askIfDue(on: session, &services) }
         guard !receipt.missing.isEmpty else { return }
         repair.lossAt = now
@@ -102,7 +113,7 @@ extension Peer {
     }
 
     /// A queue stands on the path. Where ours is the queue, it takes more to believe that there is another one.
-    private func isCongested(_ services: borrowing Services) -> Bool {
+    func isCongested(_ services: borrowing Services) -> Bool {
         quality.queueing > .milliseconds(services.egress.queue.holds(id.slot) ? 25 : 10)
     }
 
@@ -175,7 +186,7 @@ extension Peer {
         return true
     }
 
-    private mutating func armReceipt(_ services: inout Services) {
+    mutating func armReceipt(_ services: inout Services) {
         guard let due = repair.gaps.nextDue else { return timers.disarm(.receipt) }
         arm(.receipt, at: due, &services.schedule)
     }

@@ -15,7 +15,7 @@ extension Peer {
         let mark = keepsSent(on: session, services) ? services.egress.outbox.mark : nil
         let size = services.egress.send(
             message, on: &services.sessions[session], to: Destination(path: path, peer: id.slot))
-        if let mark { keepSent(since: mark, on: session, &services) }
+        if let mark { keepSent(since: mark, isData: message.isData, on: session, &services) }
         if services.egress.queue.isUsed {
             let datagrams = Int(services.egress.outbox.appended.datagrams &- before)
             services.egress.queue.charge(size, datagrams: datagrams, to: id.slot, at: services.now.instant)
@@ -32,7 +32,7 @@ extension Peer {
             case .bundle: traffic.noteBundle(packets: batch.packets, plain: batch.plain, wire: size)
             }
             noteSent(plain: batch.plain, size, &services)
-        case .control, .keepalive:
+        case .control, .keepalive, .parity:
             guard size > 0 else {
                 services.drops.count(.overflow)
                 return 0

@@ -68,6 +68,11 @@ public final class RepairStatistics: Sendable {
     public let lost: UInt64
     public let repaired: UInt64
     public let givenUp: UInt64
+    /// Those that parity gave back; they are among `lost`.
+    public let rebuilt: UInt64
+    /// Rows of parity that were sent, and their bytes.
+    public let parity: UInt64
+    public let parityBytes: UInt64
     /// TCP packets of the peer's that wait for a repair, or did.
     public let held: ReorderStatistics
 
@@ -79,6 +84,9 @@ public final class RepairStatistics: Sendable {
         lost = state.gaps.counts.lost
         repaired = state.gaps.counts.repaired
         givenUp = state.gaps.counts.givenUp
+        rebuilt = state.gaps.counts.rebuilt
+        parity = state.paritySent
+        parityBytes = state.parityBytes
         self.held = held
     }
 }

@@ -80,7 +80,7 @@ struct Peer: ~Copyable {
         services.egress.gathering.removeAll(for: id.slot)
         drops.count(.staged, services.egress.queue.removeAll(for: id.slot))
         services.egress.queue.setRate(nil, of: id.slot)
-        services.egress.sent.end(id.slot)
+        endRepair(&services)
         _ = services.ingress.reorder.forget(id.slot)
         drops.count(.backlog, services.ingress.opener.waiting.removeAll(of: id.slot))
         staged = StagedPackets()
@@ -133,7 +133,7 @@ struct Peer: ~Copyable {
     @inline(__always)
     func announcement(_ cargo: Cargo) -> Announcement? {
         let down = rates.down
-        let repaired: RecordSet = repair.isWanted ? .repair : []
+        let repaired = repair.announced
         if cargo == .frames {
             return Announcement(
                 codecs: compression.announced, records: cargo.records.union(repaired), downRate: down)
@@ -160,7 +160,7 @@ struct Peer: ~Copyable {
     /// The device is down: sessions end, what waited is dropped, timers stop.
     mutating func quiet(_ services: inout Services) {
         endSessions(&services)
-        services.egress.sent.end(id.slot)
+        endRepair(&services)
         _ = services.ingress.reorder.removeAll(of: id.slot)
         drops.count(.staged, staged.removeAll().count + services.egress.queue.removeAll(for: id.slot))
         drops.count(.backlog, services.ingress.opener.waiting.removeAll(of: id.slot))

@@ -30,6 +30,8 @@ public struct PeerConfiguration: Sendable {
     public var downRate: UInt32?
     /// What the path loses is sent again, if the peer takes part in that.
     public var repairs = true
+    /// How much parity goes with data.
+    public var parity = ParityWish.automatic
 
     public init(
         presharedKey: PresharedKey? = nil, endpoint: Endpoint? = nil, allowedIPs: [Prefix] = [],

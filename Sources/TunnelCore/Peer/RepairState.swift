@@ -53,6 +53,9 @@ struct Gauge {
     /// From 1 Gbit/s on a copy of everything costs more than repair is worth: what is lost there is mostly our own, in a full buffer.
     @inline(__always) var isFast: Bool { last >= 12_500_000 }
 
+    /// Bytes that passed in the last window of 100 ms.
+    var bytesPerWindow: Int { last }
+
     /// Notes bytes that pass.
     @inline(__always)
     mutating func note(_ bytes: Int, at now: Instant) {
@@ -80,6 +83,10 @@ struct RepairState {
     var leaving = Gauge()
     /// Data that a probe must follow if nothing else does.
     var probeOwed = false
+    /// How much parity goes with it; rows that were sent, and their bytes.
+    var parity = ParityPolicy()
+    var paritySent: UInt64 = 0
+    var parityBytes: UInt64 = 0
 
     // Of what we receive.
     var gaps = Gaps()
@@ -87,6 +94,12 @@ struct RepairState {
 
     /// How fast packets that have waited go on.
     var pace = Pace()
+
+    /// The kinds of record that we take for it.
+    @inline(__always) var announced: RecordSet {
+        guard isWanted else { return [] }
+        return parity.wish == .off ? .repair : .repair.union(RecordSet(.parity))
+    }
 
     /// For how long after the last loss datagrams are kept, and packets wait.
     static let memory = Interval.seconds(30)

@@ -28,17 +28,40 @@ extension Tunnel {
     ) {
         guard case .lane(let lane) = services.indices[receiver] else { return services.drops.count(.unknownIndex) }
         let slot = services.sessions[lane.session].peer
-        let isMarked = congestion == .experienced
-        switch peers[slot].receive(&datagram, on: lane, from: path, isMarked: isMarked, &services) {
-        case .refused: return
-        case .handled: break
-        case .packet: deliverPlain(&datagram, from: slot, isMarked: isMarked)
-        case .packets(let packets): deliver(packets, of: datagram.bytes, from: slot)
-        }
+        guard receive(&datagram, on: lane, from: path, congestion == .experienced ? .congested : .path) else { return }
+        if services.ingress.opener.parity.hasRebuilt(of: slot) { receiveRebuilt(of: slot, from: path) }
         releaseHeld(of: slot)
         deliverReady()
         peers[slot].finishReceiving(on: lane, &services)
         makeRoomToGather()
+    }
+
+    /// Opens a transport message, and gives the device what is for it; false if it was refused.
+    @inline(__always)
+    private mutating func receive(
+        _ datagram: inout MutableRawSpan, on lane: LaneSlot, from path: Path, _ origin: Peer.Origin
+    ) -> Bool {
+        let slot = services.sessions[lane.session].peer
+        switch peers[slot].receive(&datagram, on: lane, from: path, origin, &services) {
+        case .refused: return false
+        case .handled: break
+        case .packet: deliverPlain(&datagram, from: slot, isMarked: origin == .congested)
+        case .packets(let packets): deliver(packets, of: datagram.bytes, from: slot)
+        }
+        return true
+    }
+
+    /// Takes datagrams that were lost and had back from parity, as far as the inbox has room for them.
+    @inline(never)
+    private mutating func receiveRebuilt(of slot: PeerSlot, from path: Path) {
+        while services.ingress.inbox.hasRoom, let rebuilt = services.ingress.opener.parity.popRebuilt(of: slot) {
+            guard case .lane(let lane) = services.indices[rebuilt.lane], services.sessions[lane.session].peer == slot,
+                let place = services.ingress.place(rebuilt, of: slot)
+            else { continue }
+            // The inbox keeps it where it is until it is cleared.
+            var datagram = unsafe _overrideLifetime(services.ingress.inbox[decoded: place], copying: ())
+            _ = receive(&datagram, on: lane, from: path, .parity)
+        }
     }
 
     // MARK: Packets that wait for what was lost

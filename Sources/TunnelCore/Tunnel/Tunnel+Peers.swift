@@ -46,6 +46,7 @@ extension Tunnel {
         setRate(configuration.rate, of: key, at: now)
         setDownRate(configuration.downRate, of: key, at: now)
         setRepairs(configuration.repairs, of: key, at: now)
+        setParity(configuration.parity, of: key, at: now)
         if let endpoint = configuration.endpoint { setEndpoint(endpoint, of: key) }
         setAllowedIPs(configuration.allowedIPs, of: key)
         setPersistentKeepalive(configuration.persistentKeepalive, of: key, at: now)

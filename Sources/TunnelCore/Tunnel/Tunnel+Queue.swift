@@ -32,6 +32,13 @@ extension Tunnel {
         peers[slot].setRepairs(repairs, &services)
     }
 
+    /// Sets how much parity a peer is sent.
+    public mutating func setParity(_ wish: ParityWish, of key: PublicKey, at now: Now) {
+        guard let slot = peers.slot(of: key) else { return }
+        services.now = now
+        peers[slot].setParity(wish, &services)
+    }
+
     /// Sends what waits, as far as the links are free and the outbox has room.
     mutating func sendQueued() {
         guard services.egress.queue.isUsed else { return }

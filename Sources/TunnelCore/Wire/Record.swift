@@ -18,11 +18,12 @@ struct Record {
         case confirm = 0x17
         case receipt = 0x18
         case gone = 0x19
+        case parity = 0x1a
 
         /// It is about the tunnel itself, and holds no packets.
         var isControl: Bool {
             switch self {
-            case .hello, .report, .ping, .confirm, .receipt, .gone: true
+            case .hello, .report, .ping, .confirm, .receipt, .gone, .parity: true
             case .unit, .bundle, .fragment, .ethernet: false
             }
         }
@@ -61,7 +62,7 @@ struct RecordSet: OptionSet, Hashable {
 
     /// The kinds that HELLO has to announce: every gateway takes HELLO itself, and UNIT if it decodes any codec.
     static let announced: [Record.Kind] = [
-        .bundle, .fragment, .report, .ping, .ethernet, .confirm, .receipt, .gone,
+        .bundle, .fragment, .report, .ping, .ethernet, .confirm, .receipt, .gone, .parity,
     ]
     /// The kinds that a tunnel for packets takes.
     static let packets: RecordSet = [.init(.bundle), .init(.fragment), .init(.report), .init(.ping), .init(.confirm)]

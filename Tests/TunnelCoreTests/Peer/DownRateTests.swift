@@ -102,7 +102,7 @@ private let auto = CompressionPolicy(.auto)
         pair.link.send(udp(1, 2, payload: 10), from: pair.alice)
         pair.link.run(for: .seconds(1))
         let hello = try #require(pair.link.sightings.hellos.first { $0.from == pair.bob.endpoint }?.payload)
-        #expect(Array(hello[24..<30]) == [5, 4, 0xd0, 7, 0, 0])
+        #expect(Array(hello[25..<31]) == [5, 4, 0xd0, 7, 0, 0])
     }
 
     private func tell(_ rate: UInt32?, _ pair: Pair) {

@@ -17,8 +17,8 @@ private let auto = CompressionPolicy(.auto)
         #expect(
             payload
                 == [
-                    0x10, 1, 20, 0, 2, 1, 2, 1, 2, 2, 4, 0xff, 0xff, 0, 0, 4, 7, 0x12, 0x13, 0x14, 0x15, 0x17, 0x18,
-                    0x19,
+                    0x10, 1, 21, 0, 2, 1, 2, 1, 2, 2, 4, 0xff, 0xff, 0, 0, 4, 8, 0x12, 0x13, 0x14, 0x15, 0x17, 0x18,
+                    0x19, 0x1a,
                 ].padded)
         #expect(pair.alice.events.contains(.peerAnnounced(pair.bob.publicKey, .all, .chacha20poly1305, version: 1)))
     }
