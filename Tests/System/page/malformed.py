@@ -9,7 +9,8 @@ from .fragments import fragments
 from .members import LIKE, SEGMENTED, Member, number
 from .packets import header, udp
 from .records import (
-    BUNDLE, CODECS, FRAGMENT, HELLO, MEMBERS, PING, REPORT, UNIT, Fragment, Hello, Report, option, padded, record, unit)
+    BUNDLE, CODECS, FRAGMENT, GONE, HELLO, MEMBERS, PARITY, PING, RECEIPT, REPORT, UNIT, Fragment, Hello, Parity, Report,
+    option, padded, record, unit)
 
 _MEGABYTES = bytes(4 << 20)
 
@@ -133,6 +134,37 @@ def _fragments(packet):
         "with a piece too short": piece._replace(piece=piece.piece[:-1]),
         "with a piece too long": piece._replace(piece=piece.piece + b"\0"),
         "of a size that has no last piece": Fragment(1001, 5, 3, 4, b"x"),
+    }
+
+
+def malformed_repairs():
+    """What is dropped of RECEIPT, GONE and PARITY (§3.10, §3.11)."""
+    receipt, gone = (lambda rest, highest=9: record(RECEIPT, 0, struct.pack("<Q", highest) + bytes(36) + rest),
+                     lambda rest, counter=9: record(GONE, 0, struct.pack("<Q", counter) + rest))
+    row = Parity(9, 0b11, 0, 1, bytes(18))
+    ranges = {
+        "half a range": struct.pack("<H", 1),
+        "a range and a half": struct.pack("<HHH", 1, 1, 1),
+        "a range of no counters": struct.pack("<HH", 1, 0),
+        "a range below counter 0": struct.pack("<HH", 0, 10),
+        "a range whose end is below counter 0": struct.pack("<HH", 10, 1),
+        "a second range below counter 0": struct.pack("<HHHH", 0, 5, 4, 1),
+    }
+    return {
+        "half a RECEIPT": record(RECEIPT, 0, bytes(40)),
+        "RECEIPT of three bytes too many": receipt(bytes(3)),
+        "half a counter of GONE": record(GONE, 0, bytes(4)),
+        "GONE of a counter and a half": record(GONE, 0, bytes(11)),
+        **{f"{what}, in RECEIPT": receipt(rest) for what, rest in ranges.items()},
+        **{f"{what}, in GONE": gone(rest) for what, rest in ranges.items()},
+        "PARITY cut off": record(PARITY, 0, bytes(17)),
+        "PARITY without a row": row._replace(row=b"").encode(),
+        "PARITY too short for any datagram": row._replace(row=bytes(17)).encode(),
+        "PARITY of no block": row._replace(block=0).encode(),
+        "PARITY of a block that begins later": row._replace(block=0b110).encode(),
+        "PARITY with a row that there is not": row._replace(number=1).encode(),
+        "PARITY of no rows": row._replace(rows=0).encode(),
+        "PARITY of four rows": row._replace(rows=4).encode(),
     }
 
 

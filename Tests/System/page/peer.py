@@ -9,7 +9,6 @@ import select
 import socket
 import struct
 import time
-from typing import NamedTuple
 
 from . import noise
 from .arrivals import Arrivals
@@ -20,37 +19,20 @@ from .hello import Greeting
 from .packets import ecn as ecn_of, marked
 from .pings import Pings
 from .primitives import Forged
-from .records import CONFIRM, EVERYTHING, PING, REPORT, Bundle, Confirm, Fragment, Hello, Ping, Report, Unit, decode
+from .records import (
+    CONFIRM, GONE, PARITIES, PARITY, PING, RECEIPT, REPORT, Bundle, Confirm, Fragment, Gone, Hello, Parity, Ping, Receipt,
+    Unit, decode)
+from .repair import Repair
+from .transcript import Entry
 from .wrong import Malformed
 
-_TURN = 0.02
+_TURN, _SHORT_TURN = 0.02, 0.002
+"""Seconds; the short one while something is missing."""
 _PATIENCE = 3
 """Sessions in which the other end may be silent before this one stops to repeat its HELLO."""
 _CONGESTED = 3
-_EVERYTHING = EVERYTHING._replace(records=EVERYTHING.records | {CONFIRM})
+_EVERYTHING = PARITIES._replace(records=PARITIES.records | {CONFIRM})
 _SO_RCVBUFFORCE, _SO_TIMESTAMPNS = 33, 35
-
-
-class Entry(NamedTuple):
-    """One payload of the transcript, or a UNIT put together from fragments."""
-
-    at: float
-    """Monotonic seconds: when the kernel got it, or it was sent."""
-    sent: bool
-    what: Hello | Unit | Bundle | Fragment | Report | Ping | Confirm | bytes | Malformed | None
-    """bytes: a plain packet. None: a keepalive."""
-    size: int = 0
-    """Bytes of the datagram; 0 if what came in it stands in entries before."""
-    traffic_class: int = 0
-    """Of the datagram."""
-    counter: int = 0
-    payload: bytes = b""
-    """As it was, with what stands behind a packet."""
-
-    @property
-    def packets(self):
-        return {bytes: lambda: [self.what], Unit: lambda: self.what.packets, Bundle: lambda: self.what.packets}.get(
-            type(self.what), lambda: [])()
 
 
 class Peer:
@@ -59,11 +41,14 @@ class Peer:
     gateway: the other's address; a responder may leave it out. own: what this end announces.
     greets: False makes it mute, as a stock WireGuard peer is: no HELLO, no record.
     tap: where packets come from and go to; without, pings are answered.
+    lose: asked of each entry that comes, whether the path has lost it: then it stands in `lost`, and `had_back` if rows gave it.
+    repairs: whether questions are asked and answered by itself, where both ends announced RECEIPT and GONE.
     """
 
-    def __init__(self, socket, keys, gateway=None, own=Hello(), greets=True, tap=None):
+    def __init__(self, socket, keys, gateway=None, own=Hello(), greets=True, tap=None, repairs=True):
         self.socket, self.keys, self.gateway, self.own, self.greets = socket, keys, gateway, own, greets
-        self.transcript, self.tap = [], tap
+        self.transcript, self.tap, self.repairs = [], tap, repairs
+        self.lose, self.lost, self.had_back = lambda entry: False, [], []
         self._lines, self._current, self._initiation, self._says_hello = {}, None, None, True
         _prepare(socket)
 
@@ -107,8 +92,12 @@ class Peer:
         return [packet for entry in self.heard((bytes, Unit, Bundle), since) for packet in entry.packets]
 
     @property
+    def line(self):
+        """The newest session and what belongs to it."""
+        return self._current
+
+    @property
     def session(self):
-        """The newest session."""
         return self._current.session
 
     @property
@@ -144,10 +133,18 @@ class Peer:
         theirs = line.greeting.peer
         return self.greets and theirs and kind in theirs.records & self.own.records
 
+    def _does_repair(self, line):
+        return self._takes(line, RECEIPT) and self._takes(line, GONE)
+
     def _turn(self):
+        turn = _TURN
         if self._current:
             self._say(self._current, self._current.greeting.repeat(time.monotonic()))
-        ready, _, _ = select.select([self.socket, *([self.tap] if self.tap else [])], [], [], _TURN)
+            if self.repairs and self._does_repair(self._current):
+                turn = _SHORT_TURN if self._current.repair.gaps.missing else _TURN
+                for question in self._current.repair.questions(time.monotonic()):
+                    self.send(question.encode())
+        ready, _, _ = select.select([self.socket, *([self.tap] if self.tap else [])], [], [], turn)
         if self.tap in ready and (packets := self.tap.read()) and self._current:
             self.send_packets(*packets)
         if self.socket in ready:
@@ -175,11 +172,18 @@ class Peer:
         elif kind == noise.TRANSPORT and index in self._lines:
             self._receive(self._lines[index], datagram, source, traffic_class, at)
 
-    def _receive(self, line, datagram, source, traffic_class, at):
+    def _receive(self, line, datagram, source, traffic_class, at, had_back=False):
         payload, now = line.session.open(datagram), time.monotonic()
         (counter,) = struct.unpack_from("<Q", datagram, 8)
-        line.arrivals.note(counter, len(datagram))
-        entry, answer = self._note(at, False, payload, len(datagram), traffic_class, counter), None
+        entry, answer = self._entry(at, False, payload, len(datagram), traffic_class, counter, datagram), None
+        if not had_back and self.lose(entry):
+            self.lost.append(entry)
+            return
+        if self._does_repair(line) and not line.repair.is_new(counter):
+            return
+        self.had_back += [entry] * had_back
+        line.repair.note(counter, len(datagram), at, had_back)
+        self.transcript.append(entry)
         if isinstance(entry.what, Hello):
             answer = line.greeting.hear_hello(entry.what, now)
         elif not isinstance(entry.what, (bytes, Confirm, Malformed, type(None))):
@@ -188,8 +192,17 @@ class Peer:
         self._confirm(line, source, answer or line.greeting.begin(now))
         if isinstance(entry.what, Ping):
             self._hear_ping(line, entry.what, now)
-        elif isinstance(entry.what, (bytes, Unit, Bundle, Fragment)):
+        elif isinstance(entry.what, Fragment):
+            entry = self._hear_piece(line, entry, now)
+        elif self.repairs and self._does_repair(line):
+            self._hear_repair(line, entry.what, now)
+        if isinstance(entry.what, (bytes, Unit, Bundle, Fragment)):
             self._hear_data(line, entry, now)
+        if self._takes(line, PARITY):
+            had = line.repair.rows.note(counter, datagram, traffic_class & _CONGESTED)
+            had += line.repair.rows.take(entry.what) if isinstance(entry.what, Parity) else []
+            for one, ecn in had:
+                self._receive(line, one, source, ecn, now, had_back=True)
 
     def _hear_ping(self, line, ping, now):
         if ping.answer:
@@ -197,23 +210,38 @@ class Peer:
         elif self._takes(line, PING):
             self._send(line, Ping(ping.token, True).encode())
 
+    def _hear_piece(self, line, entry, now):
+        """The entry of what is whole now, or the piece's own."""
+        try:
+            whole = line.assembly.take(entry.what, entry.counter, _congested(entry), now)
+        except Malformed as reason:
+            self.transcript.append(Entry(entry.at, False, reason))
+            return entry
+        if not whole:
+            return entry
+        payload, congested = whole
+        return self._note(entry.at, False, payload, 0, entry.traffic_class | _CONGESTED * congested, entry.counter)
+
     def _hear_data(self, line, entry, now):
-        if self._takes(line, REPORT) and (report := line.arrivals.report(now)):
+        if self._does_repair(line):
+            report = line.repair.due(now) if self.repairs else None
+        else:
+            report = line.arrivals.report(now) if self._takes(line, REPORT) else None
+        if report:
             self._send(line, report.encode())
-        congested = entry.traffic_class & _CONGESTED == _CONGESTED
-        if isinstance(entry.what, Fragment):
-            try:
-                whole = line.assembly.take(entry.what, entry.counter, congested, now)
-            except Malformed as reason:
-                self.transcript.append(Entry(entry.at, False, reason))
-                return
-            if not whole:
-                return
-            payload, congested = whole
-            entry = self._note(entry.at, False, payload, 0, entry.traffic_class, entry.counter)
         for packet in entry.packets:
-            if not congested or ecn_of(packet):
-                self._deliver(marked(packet) if congested else packet)
+            if not _congested(entry) or ecn_of(packet):
+                self._deliver(marked(packet) if _congested(entry) else packet)
+
+    def _hear_repair(self, line, what, now):
+        if isinstance(what, Receipt):
+            again, gone = line.repair.hear_receipt(what, now)
+            for datagram, ecn in again:
+                self.transmit(datagram, ecn)
+            if gone:
+                self._send(line, gone.encode())
+        elif isinstance(what, Gone):
+            line.repair.gaps.hear_gone(what.ranges)
 
     def _deliver(self, packet):
         if self.tap:
@@ -241,19 +269,29 @@ class Peer:
         if hello and self.greets:
             self._send(line, hello.encode())
 
-    def _send(self, line, payload, ecn=0, counter=None):
-        sealed = line.session.counter if counter is None else counter
+    def seal(self, line, payload, ecn=0, counter=None):
+        """The entry of a payload that is sealed and kept, and not sent yet."""
+        now, sealed = time.monotonic(), line.session.counter if counter is None else counter
         datagram = line.session.seal(payload, counter)
-        self._note(time.monotonic(), True, payload, len(datagram), ecn, sealed)
+        line.repair.sent.keep(sealed, datagram, ecn, now)
+        return self._note(now, True, payload, len(datagram), ecn, sealed, datagram)
+
+    def transmit(self, datagram, ecn=0):
         self.socket.sendmsg([datagram], [(socket.IPPROTO_IP, socket.IP_TOS, struct.pack("i", ecn))], 0, self.gateway)
 
-    def _note(self, at, sent, payload, *about):
+    def _send(self, line, payload, ecn=0, counter=None):
+        self.transmit(self.seal(line, payload, ecn, counter).datagram, ecn)
+
+    def _note(self, *about):
+        self.transcript.append(self._entry(*about))
+        return self.transcript[-1]
+
+    def _entry(self, at, sent, payload, *about):
         try:
             what = decode(payload, _EVERYTHING if sent else self.own)
         except Malformed as reason:
             what = reason
-        self.transcript.append(Entry(at, sent, what, *about, payload=payload))
-        return self.transcript[-1]
+        return Entry(at, sent, what, *about, payload=payload)
 
 
 class _Line:
@@ -262,7 +300,12 @@ class _Line:
     def __init__(self, session, greeting):
         self.session, self.greeting, self.confirmed = session, greeting, False
         self.arrivals, self.assembly, self.pings = Arrivals(), Assembly(), Pings()
+        self.repair = Repair(self.arrivals, session.index)
         self.numbers = (number % 2**16 for number in itertools.count())
+
+
+def _congested(entry):
+    return entry.traffic_class & _CONGESTED == _CONGESTED
 
 
 def _prepare(bound):

@@ -10,11 +10,16 @@ from .wrong import Malformed, require
 
 HELLO, UNIT, BUNDLE, FRAGMENT, REPORT, PING = range(0x10, 0x16)
 CONFIRM = 0x17
+RECEIPT, GONE, PARITY = range(0x18, 0x1B)
 SEEN, ASKS = 0x01, 0x02
 CODECS, MAXIMUM_UNIT, _SECOND_LANE, RECORDS = range(1, 5)
 MEMBERS = 0x10
 """The bit of UNIT's parameter that says layout 1."""
 _FRAGMENT, _REPORT = struct.Struct("<HHBB"), struct.Struct("<5Q")
+_RECEIPT, _RANGE, _PARITY = struct.Struct("<3Q5I"), struct.Struct("<HH"), struct.Struct("<QQBB")
+_OPTIONAL = {BUNDLE, FRAGMENT, REPORT, PING, CONFIRM, RECEIPT, GONE, PARITY}
+_SHORTEST = 18
+"""Bytes of the vector of a keepalive."""
 
 
 class Hello(NamedTuple):
@@ -34,7 +39,9 @@ class Hello(NamedTuple):
 
 
 EVERYTHING = Hello(codecs.KNOWN, records=frozenset([BUNDLE, FRAGMENT, REPORT, PING]))
-"""All that the page has but the second lane."""
+"""All that the page has but the second lane, CONFIRM, repair and parity."""
+REPAIRS = EVERYTHING._replace(records=EVERYTHING.records | {RECEIPT, GONE})
+PARITIES = REPAIRS._replace(records=REPAIRS.records | {PARITY})
 
 
 def digest(hello):
@@ -115,6 +122,54 @@ class Report(NamedTuple):
         return record(REPORT, self.lane, _REPORT.pack(*self[:5]))
 
 
+class Receipt(NamedTuple):
+    """What has arrived, and what is to be sent again (§3.10). The clocks are in microseconds."""
+
+    highest: int
+    datagrams: int
+    bytes: int
+    clock: int
+    ago: int
+    lost: int = 0
+    runs: int = 0
+    regained: int = 0
+    ranges: tuple = ()
+    """Of counters, as Python's `range`, the highest first; so in GONE."""
+    lane: int = 0
+
+    def encode(self):
+        return record(RECEIPT, self.lane, _RECEIPT.pack(*self[:8]) + _below(self.highest, self.ranges))
+
+
+class Gone(NamedTuple):
+    """What will not be sent again."""
+
+    counter: int
+    ranges: tuple
+    lane: int = 0
+
+    def encode(self):
+        return record(GONE, self.lane, struct.pack("<Q", self.counter) + _below(self.counter, self.ranges))
+
+
+class Parity(NamedTuple):
+    """A row of a block (§3.11)."""
+
+    first: int
+    block: int
+    number: int
+    rows: int
+    row: bytes
+    lane: int = 0
+
+    @property
+    def counters(self):
+        return [self.first + place for place in range(64) if self.block >> place & 1]
+
+    def encode(self):
+        return record(PARITY, self.lane, _PARITY.pack(*self[:4]) + self.row)
+
+
 class Ping(NamedTuple):
     token: bytes
     answer: bool = False
@@ -152,7 +207,7 @@ def decode(payload, announced):
         return None
     if payload[0] >> 4 in (4, 6):
         return ip_packet(payload)
-    require(payload[0] in {HELLO, UNIT} | announced.records & {BUNDLE, FRAGMENT, REPORT, PING, CONFIRM}, "not announced")
+    require(payload[0] in {HELLO, UNIT} | announced.records & _OPTIONAL, "not announced")
     require(len(payload) >= 4, "shorter than its head")
     kind, parameter, length = struct.unpack_from("<BBH", payload)
     require(4 + length <= len(payload), "ends behind the payload")
@@ -163,7 +218,8 @@ def decode(payload, announced):
     if kind == CONFIRM:
         require(length >= 4, "CONFIRM cut off")
         return Confirm.behind(payload)
-    return {HELLO: _hello, BUNDLE: _bundle, FRAGMENT: _fragment, REPORT: _report, PING: _ping}[kind](parameter, body)
+    return {HELLO: _hello, BUNDLE: _bundle, FRAGMENT: _fragment, REPORT: _report, PING: _ping, RECEIPT: _receipt,
+            GONE: _gone, PARITY: _parity}[kind](parameter, body)
 
 
 def _hello(version, body):
@@ -222,3 +278,42 @@ def _report(lane, body):
 def _ping(parameter, body):
     require(parameter < 2 and len(body) >= 8, "cut off, or neither question nor answer")
     return Ping(body[:8], parameter == 1, body[8:])
+
+
+def _receipt(lane, body):
+    require(lane < 2 and len(body) >= _RECEIPT.size, "cut off or of an unknown lane")
+    highest, *rest = _RECEIPT.unpack_from(body)
+    return Receipt(highest, *rest, _ranges(highest, body[_RECEIPT.size:]), lane)
+
+
+def _gone(lane, body):
+    require(lane < 2 and len(body) >= 8, "cut off or of an unknown lane")
+    (counter,) = struct.unpack_from("<Q", body)
+    return Gone(counter, _ranges(counter, body[8:]), lane)
+
+
+def _below(counter, ranges):
+    """Ranges as they stand below a counter."""
+    told = b""
+    for one in ranges:
+        told += _RANGE.pack(counter - one.stop, len(one))
+        counter = one.start
+    return told
+
+
+def _ranges(counter, told):
+    require(len(told) % _RANGE.size == 0, "half a range")
+    ranges = []
+    for distance, count in _RANGE.iter_unpack(told):
+        counter -= distance + count
+        require(count and counter >= 0, "a range of nothing, or below counter 0")
+        ranges.append(range(counter, counter + count))
+    return tuple(ranges)
+
+
+def _parity(lane, body):
+    require(lane < 2 and len(body) >= _PARITY.size + _SHORTEST, "cut off or of an unknown lane")
+    parity = Parity(*_PARITY.unpack_from(body), body[_PARITY.size:], lane)
+    require(parity.block & 1, "of no block")
+    require(parity.number < parity.rows <= 3, "a row that there is not")
+    return parity

@@ -114,13 +114,13 @@ def test_two_ends_that_take_everything_use_all_of_it():
 
 
 @contextlib.contextmanager
-def two_ends(own):
-    """Two ends that have met, the second of which serves for a second."""
+def two_ends(own, seconds=1):
+    """Two ends that have met, the second of which serves for a while."""
     with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
         a, b = keys()
         asking, answering = Peer(one, a, other.getsockname(), own), Peer(other, b, own=own)
-        thread = threading.Thread(target=answering.listen, args=(1,))
+        thread = threading.Thread(target=answering.listen, args=(seconds,))
         thread.start()
         asking.connect()
         asking.run(lambda: asking.heard(Hello), "HELLO")

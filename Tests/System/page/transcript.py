@@ -1,0 +1,34 @@
+"""What was said and heard, payload by payload."""
+
+from typing import NamedTuple
+
+from .records import Bundle, Confirm, Fragment, Gone, Hello, Parity, Ping, Receipt, Report, Unit
+from .wrong import Malformed
+
+
+class Entry(NamedTuple):
+    """One payload of the transcript, or a record put together from fragments."""
+
+    at: float
+    """Monotonic seconds: when the kernel got it, or it was sent."""
+    sent: bool
+    what: Hello | Unit | Bundle | Fragment | Report | Ping | Confirm | Receipt | Gone | Parity | bytes | Malformed | None
+    """bytes: a plain packet. None: a keepalive."""
+    size: int = 0
+    """Bytes of the datagram; 0 if what came in it stands in entries before."""
+    traffic_class: int = 0
+    """Of the datagram."""
+    counter: int = 0
+    datagram: bytes = b""
+    payload: bytes = b""
+    """As it was, with what stands behind a packet."""
+
+    @property
+    def packets(self):
+        return {bytes: lambda: [self.what], Unit: lambda: self.what.packets, Bundle: lambda: self.what.packets}.get(
+            type(self.what), lambda: [])()
+
+    def __repr__(self):
+        """Short, for what an assertion says."""
+        said = "sent" if self.sent else "heard"
+        return f"{self.at:.4f} {said} {self.counter}: {str(self.what)[:200]} of {self.size}, class {self.traffic_class}"
