@@ -37,6 +37,7 @@ let package = Package(
     targets: [
         // The C edges: a thin shim each, annotated so that Swift sees spans.
         .target(name: "CTun", cSettings: cSettings),
+        .target(name: "CConfine", cSettings: cSettings, linkerSettings: [.linkedLibrary("seccomp")]),
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .target(name: "CBlake2", cSettings: cSettings, linkerSettings: [.linkedLibrary("b2")]),
         .target(name: "CISAL", cSettings: cSettings, linkerSettings: [.linkedLibrary("isal")]),
@@ -59,10 +60,15 @@ let package = Package(
             swiftSettings: testedSettings),
 
         // Linux: devices, sockets, netlink, epoll. Knows nothing of the protocol.
-        .target(name: "LinuxIO", dependencies: ["Addresses", "CTun"], swiftSettings: testedSettings),
+        .target(name: "LinuxIO", dependencies: ["Addresses", "CConfine", "CTun"], swiftSettings: testedSettings),
 
         // What a person and a tool see: config file, JSON models, the client of the control socket.
         .target(name: "Control", dependencies: ["Addresses", "Keys"], swiftSettings: testedSettings),
+
+        // The process beside the daemon that has the rights which the daemon gives up, and how it is asked.
+        .target(
+            name: "Steward", dependencies: ["Addresses", "Keys", "LinuxIO", "Control", "CTun"],
+            swiftSettings: testedSettings),
 
         // What `gatewayctl estimate` does: a reader of captures, and the core on a wire in memory.
         .target(name: "Capture", swiftSettings: testedSettings),
@@ -73,7 +79,7 @@ let package = Package(
         .executableTarget(
             name: "Gateway",
             dependencies: [
-                "Addresses", "Keys", "TunnelCore", "LinuxIO", "Control", "CTun",
+                "Addresses", "Keys", "TunnelCore", "LinuxIO", "Control", "Steward", "CTun",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -110,7 +116,10 @@ let package = Package(
                 .product(name: "BasicContainers", package: "swift-collections"),
             ],
             swiftSettings: settings),
-        .testTarget(name: "LinuxIOTests", dependencies: ["Addresses", "LinuxIO"], swiftSettings: settings),
+        .testTarget(name: "LinuxIOTests", dependencies: ["Addresses", "CConfine", "LinuxIO"], swiftSettings: settings),
+        .testTarget(
+            name: "StewardTests", dependencies: ["Addresses", "Keys", "LinuxIO", "Control", "Steward"],
+            swiftSettings: settings),
         .testTarget(name: "CaptureTests", dependencies: ["Capture"], swiftSettings: settings),
         .testTarget(name: "EstimateTests", dependencies: ["Estimate"], swiftSettings: settings),
         .testTarget(name: "ControlTests", dependencies: ["Addresses", "Keys", "Control"], swiftSettings: settings),

@@ -3,16 +3,23 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/icmp.h>
+#include <linux/if.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#ifndef SOL_RAW
+#define SOL_RAW 255
+#endif
 
 int ctun_peer_credentials(int fd, struct ctun_credentials *out, size_t n) {
     struct ucred who;
@@ -23,16 +30,61 @@ int ctun_peer_credentials(int fd, struct ctun_credentials *out, size_t n) {
     return 0;
 }
 
-int ctun_icmp_send(uint32_t source, uint32_t destination, const uint8_t *message, size_t n) {
+int ctun_icmp_open(void) {
     int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_ICMP);
     if (fd < 0) return -errno;
-    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(source)};
+    struct icmp_filter nothing = {.data = ~0U};
+    if (setsockopt(fd, SOL_RAW, ICMP_FILTER, &nothing, sizeof nothing) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
+int ctun_icmp_send(int fd, uint32_t source, uint32_t destination, const uint8_t *message, size_t n) {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(destination)};
-    int result = 0;
-    if (bind(fd, (struct sockaddr *)&from, sizeof from) < 0 ||
-        sendto(fd, message, n, 0, (struct sockaddr *)&to, sizeof to) < 0)
-        result = -errno;
+    struct in_pktinfo from = {.ipi_spec_dst.s_addr = htonl(source)};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof from)];
+    } control;
+    memset(&control, 0, sizeof control);
+    control.header.cmsg_level = IPPROTO_IP;
+    control.header.cmsg_type = IP_PKTINFO;
+    control.header.cmsg_len = CMSG_LEN(sizeof from);
+    memcpy(CMSG_DATA(&control.header), &from, sizeof from);
+    struct iovec piece = {(void *)message, n};
+    struct msghdr whole = {
+        .msg_name = &to, .msg_namelen = sizeof to, .msg_iov = &piece, .msg_iovlen = 1,
+        .msg_control = &control, .msg_controllen = sizeof control};
+    return sendmsg(fd, &whole, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+// As if_nametoindex and if_indextoname, but by a kind of socket that is used anyway.
+static int ask_for_interface(unsigned long question, struct ifreq *request) {
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    int result = ioctl(fd, question, request) < 0 ? -errno : 0;
     close(fd);
+    return result;
+}
+
+int ctun_interface_index(const uint8_t *name, size_t n) {
+    struct ifreq request = {0};
+    if (n >= sizeof request.ifr_name) return -ENODEV;
+    memcpy(request.ifr_name, name, n);
+    int result = ask_for_interface(SIOCGIFINDEX, &request);
+    return result < 0 ? result : request.ifr_ifindex;
+}
+
+int ctun_interface_name(uint32_t index, uint8_t *name, size_t n) {
+    struct ifreq request = {.ifr_ifindex = (int)index};
+    if (n < sizeof request.ifr_name) return -EINVAL;
+    int result = ask_for_interface(SIOCGIFNAME, &request);
+    memcpy(name, request.ifr_name, sizeof request.ifr_name);
+    name[sizeof request.ifr_name - 1] = 0;
     return result;
 }
 

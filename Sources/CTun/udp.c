@@ -117,6 +117,20 @@ int ctun_udp_open(int family, uint16_t port, uint32_t mark, struct ctun_udp **ou
     return 0;
 }
 
+int ctun_tcp_listen(const struct ctun_address *address) {
+    int fd = socket(address->family == 4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return -errno;
+    union socket_address name;
+    socklen_t size = ctun_encode_address(address, &name);
+    (void)ctun_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (bind(fd, &name.any, size) < 0 || listen(fd, 16) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
 void ctun_udp_close(struct ctun_udp *udp) {
     if (!udp) return;
     for (int i = 0; i < udp->outlet_count; i++) close(udp->outlets[i]);

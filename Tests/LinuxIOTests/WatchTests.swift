@@ -21,7 +21,7 @@ import Testing
             }
             findings.expect(hasBeenDown, "it was down when its MTU changed")
             findings.expect(state, is: DeviceState(index: device.index, mtu: 1300, isUp: true), "the state")
-            findings.expect(try device.deviceState(), is: state, "the state when asked for")
+            findings.expect(try device.deviceState(&netlink), is: state, "the state when asked for")
             try netlink.deleteDevice(device.index)
             guard case .gone? = watch.read() else { return findings.expect(false, "not gone") }
         }

@@ -12,7 +12,7 @@ from lab import Daemon, Namespace, wait_until
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 OUT = REPOSITORY / "out"
-LIBRARIES = ["libsodium23", "libb2-1", "libzstd1", "libisal2", "libstdc++6", "libgomp1", "procps"]
+LIBRARIES = ["libsodium23", "libb2-1", "libzstd1", "libisal2", "libseccomp2", "libstdc++6", "libgomp1", "procps"]
 SMALL = ["systemd-standalone-sysusers", "systemd-standalone-tmpfiles", *LIBRARIES]
 BOOTING = ["systemd", "systemd-sysv", "dbus", "iproute2", "nftables", "openresolv", *LIBRARIES]
 MOST = 24_000_000

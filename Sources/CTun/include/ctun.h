@@ -125,6 +125,9 @@ struct ctun_sent {
     uint8_t offload_disabled;
 };
 
+/// A TCP socket that listens at the address.
+int ctun_tcp_listen(const struct ctun_address *address);
+
 /// A bound socket with the arrays for its calls. One thread at a time.
 struct ctun_udp;
 
@@ -222,6 +225,25 @@ int64_t ctun_monotonic_time(void);
 /// CLOCK_REALTIME.
 struct ctun_time ctun_wall_clock(void);
 
+// --- process.c -------------------------------------------------------------------------------------------------------
+
+/// Forks: 0 in the child, in which all signals are blocked, and its number in the parent. Only while there is one thread.
+int ctun_fork(void);
+/// Closes all descriptors but 0 to 2 and these, which are sorted.
+int ctun_close_others(const int32_t *__counted_by(n) kept __noescape, size_t n);
+/// Has the process be called `title` where its arguments stood, and by its first 15 bytes for short.
+int ctun_name_process(uint8_t *__counted_by(n) space __noescape, size_t n, const uint8_t *__counted_by(m) title __noescape,
+                      size_t m);
+
+/// Two ends of a stream over which descriptors may go too.
+int ctun_channel_pair(int32_t *__counted_by(n) ends __noescape, size_t n);
+/// Sends all of it, and a copy of `descriptor` if that is not negative. -EPIPE if nobody is at the other end.
+int ctun_channel_send(int fd, const uint8_t *__counted_by(n) bytes __noescape, size_t n, int descriptor);
+/// Fills all of `bytes`; a descriptor that came is put into `*descriptor` if that is negative, and is the caller's. Waits so
+/// long for each part, or without end (-1): -ETIMEDOUT. -ECONNRESET if nobody is at the other end.
+int ctun_channel_receive(int fd, uint8_t *__counted_by(n) bytes __noescape, size_t n, int milliseconds,
+                         int32_t *__counted_by(m) descriptor __noescape, size_t m);
+
 // --- socket.c --------------------------------------------------------------------------------------------------------
 
 /// Who connected to a Unix socket.
@@ -233,9 +255,17 @@ struct ctun_credentials {
 
 int ctun_peer_credentials(int fd, struct ctun_credentials *__counted_by(n) out __noescape, size_t n);
 
+/// A socket that sends ICMP messages and receives none. -EPERM without CAP_NET_RAW.
+int ctun_icmp_open(void);
 /// Sends an ICMP message (RFC 792), of which the checksum is right, from an address of ours. Both addresses in host order.
-/// -EPERM without CAP_NET_RAW, -EADDRNOTAVAIL if `source` is not ours.
-int ctun_icmp_send(uint32_t source, uint32_t destination, const uint8_t *__counted_by(n) message __noescape, size_t n);
+/// -EINVAL or -ENETUNREACH if `source` is not ours.
+int ctun_icmp_send(int fd, uint32_t source, uint32_t destination, const uint8_t *__counted_by(n) message __noescape,
+                   size_t n);
+
+/// The number of the interface `name` (`n` bytes, without terminator), or -errno.
+int ctun_interface_index(const uint8_t *__counted_by(n) name __noescape, size_t n);
+/// The interface's name, zero-terminated; `n` is at least 16.
+int ctun_interface_name(uint32_t index, uint8_t *__counted_by(n) name __noescape, size_t n);
 
 /// A non-blocking socket of NETLINK_ROUTE that listens to `groups` (bit n-1 for group n; 0 for requests only).
 int ctun_netlink_open(uint32_t groups);

@@ -2,28 +2,30 @@ public import Keys
 
 extension Configuration {
     /// Reads and parses a file; the interface is named like it.
-    public static func load(_ path: String) throws(FileFailure) -> (Configuration?, [Diagnostic]) {
-        parse(text: try TextFile.read(path), file: path, name: InterfaceName.stem(ofFile: path))
+    public static func load(
+        _ path: String, from files: some FileSource = Disk()
+    ) throws(FileFailure) -> (Configuration?, [Diagnostic]) {
+        parse(text: try files.read(path), file: path, name: InterfaceName.stem(ofFile: path))
     }
 
     /// The private key, from the file or from the one it names.
     ///
     /// - Returns: the key, `nil` with an error among the diagnostics; and a warning for each file with a secret that
     ///   others may read, and for a peer that is this end itself.
-    public func loadPrivateKey() -> (PrivateKey?, [Diagnostic]) {
+    public func loadPrivateKey(from files: some FileSource = Disk()) -> (PrivateKey?, [Diagnostic]) {
         var diagnostics: [Diagnostic] = []
         let holdsSecret = peers.contains { $0.presharedKey != nil } || keyPath == nil
-        if holdsSecret { diagnostics += Self.permissionWarning(file) }
+        if holdsSecret { diagnostics += Self.permissionWarning(file, files) }
         switch interface.privateKey {
         case .inline(let key): return (key, diagnostics)
         case .unset: return (nil, diagnostics)
         case .file: break
         }
         guard let path = keyPath else { return (nil, diagnostics) }
-        diagnostics += Self.permissionWarning(path)
+        diagnostics += Self.permissionWarning(path, files)
         let text: String
         do throws(FileFailure) {
-            text = try TextFile.read(path)
+            text = try files.read(path)
         } catch {
             diagnostics.append(
                 Diagnostic(
@@ -38,7 +40,7 @@ extension Configuration {
                     cure: "write 44 characters of base64, as \"gatewayctl genkey\" prints them"))
             return (nil, diagnostics)
         }
-        if let mistake = publicKeyMistake(key, text: text.trimmed, path: path) {
+        if let mistake = publicKeyMistake(key, text: text.trimmed, path: path, files) {
             diagnostics.append(mistake)
             if mistake.severity == .error { return (nil, diagnostics) }
         }
@@ -50,9 +52,13 @@ extension Configuration {
     }
 
     /// The mistake if the private key's file holds a public one: both are 32 bytes, and any 32 bytes can be either.
-    private func publicKeyMistake(_ key: PrivateKey, text: Substring, path: String) -> Diagnostic? {
+    private func publicKeyMistake(
+        _ key: PrivateKey, text: Substring, path: String, _ files: some FileSource
+    ) -> Diagnostic? {
         guard let written = PublicKey(text) else { return nil }
-        let isKnown = peers.contains { $0.publicKey == written } || KeyFiles.publicKey(beside: path) == written
+        let isKnown =
+            peers.contains { $0.publicKey == written }
+            || KeyFiles.publicKey(beside: path, from: files) == written
         if path.hasSuffix(".pub") || isKnown {
             return Diagnostic(
                 .error, file: path, message: "file holds a public key",
@@ -98,8 +104,8 @@ extension Configuration {
         return path.hasPrefix("/") ? path : "\(TextFile.folder(of: file))/\(path)"
     }
 
-    private static func permissionWarning(_ path: String) -> [Diagnostic] {
-        guard TextFile.isReadableByOthers(path) == true else { return [] }
+    private static func permissionWarning(_ path: String, _ files: some FileSource) -> [Diagnostic] {
+        guard files.isReadableByOthers(path) == true else { return [] }
         return [
             Diagnostic(
                 .warning, file: path, message: "file holds a secret and others may read it",

@@ -8,8 +8,8 @@ enum KeyFiles {
     }
 
     /// The key there, if there is such a file with a key.
-    static func publicKey(beside path: String) -> PublicKey? {
-        guard let path = publicPath(beside: path), let text = try? TextFile.read(path) else { return nil }
+    static func publicKey(beside path: String, from files: some FileSource) -> PublicKey? {
+        guard let path = publicPath(beside: path), let text = try? files.read(path) else { return nil }
         return PublicKey(text.trimmed)
     }
 

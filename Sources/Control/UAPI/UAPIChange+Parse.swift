@@ -103,12 +103,28 @@ extension UAPIChange {
         guard let percent = value.firstIndex(of: "%"), let bracket = value.lastIndex(of: "]"), percent < bracket else {
             throw .invalid
         }
-        let scope = unsafe if_nametoindex(String(value[value.index(after: percent)..<bracket]))
-        guard scope != 0, var endpoint = Endpoint(value[..<percent] + value[bracket...]), !endpoint.address.isV4 else {
+        let name = value[value.index(after: percent)..<bracket]
+        guard let scope = interfaceIndex(of: name), var endpoint = Endpoint(value[..<percent] + value[bracket...]),
+            !endpoint.address.isV4
+        else {
             throw .invalid
         }
         endpoint.scope = scope
         return endpoint
+    }
+
+    /// The number of an interface, as `if_nametoindex` finds it, but by a kind of socket that a gateway has anyway.
+    private static func interfaceIndex(of name: Substring) -> UInt32? {
+        // A `struct ifreq`: 16 bytes of name, and what is asked for.
+        var request = InlineArray<40, UInt8>(repeating: 0)
+        guard name.utf8.count < 16 else { return nil }
+        for (index, byte) in name.utf8.enumerated() { request[index] = byte }
+        let file = socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        let question: UInt = 0x8933  // SIOCGIFINDEX
+        guard unsafe ioctl(file, question, &request) == 0 else { return nil }
+        return (16..<20).reversed().reduce(0) { $0 << 8 | UInt32(request[$1]) }
     }
 
     /// Whether a key is all zeros, which stands for none.

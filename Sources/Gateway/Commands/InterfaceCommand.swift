@@ -2,6 +2,7 @@ import ArgumentParser
 import Control
 import Glibc
 import LinuxIO
+import Steward
 
 /// `gateway NAME`: in the place of wireguard-go.
 struct InterfaceCommand: ParsableCommand {
@@ -18,6 +19,8 @@ struct InterfaceCommand: ParsableCommand {
     @Flag(name: .shortAndLong, help: "Stay in the foreground.")
     var foreground = false
 
+    @OptionGroup var rights: RightsOption
+
     @Argument(help: "The interface's name.")
     var name: String
 
@@ -33,13 +36,14 @@ struct InterfaceCommand: ParsableCommand {
             return try Background.start(device: device.descriptor, socket: socket.raw)
         }
         let configuration = Configuration(file: "", interface: .init(name: name, privateKey: .unset))
-        let daemon = try Daemon(configuration, Log(name.description, .errors))
+        let daemon: Daemon
         do throws(Failure) {
-            try daemon.serve(device, socket, whenReady: Background.tellReady)
+            daemon = try Daemon(configuration, Log(name.description, .errors), isConfined: rights.isConfined)
         } catch {
-            _ = unsafe unlink(UAPIServer.path(of: name))
+            _ = unsafe unlink(UAPISocket.path(of: name))
             throw error
         }
+        try daemon.serve(device, socket, whenReady: Background.tellReady)
     }
 
     /// The mistake in a word in the place of the name, unless it stands behind `interface`, where it is meant.
@@ -79,7 +83,7 @@ struct InterfaceCommand: ParsableCommand {
             _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
             return LinuxIO.FileDescriptor(owning: descriptor)
         }
-        return try UAPIServer.open(name)
+        return try UAPIServer.open(name) { () throws(SystemError) in try UAPISocket.open(name) }
     }
 }
 
@@ -137,14 +141,12 @@ private enum Background {
     }
 
     /// Lets the command that began us end.
-    static func tellReady() {
+    static func tellReady(_ steward: Steward) {
         guard let text = Environment[readiness], let descriptor = Int32(text) else { return }
         unsafe unsetenv(readiness)
         if Log.Level.wanted ?? .silent == .silent {
             // Nobody asked for a log: the shell's pipes must not wait for us.
-            let nothing = unsafe open("/dev/null", O_WRONLY)
-            for output in [STDOUT_FILENO, STDERR_FILENO] { dup2(nothing, output) }
-            close(nothing)
+            steward.releaseOutput()
         }
         var byte: UInt8 = 1
         _ = unsafe write(descriptor, &byte, 1)

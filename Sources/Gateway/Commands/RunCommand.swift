@@ -12,9 +12,19 @@ struct RunCommand: ParsableCommand {
             """)
 
     @OptionGroup var file: ConfigurationOption
+    @OptionGroup var rights: RightsOption
 
     func run() throws {
         let (configuration, key) = try file.load()
-        try Daemon(configuration, Log("\(configuration.interface.name)", .information)).run(key)
+        let log = Log("\(configuration.interface.name)", .information)
+        try Daemon(configuration, log, isConfined: rights.isConfined).run(key)
     }
+}
+
+/// `--no-sandbox`.
+struct RightsOption: ParsableArguments {
+    @Flag(help: "Keep all rights while reading what comes from the network. For looking for faults, and nothing else.")
+    var noSandbox = false
+
+    var isConfined: Bool { !noSandbox }
 }

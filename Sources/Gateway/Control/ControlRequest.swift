@@ -3,6 +3,7 @@ import Keys
 import LinuxIO
 import NIOCore
 import NIOHTTP1
+import Steward
 import Synchronization
 import TunnelCore
 
@@ -81,7 +82,7 @@ struct ControlRequest: Sendable {
         return desk.change(on: loop) { daemon in
             var configuration = daemon.configuration
             do throws(FileFailure) {
-                try configuration.storePrivateKey(key)
+                try daemon.steward.store(key)
             } catch {
                 return .refusal(ControlReply(.internalServerError, "\(error); nothing was changed"))
             }

@@ -1,9 +1,9 @@
 import Control
-import Glibc
 import LinuxIO
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import Steward
 import Synchronization
 
 /// HTTP/1.1 on the interface's control socket, on an event-loop thread beside the data thread.
@@ -29,6 +29,8 @@ final class ControlServer: Sendable {
     private let desk: ControlDesk
     private let name: InterfaceName
     private let group: MultiThreadedEventLoopGroup
+    private let steward: Steward
+    private let connections = OpenConnections()
     private let state = Mutex(State())
 
     /// Listens on `/run/gateway/NAME.sock`, for root and the group `gateway`, on one of the group's loops.
@@ -36,6 +38,7 @@ final class ControlServer: Sendable {
         name = daemon.configuration.interface.name
         path = RunDirectory.current.socket(of: name)
         log = daemon.log
+        steward = daemon.steward
         desk = ControlDesk(daemon, chores)
         self.group = group
         let channel = try open()
@@ -82,16 +85,16 @@ final class ControlServer: Sendable {
             return (state.channel, state.watch)
         }
         if let watch { group.next().execute { watch.value.stop() } }
+        connections.close()
         guard let channel else { return }
-        _ = unsafe unlink(path)
+        steward.removeSocket(.control)
         try? channel.close().wait()
     }
 
     private func open() throws(Failure) -> any Channel {
-        _ = unsafe mkdir(TextFile.folder(of: path), 0o755)
         let socket: LinuxIO.FileDescriptor
         do throws(SystemError) {
-            socket = try UnixListener.open(path: path, mode: 0o660, group: "gateway")
+            socket = try steward.listen(.control)
         } catch {
             guard error.number == EADDRINUSE else {
                 throw Failure(error.number == EACCES ? .permission : .cantCreate, "\(error)")
@@ -105,8 +108,9 @@ final class ControlServer: Sendable {
                     try channel.pipeline.syncOperations.addHandler(ConnectionLimit(Self.mostConnections))
                 }
             }
-            .childChannelInitializer { [desk] channel in
-                channel.eventLoop.makeCompletedFuture { try Self.configure(channel, ControlHandler(desk)) }
+            .childChannelInitializer { [desk, connections] channel in
+                connections.add(channel)
+                return channel.eventLoop.makeCompletedFuture { try Self.configure(channel, ControlHandler(desk)) }
             }
         let descriptor = socket.release()
         do {

@@ -1,5 +1,6 @@
 import Addresses
 import Control
+import LinuxIO
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -10,36 +11,52 @@ final class MetricsServer: Sendable {
 
     private let channel: any Channel
 
+    private let connections = OpenConnections()
+
+    /// Takes the port.
+    static func listen(
+        _ endpoint: Endpoint, _ configuration: Configuration
+    ) throws(Failure) -> LinuxIO.FileDescriptor {
+        do throws(SystemError) {
+            return try TCPListener.open(endpoint)
+        } catch {
+            throw Failure(
+                .unavailable,
+                "\(configuration.file): MetricsListen = \(endpoint) can't be had: \(SystemError.text(of: error.number)); "
+                    + "choose another port, each interface needs its own")
+        }
+    }
+
+    /// Serves on a socket from `listen`.
     init(
-        _ endpoint: Endpoint, _ configuration: Configuration, _ statistics: SharedStatistics,
+        _ endpoint: Endpoint, _ socket: consuming LinuxIO.FileDescriptor, _ statistics: SharedStatistics,
         on group: MultiThreadedEventLoopGroup
     ) throws(Failure) {
         let bootstrap = ServerBootstrap(group: group)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelOption(.maxMessagesPerRead, value: 1)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(ConnectionLimit(Self.mostConnections))
                 }
             }
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
+            .childChannelInitializer { [connections] channel in
+                connections.add(channel)
+                return channel.eventLoop.makeCompletedFuture {
                     try ControlServer.configure(channel, MetricsHandler(statistics))
                 }
             }
+        let descriptor = socket.release()
         do {
-            let address = try SocketAddress(ipAddress: "\(endpoint.address)", port: Int(endpoint.port))
-            channel = try bootstrap.bind(to: address).wait()
+            channel = try bootstrap.withBoundSocket(descriptor).wait()
         } catch {
-            let reason = (error as? IOError).map { "\($0)" } ?? "\(error)"
-            throw Failure(
-                .unavailable,
-                "\(configuration.file): MetricsListen = \(endpoint) can't be had: \(reason); choose another port, each "
-                    + "interface needs its own")
+            throw Failure(.unavailable, "serve on \(endpoint): \(error)")
         }
     }
 
-    func close() { try? channel.close().wait() }
+    func close() {
+        connections.close()
+        try? channel.close().wait()
+    }
 }
 
 /// One connection to it.

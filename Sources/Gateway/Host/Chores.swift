@@ -3,6 +3,7 @@ import Control
 import Glibc
 import Keys
 import LinuxIO
+import Steward
 import Synchronization
 import TunnelCore
 
@@ -90,7 +91,7 @@ final class Chores: Sendable {
             usleep(100_000)
         } else {
             do throws(ResolutionError) {
-                let endpoint = try question.host.resolve()
+                let endpoint = try daemon.steward.resolve(question.host)
                 asked.withLock { _ = $0.remove(question.peer) }
                 daemon.commands.post { [peer = question.peer] loop, _ in
                     loop.tunnel.setEndpoint(endpoint, of: peer)

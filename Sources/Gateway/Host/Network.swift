@@ -3,6 +3,7 @@ import Control
 import Glibc
 import Keys
 import LinuxIO
+import Steward
 
 /// The interface's part of the network: addresses, MTU, routes, rules, and tables of the packet filter.
 /// The interface takes the first three with it when it goes.
@@ -15,10 +16,13 @@ struct Network: ~Copyable {
     /// The rules that were made, as the kernel placed them.
     var rules: [RoutingRule] = []
     var firewall: Firewall
+    private let steward: Steward
     private let log: Log
 
     /// Plans for the interface `index`; a default route gets the next table in which nothing is.
-    init(index: UInt32, _ configuration: Configuration, _ log: Log) throws(SystemError) {
+    init(
+        index: UInt32, _ configuration: Configuration, _ steward: Steward, _ log: Log
+    ) throws(SystemError) {
         var netlink = try Netlink()
         let plan = RoutingPlan(configuration)
         let table = plan.choosesTable ? try Self.freeTable(&netlink) : RoutingPlan.firstTable
@@ -26,7 +30,8 @@ struct Network: ~Copyable {
         self.netlink = netlink
         self.index = index
         interface = configuration.interface
-        firewall = Firewall(interface, log)
+        self.steward = steward
+        firewall = Firewall(interface, steward, log)
         self.log = log
     }
 
@@ -124,23 +129,14 @@ struct Network: ~Copyable {
 
     /// Lets answers to marked datagrams pass the reverse path filter.
     private func acceptMarkedReplies() {
-        let path = "/proc/sys/net/ipv4/conf/all/src_valid_mark"
-        var value: UInt8 = 0
-        let reader = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        if reader >= 0 { _ = unsafe read(reader, &value, 1) }
-        close(reader)
-        guard value != UInt8(ascii: "1") else { return }
-        let writer = unsafe open(path, O_WRONLY | O_CLOEXEC)
-        defer { close(writer) }
-        guard unsafe writer < 0 || write(writer, "1", 1) != 1 else { return }
-        log.warning(
-            "can't set net.ipv4.conf.all.src_valid_mark to 1 (\(SystemError.text(of: errno))): "
-                + "where rp_filter is strict peers are not heard")
+        do throws(SystemError) {
+            try steward.acceptMarkedReplies()
+        } catch {
+            log.warning(
+                "can't set net.ipv4.conf.all.src_valid_mark to 1 (\(SystemError.text(of: error.number))): "
+                    + "where rp_filter is strict peers are not heard")
+        }
     }
 
-    static func name(of index: UInt32) -> String? {
-        var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
-        guard let text = unsafe if_indextoname(index, &name) else { return nil }
-        return unsafe String(cString: text)
-    }
+    static func name(of index: UInt32) -> String? { interfaceName(of: index) }
 }

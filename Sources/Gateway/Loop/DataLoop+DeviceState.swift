@@ -1,4 +1,5 @@
 import LinuxIO
+import Steward
 import TunnelCore
 
 // The state of the interface: up, down, another MTU, another namespace.
@@ -20,12 +21,17 @@ extension DataLoop {
             deviceWatch = consume watch
         } catch {
             lookDueAt = now.instant + Self.pollInterval
-            if let state = try? device.deviceState() {
+            if var netlink = try? netlinkBesideDevice(), let state = try? device.deviceState(&netlink) {
                 note(state, hasBeenDown: false, at: now)
             } else {
                 tunnel.setUp(device.state == .up, at: now)
             }
         }
+    }
+
+    /// A socket to ask about the device in the namespace where it is.
+    func netlinkBesideDevice() throws(SystemError) -> Netlink {
+        device.isHere ? try Netlink() : try steward.netlink(beside: device)
     }
 
     /// Takes what the watch has to tell.

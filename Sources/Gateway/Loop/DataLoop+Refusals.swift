@@ -8,7 +8,7 @@ extension DataLoop {
     mutating func answerRefusals() {
         while let refusal = tunnel.pollRefusal() {
             let answer = deviceWatch == nil ? nil : ICMPAnswer(towards: refusal.destination)
-            if let answer, answer.send(refusal.message, to: refusal.sender) { continue }
+            if let answer, icmp.send(refusal.message, from: answer, to: refusal.sender) { continue }
             makeRoom()
             // An answer of IPv4 that comes out of the device from an address of ours would be dropped there.
             let isV4 = refusal.sender.isV4

@@ -2,6 +2,7 @@ import CTun
 import Control
 import Glibc
 import LinuxIO
+import Steward
 import Synchronization
 import TunnelCore
 
@@ -27,6 +28,9 @@ struct DataLoop: TunnelDriver, ~Copyable {
     var tunnel: Tunnel
     let device: TunDevice
     var sockets: UDPSocketPair
+    let icmp: ICMPSocket
+    private let losses: UDPLossFiles
+    let steward: Steward
     /// The mark on what the sockets send; 0 is none.
     var mark: UInt32 = 0
     var offloads: Set<Configuration.Offload> = []
@@ -41,7 +45,7 @@ struct DataLoop: TunnelDriver, ~Copyable {
     private var received = Arena(capacity: UDPSocket.batch * Self.slotSize)
     private var messages = [ctun_received](repeating: ctun_received(), count: UDPSocket.batch)
     var departures = Departures()
-    private let lossesAtStart = UDPLosses()
+    private let lossesAtStart: UDPLosses
     private var timerSetTo: Instant?
     /// The watch on the interface; `nil` while there can be none, and then when to look again.
     var deviceWatch: DeviceWatch?
@@ -49,34 +53,38 @@ struct DataLoop: TunnelDriver, ~Copyable {
     var hasBeenWatched = false
     /// The interface was down, and what it lost then is not back yet.
     var needsMending = false
-    var socketFile: FileWatch?
+    /// Readable when something happened to the file of the UAPI socket, whose end is that of a drop-in.
+    var socketFile: LinuxIO.FileDescriptor?
     var control: ControlServer?
-    var controlFile: FileWatch?
+    /// Readable when something happened to the file of the control socket.
+    var controlFile: LinuxIO.FileDescriptor?
     /// The control socket is being made again.
     var isControlDue = false
     private var refused = RefusedCounters()
 
     private init(
-        _ device: consuming TunDevice, _ sockets: consuming UDPSocketPair, _ epoll: consuming Epoll,
-        _ timer: consuming TimerFD, _ signals: consuming SignalFD, _ commands: Mailbox<LoopCommand>,
-        _ results: Mailbox<HandshakeResult>, _ handshakes: WorkThread<HandshakeJob>, _ mode: TunnelMode
+        _ openings: consuming Openings, _ daemon: Daemon, _ epoll: consuming Epoll, _ timer: consuming TimerFD,
+        _ signals: consuming SignalFD, _ results: Mailbox<HandshakeResult>, _ handshakes: WorkThread<HandshakeJob>
     ) {
-        tunnel = Tunnel(chacha: .fastest, mode: mode)
-        self.device = device
-        tunnel.port = sockets.port
-        self.sockets = sockets
+        tunnel = Tunnel(chacha: .fastest, mode: daemon.configuration.interface.tunnelMode)
+        tunnel.port = openings.sockets.port
+        lossesAtStart = openings.losses.read()
+        device = openings.device
+        sockets = openings.sockets
+        icmp = openings.icmp
+        losses = openings.losses
+        steward = daemon.steward
         self.epoll = epoll
         self.timer = timer
         self.signals = signals
-        self.commands = commands
+        commands = daemon.commands
         self.results = results
         self.handshakes = handshakes
     }
 
     /// Takes over the device and the sockets and starts the handshake thread.
     static func make(
-        _ device: consuming TunDevice, _ sockets: consuming UDPSocketPair, _ signals: consuming SignalFD,
-        _ commands: Mailbox<LoopCommand>, _ mode: TunnelMode
+        _ openings: consuming Openings, _ signals: consuming SignalFD, _ daemon: Daemon
     ) throws(SystemError) -> DataLoop {
         var epoll = try Epoll()
         let timer = try TimerFD()
@@ -88,21 +96,23 @@ struct DataLoop: TunnelDriver, ~Copyable {
             let worker = HandshakeWorker(results)
             return { worker.perform($0) }
         }
-        try epoll.add(device.descriptor, token: Source.device.rawValue)
-        try watch(&sockets, &epoll)
+        try epoll.add(openings.device.descriptor, token: Source.device.rawValue)
+        try watch(&openings.sockets, &epoll)
         try epoll.add(timer.descriptor, token: Source.timer.rawValue)
         try epoll.add(signals.descriptor, token: Source.signals.rawValue)
-        try epoll.add(commands.descriptor, token: Source.commands.rawValue)
+        try epoll.add(daemon.commands.descriptor, token: Source.commands.rawValue)
         try epoll.add(results.descriptor, token: Source.results.rawValue)
-        return DataLoop(device, sockets, epoll, timer, signals, commands, results, handshakes, mode)
+        return DataLoop(openings, daemon, epoll, timer, signals, results, handshakes)
     }
 
     /// The counts of what the system has refused so far. Asks the kernel about the device, which takes some 50 µs.
     mutating func refusals() -> RefusedCounters {
         let dropped = UInt64(sockets.v4?.overflows ?? 0) + UInt64(sockets.v6?.overflows ?? 0)
-        refused.checksums = dropped == 0 ? 0 : UDPLosses().checksums(of: dropped, since: lossesAtStart)
+        refused.checksums = dropped == 0 ? 0 : losses.read().checksums(of: dropped, since: lossesAtStart)
         refused.received = dropped - refused.checksums
-        if let drops = try? device.transmitDrops() { refused.unread = drops }
+        if var netlink = try? netlinkBesideDevice(), let drops = try? device.transmitDrops(&netlink) {
+            refused.unread = drops
+        }
         return refused
     }
 
@@ -146,7 +156,7 @@ struct DataLoop: TunnelDriver, ~Copyable {
                 case .results: for result in results.takeAll() { take(result, at: now) }
                 case .deviceState: readDeviceState(at: now)
                 case .controlFile: lookAfterControl(chores)
-                case .socketFile: if socketFile?.isGone() == true { course.end(.socketGone) }
+                case .socketFile: if steward.isSocketGone(.uapi) { course.end(.socketGone) }
                 case .hooks: course.noteHooks()
                 case nil: break
                 }

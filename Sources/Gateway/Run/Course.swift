@@ -1,5 +1,6 @@
 import Control
 import LinuxIO
+import Steward
 
 /// The course of an interface while its loop runs: its `PostUp`, its service, its `PreDown`. The loop tells what happens, and
 /// goes on until that is the end.
@@ -10,6 +11,8 @@ struct Course: ~Copyable {
         case deviceGone
         /// Somebody removed the file of the UAPI socket.
         case socketGone
+        /// Nobody is there any more to run commands and to read and write files.
+        case stewardGone
         /// A command of `PostUp` failed.
         case failed(Failure)
     }
@@ -51,22 +54,22 @@ struct Course: ~Copyable {
 
     /// Commands are done.
     mutating func noteHooks() {
-        guard let end = hooks.takeEnd() else { return }
-        switch phase {
-        case .comingUp:
-            guard let failure = end.failure else {
-                phase = .serving
-                if ending != nil { goDown() } else { supervisor?.tell(.ready) }
-                return
-            }
+        switch (phase, hooks.takeEnd()) {
+        case (_, .lost):
+            ending = ending ?? .stewardGone
+            phase = .over
+        case (.comingUp, .done):
+            phase = .serving
+            if ending != nil { goDown() } else { supervisor?.tell(.ready) }
+        case (.comingUp, .failed(let failure)):
             guard ending == nil else {
                 log.warning(failure.message)
                 return goDown()
             }
             ending = .failed(failure)
             phase = .over
-        case .goingDown: phase = .over
-        case .serving, .over: break
+        case (.goingDown, _): phase = .over
+        case (.serving, _), (.over, _): break
         }
     }
 

@@ -1,26 +1,45 @@
 import Control
 import Glibc
 import LinuxIO
+import Steward
 
 extension Daemon {
     /// Runs an interface as wireguard-go does: it has no addresses and no configuration but what comes over `socket`, and
     /// ends with the interface, with the socket's file, or by a signal. Calls `whenReady` when nothing can fail any more.
     func serve(
-        _ device: consuming TunDevice, _ socket: consuming LinuxIO.FileDescriptor, whenReady: () -> Void
+        _ device: consuming TunDevice, _ socket: consuming LinuxIO.FileDescriptor, whenReady: (Steward) -> Void
+    ) throws(Failure) {
+        // The last of all, since it removes the sockets.
+        defer { steward.end() }
+        do throws(Failure) {
+            try confineAndServe(device, socket, whenReady: whenReady)
+        } catch {
+            steward.removeSocket(.uapi)
+            throw error
+        }
+    }
+
+    private func confineAndServe(
+        _ device: consuming TunDevice, _ socket: consuming LinuxIO.FileDescriptor, whenReady: (Steward) -> Void
     ) throws(Failure) {
         let signals = try Failure.from(.unavailable) { () throws(SystemError) in try SignalFD([SIGTERM, SIGINT]) }
         Self.prepareProcess()
+        let openings = Openings(device: device, sockets: try Self.openSockets(configuration, mark: 0))
+        let confined = try confine(portIsKnown: false)
         try Failure.from(.unavailable) { () throws(SystemError) in try log.writeBehind() }
         defer { log.finish() }
-        var interface = try RunningInterface(self, Hooks(configuration.interface, log))
-        try interface.adopt(device, socket, signals)
-        whenReady()
-        switch try interface.serve(isDropIn: true) {
+        var interface = try RunningInterface(self, Hooks(steward))
+        try interface.adopt(openings, socket, signals)
+        tell(confined)
+        whenReady(steward)
+        let ending = try interface.serve(isDropIn: true)
+        switch ending {
         case .signal: log.info("down")
         case .deviceGone: log.info("the interface was deleted: down")
         case .socketGone: log.info("the socket's file was removed: down")
-        case .failed, nil: break
+        case .failed, .stewardGone, nil: break
         }
         interface.end()
+        if case .stewardGone = ending { throw Hooks.loss }
     }
 }

@@ -2,6 +2,7 @@ import Addresses
 import Control
 import Keys
 import LinuxIO
+import Steward
 import Synchronization
 import TunnelCore
 
@@ -66,10 +67,11 @@ extension Daemon {
 
     private func readAgain(_ file: String) -> (Configuration, PrivateKey)? {
         do throws(FileFailure) {
-            let (found, diagnostics) = try Configuration.load(file)
+            let files = try steward.readConfiguration()
+            let (found, diagnostics) = try Configuration.load(file, from: files)
             for diagnostic in diagnostics { log.warning("\(diagnostic)") }
             guard let found else { return nil }
-            let (key, problems) = found.loadPrivateKey()
+            let (key, problems) = found.loadPrivateKey(from: files)
             for diagnostic in problems { log.warning("\(diagnostic)") }
             return key.map { (found, $0) }
         } catch {

@@ -3,6 +3,7 @@ import Control
 import Glibc
 import Keys
 import LinuxIO
+import Steward
 import Synchronization
 import TunnelCore
 
@@ -15,25 +16,43 @@ extension Daemon {
             try SignalFD([SIGTERM, SIGINT, SIGHUP])
         }
         Self.prepareProcess()
-        try Failure.from(.unavailable) { () throws(SystemError) in try log.writeBehind() }
-        defer { log.finish() }
-        let hooks = try Hooks(configuration.interface, log)
+        // The last of all, since it removes the sockets and runs the commands.
+        defer { steward.end() }
+        let hooks = Hooks(steward)
         // Nothing is there yet that would have to go.
         if try hooks.run(.preUp) { return log.info("down") }
+        let isAfterCrash = TextFile.exists(RunDirectory.current.socket(of: configuration.interface.name))
+        let openings = try open()
+        let confined = try confine(portIsKnown: true)
+        try Failure.from(.unavailable) { () throws(SystemError) in try log.writeBehind() }
+        defer { log.finish() }
+        if isAfterCrash { steward.sweepFirewall() }
         var interface = try RunningInterface(self, hooks)
-        try interface.make(key, signals)
+        try interface.make(key, openings, signals)
+        tell(confined)
         let ending = try interface.serve(isDropIn: false)
         if case .failed(let failure) = ending {
             _ = try hooks.run(.failure)
             throw failure
         }
         interface.end()
+        if case .stewardGone = ending { throw Hooks.loss }
         _ = try hooks.run(.postDown)
         log.info("down")
         // Somebody else ended it: a service that is to run is started again.
         if case .deviceGone = ending {
             throw Failure(.unavailable, "the interface \(configuration.interface.name) was deleted while it ran")
         }
+    }
+
+    private func open() throws(Failure) -> Openings {
+        let interface = configuration.interface
+        let device = try Self.makeDevice(interface.name, interface.mode == .tap ? .tap : .tun)
+        var openings = Openings(device: device, sockets: try Self.openSockets(configuration, mark: interface.fwmark))
+        if let endpoint = interface.metricsListen {
+            openings.metrics = try MetricsServer.listen(endpoint, configuration)
+        }
+        return openings
     }
 
     /// Gives the interface what the file says; the sizes that hold then, and the mark that the sockets need.
@@ -45,7 +64,7 @@ extension Daemon {
         var bridge: Bridge?
         if let name = configuration.interface.bridge { bridge = try Bridge(name, file: configuration.file) }
         do throws(SystemError) {
-            var network = try Network(index: index, configuration, log)
+            var network = try Network(index: index, configuration, steward, log)
             let derived = network.derivedMTU(for: endpoints)
             let sizes = Sizes(
                 mtu: configuration.interface.mtu ?? (isEthernet ? 1500 : derived), framePayload: min(derived, 1420))
@@ -79,12 +98,9 @@ extension Daemon {
         }
     }
 
-    func makeLoop(
-        _ device: consuming TunDevice, _ sockets: consuming UDPSocketPair, _ signals: consuming SignalFD
-    ) throws(Failure) -> DataLoop {
-        let mode = configuration.interface.tunnelMode
+    func makeLoop(_ openings: consuming Openings, _ signals: consuming SignalFD) throws(Failure) -> DataLoop {
         do throws(SystemError) {
-            return try DataLoop.make(device, sockets, signals, commands, mode)
+            return try DataLoop.make(openings, signals, self)
         } catch {
             throw Failure(.unavailable, error)
         }
@@ -139,16 +155,13 @@ extension Daemon {
 
     /// Writes the endpoints that peers have now into the file, as `SaveConfig` asks for.
     func save(_ statistics: TunnelStatistics) {
-        var configuration = configuration
-        for peer in statistics.peers {
-            guard let index = configuration.peers.firstIndex(where: { $0.publicKey == peer.publicKey }),
-                configuration.peers[index].endpoint?.numeric != nil || configuration.peers[index].endpoint == nil,
-                let endpoint = peer.endpoint
-            else { continue }
-            configuration.peers[index].endpoint = HostAndPort("\(endpoint)")
+        let endpoints = Dictionary(
+            statistics.peers.map { ($0.publicKey, $0.endpoint) }, uniquingKeysWith: { first, _ in first })
+        let peers = configuration.peers.map {
+            SavedPeer($0.publicKey, endpoint: endpoints[$0.publicKey] ?? nil, presharedKey: $0.presharedKey)
         }
         do throws(FileFailure) {
-            try TextFile.replace(configuration.file, text: configuration.text())
+            try steward.save(peers)
         } catch {
             log.warning("SaveConfig: \(error)")
         }
@@ -160,7 +173,10 @@ extension Daemon {
         _ = signal(SIGPIPE, SIG_IGN)
         var none = rlimit(rlim_cur: 0, rlim_max: 0)
         _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
+        let locked = __rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue)
         var all = rlimit(rlim_cur: rlim_t.max, rlim_max: rlim_t.max)
-        _ = unsafe setrlimit(__rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue), &all)
+        guard unsafe setrlimit(locked, &all) != 0, unsafe getrlimit(locked, &all) == 0 else { return }
+        all.rlim_cur = all.rlim_max
+        _ = unsafe setrlimit(locked, &all)
     }
 }

@@ -3,6 +3,7 @@ import Control
 import Glibc
 import Keys
 import LinuxIO
+import Steward
 import Synchronization
 import TunnelCore
 
@@ -12,6 +13,8 @@ import TunnelCore
 ///     handshake thread     what costs X25519
 ///     control thread       HTTP on /run/gateway/NAME.sock, UAPI on /var/run/wireguard/NAME.sock
 ///     chores threads       files and names: what may block
+///
+/// And another process, the steward, for what takes more rights than carrying packets.
 final class Daemon: Sendable {
     private let current: Mutex<Settings>
     let log: Log
@@ -28,13 +31,26 @@ final class Daemon: Sendable {
     let listenPort = Atomic<UInt16>(0)
     /// The mark on what they send; 0 is none.
     let mark = Atomic<UInt32>(0)
+    /// The process that does what this one gives up the right to.
+    let steward: Steward
+    let isConfined: Bool
     private let started = bootTime()
 
     /// Make it before there are threads.
-    init(_ configuration: Configuration, _ log: Log) throws(Failure) {
+    init(_ configuration: Configuration, _ log: Log, isConfined: Bool) throws(Failure) {
         current = Mutex(Settings(configuration))
         self.log = log
+        self.isConfined = isConfined
         supervisor = Supervisor.takeFromEnvironment()
+        let control = RunDirectory.current.socket(of: configuration.interface.name)
+        steward = try Failure.from(.unavailable) { () throws(SystemError) in
+            try Steward.start(configuration, control: control) { severity, line in
+                switch severity {
+                case .information: log.info(line)
+                case .warning: log.warning(line)
+                }
+            }
+        }
         commands = try Failure.from(.unavailable) { () throws(SystemError) in try Mailbox(capacity: 1024) }
     }
 

@@ -3,6 +3,7 @@ import Keys
 import LinuxIO
 import NIOCore
 import NIOPosix
+import Steward
 import Synchronization
 import TunnelCore
 
@@ -34,25 +35,27 @@ struct RunningInterface: ~Copyable {
         close()
         chores.finish()
         daemon.unmakeNetwork()
-        try? group.syncShutdownGracefully()
+        // The group stays, idle, until the process ends (`OpenConnections`).
+        _ = unsafe Unmanaged.passRetained(group)
     }
 
     /// Makes the interface that the file describes, with its addresses and routes.
-    mutating func make(_ key: PrivateKey, _ signals: consuming SignalFD) throws(Failure) {
+    mutating func make(
+        _ key: PrivateKey, _ openings: consuming Openings, _ signals: consuming SignalFD
+    ) throws(Failure) {
         let configuration = daemon.configuration
         let interface = configuration.interface
-        let isAfterCrash = TextFile.exists(RunDirectory.current.socket(of: interface.name))
-        let device = try Daemon.makeDevice(interface.name, interface.mode == .tap ? .tap : .tun)
-        let sockets = try Daemon.openSockets(configuration, mark: interface.fwmark)
-        uapi = try UAPIServer(daemon, UAPIServer.open(interface.name), on: group)
+        let socket = try UAPIServer.open(interface.name) { [daemon] () throws(SystemError) in
+            try daemon.steward.listen(.uapi)
+        }
+        uapi = try UAPIServer(daemon, socket, on: group)
         let server = try ControlServer(daemon, chores, on: group)
         control = server
-        if let endpoint = interface.metricsListen {
-            metrics = try MetricsServer(endpoint, configuration, server.statistics, on: group)
+        if let endpoint = interface.metricsListen, let socket = openings.metrics.take() {
+            metrics = try MetricsServer(endpoint, socket, server.statistics, on: group)
         }
-        if isAfterCrash { Firewall(interface, daemon.log).sweep() }
-        let (sizes, mark) = try daemon.makeNetwork(configuration, key.publicKey, device.index)
-        var loop = try daemon.makeLoop(device, sockets, signals)
+        let (sizes, mark) = try daemon.makeNetwork(configuration, key.publicKey, openings.device.index)
+        var loop = try daemon.makeLoop(openings, signals)
         try Failure.from(.unavailable) { () throws(SystemError) in try loop.setMark(mark) }
         loop.setOffloads(interface.offloads)
         loop.watch(server)
@@ -68,7 +71,7 @@ struct RunningInterface: ~Copyable {
 
     /// Takes over an interface and a UAPI socket, over which all else comes.
     mutating func adopt(
-        _ device: consuming TunDevice, _ socket: consuming LinuxIO.FileDescriptor, _ signals: consuming SignalFD
+        _ openings: consuming Openings, _ socket: consuming LinuxIO.FileDescriptor, _ signals: consuming SignalFD
     ) throws(Failure) {
         let configuration = daemon.configuration
         uapi = try UAPIServer(daemon, socket, on: group)
@@ -78,10 +81,9 @@ struct RunningInterface: ~Copyable {
             // Statistics and the rest are what wireguard-go does not have and its users can do without.
             daemon.log.warning("gatewayctl will not work: \(error.message)")
         }
-        let sockets = try Daemon.openSockets(configuration, mark: 0)
-        var loop = try daemon.makeLoop(device, sockets, signals)
+        var loop = try daemon.makeLoop(openings, signals)
         loop.setOffloads(configuration.interface.offloads)
-        try loop.watchFile(UAPIServer.path(of: configuration.interface.name))
+        try loop.watchUAPI()
         if let control { loop.watch(control) }
         daemon.note(loop)
         daemon.log.info("ready: UDP port \(loop.sockets.port)")
@@ -119,10 +121,10 @@ struct RunningInterface: ~Copyable {
 
 extension DataLoop {
     /// Ends the loop when the file is no longer there.
-    fileprivate mutating func watchFile(_ path: String) throws(Failure) {
+    fileprivate mutating func watchUAPI() throws(Failure) {
         do throws(SystemError) {
-            let watch = try FileWatch(path: path)
-            try epoll.add(watch.descriptor, token: Source.socketFile.rawValue)
+            let watch = try steward.watchSocket(.uapi)
+            try epoll.add(watch.raw, token: Source.socketFile.rawValue)
             socketFile = consume watch
         } catch {
             throw Failure(.unavailable, error)

@@ -1,32 +1,32 @@
 import Control
-import Glibc
 import LinuxIO
 import NIOCore
 import NIOPosix
+import Steward
 import Synchronization
 
 /// WireGuard's configuration protocol on `/var/run/wireguard/NAME.sock`, for `wg`, `wg-quick` and every other tool.
 final class UAPIServer: Sendable {
-    private static let directory = "/var/run/wireguard"
     private static let mostConnections = 128
 
-    private let path: String
+    private let steward: Steward
+    private let connections = OpenConnections()
     private let channel: any Channel
     private let isOpen = Atomic<Bool>(true)
 
-    static func path(of name: InterfaceName) -> String { "\(directory)/\(name).sock" }
-
-    /// Makes the socket, for root alone. One that nobody answers on is replaced.
-    static func open(_ name: InterfaceName) throws(Failure) -> LinuxIO.FileDescriptor {
-        _ = unsafe mkdir(directory, 0o755)
+    /// Makes the socket, for root alone. One that nobody answers on is replaced. `make` is `UAPISocket.open` where there is no
+    /// steward.
+    static func open(
+        _ name: InterfaceName, _ make: () throws(SystemError) -> LinuxIO.FileDescriptor
+    ) throws(Failure) -> LinuxIO.FileDescriptor {
         do throws(SystemError) {
-            return try UnixListener.open(path: path(of: name), mode: 0o600, group: nil)
+            return try make()
         } catch {
             guard error.number == EADDRINUSE else {
                 throw Failure(error.number == EACCES ? .permission : .cantCreate, "\(error)")
             }
             throw Failure(
-                .cantCreate, "another WireGuard named \(name) is running (it answers on \(path(of: name)))")
+                .cantCreate, "another WireGuard named \(name) is running (it answers on \(UAPISocket.path(of: name)))")
         }
     }
 
@@ -34,7 +34,7 @@ final class UAPIServer: Sendable {
     init(
         _ daemon: Daemon, _ socket: consuming LinuxIO.FileDescriptor, on group: MultiThreadedEventLoopGroup
     ) throws(Failure) {
-        path = Self.path(of: daemon.configuration.interface.name)
+        steward = daemon.steward
         let loop = group.next()
         let order = NIOLoopBoundBox.makeBoxSendingValue(UAPIOrder(loop), eventLoop: loop)
         let bootstrap = ServerBootstrap(group: loop)
@@ -46,8 +46,9 @@ final class UAPIServer: Sendable {
             }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.writeBufferWaterMark, value: .init(low: 64 << 10, high: 256 << 10))
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
+            .childChannelInitializer { [connections] channel in
+                connections.add(channel)
+                return channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(UAPIHandler(daemon, order.value))
                 }
             }
@@ -55,14 +56,16 @@ final class UAPIServer: Sendable {
         do {
             channel = try bootstrap.withBoundSocket(descriptor).wait()
         } catch {
-            throw Failure(.unavailable, "serve on \(path): \(error)")
+            throw Failure(
+                .unavailable, "serve on \(UAPISocket.path(of: daemon.configuration.interface.name)): \(error)")
         }
     }
 
     /// Closes the socket and removes its file; once.
     func close() {
         guard isOpen.exchange(false, ordering: .relaxed) else { return }
-        _ = unsafe unlink(path)
+        steward.removeSocket(.uapi)
+        connections.close()
         try? channel.close().wait()
     }
 }

@@ -53,10 +53,17 @@ public struct DeviceWatch: ~Copyable {
 }
 
 extension TunDevice {
-    /// What the interface is now, in whichever namespace it is. Takes some 100 µs, and `CAP_SYS_ADMIN` if that is not
-    /// ours.
-    public func deviceState() throws(SystemError) -> DeviceState {
-        var netlink = try Netlink(besides: self)
+    /// Whether the interface is in our namespace; kernels that can't tell are taken to say yes.
+    public var isHere: Bool { ctun_tun_is_here(descriptor) != 0 }
+
+    /// A netlink socket in the namespace where the device's interface is now. Takes some 100 µs, and `CAP_SYS_ADMIN` if that is
+    /// not ours; `device` is borrowed.
+    public static func openNetlinkBeside(_ device: Int32) throws(SystemError) -> FileDescriptor {
+        try FileDescriptor(ctun_tun_netlink_open(device, 0), "open a netlink socket beside the interface")
+    }
+
+    /// What the interface is now, asked by a socket of its namespace.
+    public func deviceState(_ netlink: inout Netlink) throws(SystemError) -> DeviceState {
         let name = try currentName
         guard let state = try netlink.device(named: name) else {
             throw SystemError("look at the interface \(name)", number: ENODEV)
@@ -64,12 +71,8 @@ extension TunDevice {
         return state
     }
 
-    /// How many packets the kernel dropped because the interface's queue was full, in whichever namespace it is.
-    public func transmitDrops() throws(SystemError) -> UInt64 {
-        var netlink = try Netlink(besides: self)
-        return try netlink.transmitDrops(ofDevice: try currentName) ?? 0
+    /// How many packets the kernel dropped because the interface's queue was full, asked by a socket of its namespace.
+    public func transmitDrops(_ netlink: inout Netlink) throws(SystemError) -> UInt64 {
+        try netlink.transmitDrops(ofDevice: try currentName) ?? 0
     }
-
-    /// Whether the interface is in our namespace; kernels that can't tell are taken to say yes.
-    fileprivate var isHere: Bool { ctun_tun_is_here(descriptor) != 0 }
 }

@@ -49,7 +49,7 @@ public struct TunDevice: ~Copyable, Sendable {
         let raw = descriptor.raw
         let isTap = try SystemError.check(ctun_tun_adopt(raw), "take over the TUN descriptor \(raw)") == 1
         let name = try Self.name(of: raw)
-        let index = unsafe if_nametoindex(name)
+        let index = (try? Self.index(of: name)) ?? 0
         self.file = descriptor
         self.kind = isTap ? .tap : .tun
         self.name = name
@@ -107,9 +107,7 @@ public struct TunDevice: ~Copyable, Sendable {
     }
 
     private static func index(of name: String) throws(SystemError) -> UInt32 {
-        let index = unsafe if_nametoindex(name)
-        guard index != 0 else { throw SystemError("find the interface \(name)", number: errno) }
-        return index
+        UInt32(try SystemError.check(ctun_interface_index(name.utf8Span.span), "find the interface \(name)"))
     }
 
     private static func name(of descriptor: Int32) throws(SystemError) -> String {

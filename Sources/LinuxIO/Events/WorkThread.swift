@@ -13,7 +13,6 @@ public final class WorkThread<Job: Sendable>: Sendable {
         let jobs = try Mailbox<Job>(capacity: capacity)
         self.jobs = jobs
         try startThread(name) {
-            setName(name)
             let perform = makeWorker()
             while true {
                 jobs.wait()
@@ -33,8 +32,9 @@ private func setName(_ name: String) {
     _ = ctun_name_thread(bytes.span)
 }
 
-/// Runs `body` on a new detached thread that blocks the signals which the calling thread blocks.
-private func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
+/// Runs `body` on a new detached thread that blocks the signals which the calling thread blocks. `name` is what `top -H`
+/// shows, at most 15 bytes.
+public func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
     final class Body {
         let run: @Sendable () -> Void
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
@@ -46,7 +46,13 @@ private func startThread(_ name: String, _ body: @escaping @Sendable () -> Void)
             guard let context = unsafe context else { return nil }
             unsafe Unmanaged<Body>.fromOpaque(context).takeRetainedValue().run()
             return nil
-        }, Unmanaged.passRetained(Body(body)).toOpaque())
+        },
+        Unmanaged.passRetained(
+            Body {
+                setName(name)
+                body()
+            }
+        ).toOpaque())
     guard failure == 0 else { throw SystemError("start thread \(name)", number: failure) }
     pthread_detach(thread)
 }

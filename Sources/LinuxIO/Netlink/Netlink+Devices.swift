@@ -1,4 +1,5 @@
 public import Addresses
+import CTun
 import Glibc
 
 /// An interface as the kernel describes it.
@@ -13,6 +14,14 @@ public struct DeviceState: Equatable, Sendable {
         self.mtu = mtu
         self.isUp = isUp
     }
+}
+
+/// The name of an interface in our namespace; `nil` if there is none of this number.
+public func interfaceName(of index: UInt32) -> String? {
+    var name = [UInt8](repeating: 0, count: 16)
+    var span = name.mutableSpan
+    guard ctun_interface_name(index, &span) == 0 else { return nil }
+    return String(decoding: name.prefix { $0 != 0 }, as: UTF8.self)
 }
 
 extension Netlink {

@@ -16,12 +16,9 @@ public struct Netlink: ~Copyable, Sendable {
         file = try FileDescriptor(ctun_netlink_open(0), "open a netlink socket")
     }
 
-    /// The same in the namespace where the device's interface is now, be it another than ours. That namespace lives at
-    /// least as long as this value: let it go soon.
-    public init(besides device: borrowing TunDevice) throws(SystemError) {
-        file = try FileDescriptor(
-            ctun_tun_netlink_open(device.descriptor, 0), "open a netlink socket beside \(device.name)")
-    }
+    /// Takes over a socket, perhaps of another namespace (`TunDevice.openNetlinkBeside`), which lives at least as long as this
+    /// value: let it go soon.
+    public init(adopting socket: consuming FileDescriptor) { file = socket }
 
     /// Starts a request; `send` or `ask` finishes it.
     mutating func request(_ type: UInt16, flags: UInt16 = 0) -> NetlinkRequest {

@@ -29,12 +29,15 @@ public struct FileWatch: ~Copyable, Sendable {
         self.path = path
     }
 
-    /// For `Epoll`; borrowed.
+    /// For `Epoll`, here or in another process: readable when something happened to the file; borrowed.
     public var descriptor: Int32 { file.raw }
+
+    /// Takes what has happened, so that the descriptor is readable again when something else does.
+    public static func take(_ descriptor: Int32) { ctun_file_watch_take(descriptor) }
 
     /// Whether the file is no longer there. Call it when the descriptor is readable.
     public func isGone() -> Bool {
-        ctun_file_watch_take(file.raw)
+        Self.take(file.raw)
         return Identity(path) != identity
     }
 }

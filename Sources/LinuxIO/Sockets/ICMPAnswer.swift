@@ -16,10 +16,25 @@ public struct ICMPAnswer: Sendable {
         source = (try? netlink.path(to: destination))?.source
     }
 
+}
+
+/// Sends ICMP messages, which takes `CAP_NET_RAW` when it is made, and then no more.
+public struct ICMPSocket: ~Copyable, Sendable {
+    /// `nil` where that is not allowed.
+    private let file: FileDescriptor?
+
+    public init() {
+        let result = ctun_icmp_open()
+        file = result < 0 ? nil : FileDescriptor(owning: result)
+    }
+
     /// Sends an ICMP message of IPv4 to a host; false if that is not possible. Through the device it could not come from an
     /// address of ours: the kernel takes that for a forgery.
-    public func send(_ message: [UInt8], to host: IPAddress) -> Bool {
-        guard case .v4(let from) = source, case .v4(let to) = host else { return false }
-        return ctun_icmp_send(from, to, message.span) == 0
+    public func send(_ message: [UInt8], from answer: ICMPAnswer, to host: IPAddress) -> Bool {
+        guard case .v4(let from) = answer.source, case .v4(let to) = host else { return false }
+        switch file {
+        case .some(let file): return ctun_icmp_send(file.raw, from, to, message.span) == 0
+        case .none: return false
+        }
     }
 }

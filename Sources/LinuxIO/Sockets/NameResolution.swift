@@ -28,6 +28,11 @@ public struct ResolutionError: Error, Equatable, CustomStringConvertible {
     public let host: String
     public let reason: String
 
+    public init(host: String, reason: String) {
+        self.host = host
+        self.reason = reason
+    }
+
     /// `gateway.example: Name or service not known`
     public var description: String { "\(host): \(reason)" }
 }

@@ -2,20 +2,13 @@ import Glibc
 
 /// A program of the system that is run to its end, without a shell.
 enum Program {
-    enum Outcome: Equatable {
-        /// There is no such program, or it can't be run.
-        case missing
-        /// Its exit status, or 128 and the signal that ended it, and the first line it wrote.
-        case ended(Int32, said: String)
-    }
-
     /// Folders to look in besides PATH, which may be a user's.
     private static let folders = ["/usr/sbin/", "/sbin/"]
     /// The bytes of its output that are read at most.
     private static let longestOutput = 4096
 
     /// Runs it and waits; `arguments` without its name.
-    static func run(_ name: String, _ arguments: [String]) -> Outcome {
+    static func run(_ name: String, _ arguments: [String]) -> ProgramOutcome {
         var ends: [Int32] = [-1, -1]
         let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
         guard unsafe socketpair(AF_UNIX, kind, 0, &ends) == 0 else { return .missing }

@@ -1,0 +1,71 @@
+import Addresses
+import Control
+import Keys
+import Synchronization
+
+/// The config file of the interface and what it names: read again, and written where the daemon asks for it. Which files these
+/// are, and all that is written besides keys and endpoints, comes from the file itself.
+final class ConfigurationFiles: Sendable {
+    /// The configuration as it was when it was last read without an error.
+    private let current: Mutex<Configuration>
+
+    init(_ configuration: Configuration) { current = Mutex(configuration) }
+
+    func answer(_ request: StewardRequest) -> StewardReply {
+        switch request {
+        case .readConfiguration: return .files(read())
+        case .storeKey(let key): return Self.answer { () throws(FileFailure) in try store(key) }
+        case .saveConfiguration(let peers): return Self.answer { () throws(FileFailure) in try save(peers) }
+        default: return .refused
+        }
+    }
+
+    private static func answer(_ body: () throws(FileFailure) -> Void) -> StewardReply {
+        do throws(FileFailure) {
+            try body()
+            return .done
+        } catch {
+            return .fileFailed(error)
+        }
+    }
+
+    private func read() -> [FileRecord] {
+        let disk = RecordingDisk()
+        if let configuration = load(from: disk) { current.withLock { $0 = configuration } }
+        return disk.records
+    }
+
+    /// The configuration; `nil` if something is wrong with it.
+    private func load(from disk: RecordingDisk) -> Configuration? {
+        let file = current.withLock { $0.file }
+        guard let found = (try? Configuration.load(file, from: disk))?.0 else { return nil }
+        return found.loadPrivateKey(from: disk).0 == nil ? nil : found
+    }
+
+    private func store(_ key: PrivateKey) throws(FileFailure) {
+        var configuration = current.withLock { $0 }
+        try configuration.storePrivateKey(key)
+        guard case .inline = configuration.interface.privateKey else { return }
+        configuration.interface.privateKey = .inline(key)
+        let stored = configuration
+        current.withLock { $0 = stored }
+    }
+
+    /// What the operator wrote into the file meanwhile stays there.
+    private func save(_ peers: [SavedPeer]) throws(FileFailure) {
+        let last = current.withLock { $0 }
+        guard last.interface.savesConfiguration else { return }
+        var configuration = load(from: RecordingDisk()) ?? last
+        for saved in peers {
+            guard let index = configuration.peers.firstIndex(where: { $0.publicKey == saved.publicKey }) else {
+                continue
+            }
+            if let key = saved.presharedKey { configuration.peers[index].presharedKey = key }
+            let written = configuration.peers[index].endpoint
+            if let endpoint = saved.endpoint, written == nil || written?.numeric != nil {
+                configuration.peers[index].endpoint = HostAndPort("\(endpoint)")
+            }
+        }
+        try TextFile.replace(configuration.file, text: configuration.text())
+    }
+}

@@ -1,0 +1,128 @@
+import Control
+import Glibc
+import LinuxIO
+import Synchronization
+
+/// The operator's own commands around the life of the interface: `PreUp`, `PostUp`, `PreDown`, `PostDown`, and what stands in
+/// the file in other words, `DNS`.
+///
+/// They run on a thread of their own, a list at a time; which they are is known from the start.
+final class HookRunner: Sendable {
+    /// How long a command on the way down may take, in nanoseconds: two of them end before systemd loses its patience.
+    private static let limit: Int64 = 30_000_000_000
+
+    /// A line of the shell's, and the key that asks for it.
+    private struct Command {
+        let key: String
+        let text: String
+        var cure = ""
+    }
+
+    private let commands: [HookMoment: [Command]]
+    private let log: Steward.Log
+    private let interruption: EventFD
+    private let isOver = Mutex(false)
+    private let isRunning = Mutex(false)
+
+    init(_ interface: Configuration.Interface, _ log: @escaping Steward.Log) throws(SystemError) {
+        self.log = log
+        interruption = try EventFD()
+        let name = interface.name.description
+        let own = { (key: String, lines: [String]) in
+            lines.map { Command(key: key, text: $0.replacing("%i", with: name)) }
+        }
+        let ofDNS = { (lines: [String]) in
+            lines.map {
+                Command(
+                    key: "DNS", text: $0.replacing("%i", with: name),
+                    cure: "; is resolvconf installed, and may it write /etc/resolv.conf?")
+            }
+        }
+        commands = [
+            .preUp: own("PreUp", interface.preUp),
+            .postUp: ofDNS(DNS.setting(interface)) + own("PostUp", interface.postUp),
+            .preDown: own("PreDown", interface.preDown),
+            .failure: interface.postUp.isEmpty ? [] : ofDNS(DNS.unsetting(interface)),
+            .postDown: ofDNS(DNS.unsetting(interface)) + own("PostDown", interface.postDown),
+        ]
+    }
+
+    /// Begins with the commands of that moment, one after the other. Of `PreUp` and `PostUp` the first that fails ends them; of
+    /// the others each gets its turn and so much time. `end` is told the failure, on another thread.
+    func start(_ moment: HookMoment, _ end: @escaping @Sendable (String?) -> Void) {
+        interruption.take()
+        guard !commands[moment, default: []].isEmpty else { return end(nil) }
+        let isFree = isRunning.withLock { isRunning in
+            defer { isRunning = true }
+            return !isRunning
+        }
+        guard isFree else { return end("commands run already") }
+        do throws(SystemError) {
+            try startThread("commands") { [self] in
+                let failure = run(moment)
+                isRunning.withLock { $0 = false }
+                end(failure)
+            }
+        } catch {
+            isRunning.withLock { $0 = false }
+            end("\(error)")
+        }
+    }
+
+    /// Ends the command that runs.
+    func interrupt() { interruption.signal() }
+
+    /// Ends the command that runs, waits for that, and begins no other.
+    func stop() {
+        isOver.withLock { $0 = true }
+        interrupt()
+        while isRunning.withLock({ $0 }) { usleep(10_000) }
+    }
+
+    private func run(_ moment: HookMoment) -> String? {
+        for command in commands[moment, default: []] {
+            if isOver.withLock({ $0 }) { return nil }
+            guard let failure = run(command, moment) else { continue }
+            switch moment {
+            case .preUp, .postUp: return failure
+            case .preDown, .postDown, .failure: log(.warning, failure)
+            }
+        }
+        return nil
+    }
+
+    private func run(_ command: Command, _ moment: HookMoment) -> String? {
+        let (key, text) = (command.key, command.text)
+        log(.information, "\(key): \(text)")
+        var ending = ShellCommand.Ending(status: 127)
+        do throws(SystemError) {
+            let process = try ShellCommand(text)
+            let mayTakeLong = moment == .preUp || moment == .postUp
+            ending = process.wait(limit: mayTakeLong ? nil : Self.limit, interruption: interruption)
+        } catch {
+            log(.warning, "\(error)")
+        }
+        switch ending.cause {
+        case .interrupted: return "\(key) was interrupted: \(text)"
+        case .late: return "\(key) took longer than 30 s and was ended: \(text)"
+        case nil: break
+        }
+        guard ending.status == 0 else {
+            return "\(key) failed with status \(ending.status): \(text)\(command.cure)"
+        }
+        return nil
+    }
+}
+
+extension String {
+    /// The text with `other` in the place of every `pattern`.
+    fileprivate func replacing(_ pattern: String, with other: String) -> String {
+        var result = ""
+        var rest = Substring(self)
+        while let range = rest.firstRange(of: pattern) {
+            result += rest[..<range.lowerBound] + other
+            rest = rest[range.upperBound...]
+        }
+        return result + rest
+    }
+}

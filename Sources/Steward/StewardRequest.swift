@@ -1,0 +1,195 @@
+public import Addresses
+public import Keys
+import LinuxIO
+
+/// What the daemon may ask of its steward. No request names a file, a command or a program: those the steward knows itself.
+public enum StewardRequest: Sendable {
+    // About the operator's commands.
+    case runHooks(HookMoment)
+    case interruptHooks
+
+    // About files.
+    /// The config file and what it names, as they are now.
+    case readConfiguration
+    case storeKey(PrivateKey)
+    /// What `SaveConfig` keeps.
+    case saveConfiguration([SavedPeer])
+
+    // About names.
+    case resolve(HostAndPort)
+
+    // About the packet filter and the kernel's settings.
+    case makeFirewall(FirewallRules)
+    case removeFirewall([NetworkFamily])
+    case sweepFirewall
+    case acceptMarkedReplies
+
+    // About sockets.
+    case listen(Door)
+    case removeSocket(Door)
+    /// Something that is readable when the socket's file is removed.
+    case watchSocket(Door)
+    case isSocketGone(Door)
+    /// A netlink socket beside the device whose descriptor comes with this.
+    case openNetlink
+    /// Standard output and error are to be nobody's.
+    case releaseOutput
+}
+
+/// When commands of the operator's run.
+public enum HookMoment: UInt8, Sendable, CaseIterable {
+    case preUp = 1, postUp, preDown, postDown
+    /// A command of `PostUp` failed: name servers are not to stay behind.
+    case failure
+}
+
+/// The two sockets that others speak to the daemon by.
+public enum Door: UInt8, Sendable, CaseIterable {
+    case control = 1, uapi
+}
+
+/// A family of addresses.
+public enum NetworkFamily: UInt8, Sendable, CaseIterable {
+    case v4 = 4, v6 = 6
+}
+
+/// What `SaveConfig` keeps of a peer.
+public struct SavedPeer: Sendable {
+    public let publicKey: PublicKey
+    public let endpoint: Endpoint?
+    public let presharedKey: PresharedKey?
+
+    public init(_ publicKey: PublicKey, endpoint: Endpoint?, presharedKey: PresharedKey?) {
+        self.publicKey = publicKey
+        self.endpoint = endpoint
+        self.presharedKey = presharedKey
+    }
+}
+
+/// The rules of the packet filter that a default route needs.
+public struct FirewallRules: Sendable, Equatable {
+    public let families: [NetworkFamily]
+    public let mark: UInt32
+    /// The tunnel's own.
+    public let addresses: [IPAddress]
+
+    public init(_ families: [NetworkFamily], mark: UInt32, addresses: [IPAddress]) {
+        self.families = families
+        self.mark = mark
+        self.addresses = addresses
+    }
+}
+
+extension StewardRequest {
+    /// The most that a list holds.
+    private static let mostPeers = 65_536
+    private static let mostAddresses = 4096
+    private static let longestName = 255
+
+    var bytes: [UInt8] {
+        var message = MessageWriter()
+        switch self {
+        case .runHooks(let moment):
+            message.append(UInt8(1))
+            message.append(moment.rawValue)
+        case .interruptHooks: message.append(UInt8(2))
+        case .readConfiguration: message.append(UInt8(10))
+        case .storeKey(let key):
+            message.append(UInt8(11))
+            message.append(secret: key.bytes)
+        case .saveConfiguration(let peers):
+            message.append(UInt8(12))
+            message.append(peers) { message, peer in
+                message.append(peer.publicKey)
+                message.append(peer.endpoint) { $0.append($1) }
+                message.append(peer.presharedKey) { $0.append(secret: $1.bytes) }
+            }
+        case .resolve(let host):
+            message.append(UInt8(20))
+            message.append(host.description)
+        case .makeFirewall(let rules):
+            message.append(UInt8(30))
+            message.append(rules.families) { $0.append($1.rawValue) }
+            message.append(rules.mark)
+            message.append(rules.addresses) { $0.append($1) }
+        case .removeFirewall(let families):
+            message.append(UInt8(31))
+            message.append(families) { $0.append($1.rawValue) }
+        case .sweepFirewall: message.append(UInt8(32))
+        case .acceptMarkedReplies: message.append(UInt8(33))
+        case .listen(let door): message.append(40, door)
+        case .removeSocket(let door): message.append(41, door)
+        case .watchSocket(let door): message.append(42, door)
+        case .isSocketGone(let door): message.append(43, door)
+        case .openNetlink: message.append(UInt8(44))
+        case .releaseOutput: message.append(UInt8(45))
+        }
+        return message.bytes
+    }
+
+    init(_ bytes: [UInt8]) throws(MessageReader.Malformed) {
+        var message = MessageReader(bytes)
+        switch try message.byte() {
+        case 1: self = .runHooks(try message.choice())
+        case 2: self = .interruptHooks
+        case 10: self = .readConfiguration
+        case 11:
+            var key = try message.secret()
+            self = .storeKey(PrivateKey(consuming: &key))
+        case 12:
+            self = .saveConfiguration(
+                try message.list(atMost: Self.mostPeers) { message throws(MessageReader.Malformed) in
+                    let key = try message.publicKey()
+                    let endpoint = try message.optional { message throws(MessageReader.Malformed) in
+                        try message.endpoint()
+                    }
+                    let secret = try message.optional { message throws(MessageReader.Malformed) -> PresharedKey in
+                        var key = try message.secret()
+                        return PresharedKey(consuming: &key)
+                    }
+                    return SavedPeer(key, endpoint: endpoint, presharedKey: secret)
+                })
+        case 20:
+            guard let host = HostAndPort(try message.text(atMost: Self.longestName + 8)) else {
+                throw MessageReader.Malformed()
+            }
+            self = .resolve(host)
+        case 30:
+            let families = try message.families()
+            let mark = try message.uint32()
+            let addresses = try message.list(atMost: Self.mostAddresses) { message throws(MessageReader.Malformed) in
+                try message.address()
+            }
+            self = .makeFirewall(FirewallRules(families, mark: mark, addresses: addresses))
+        case 31: self = .removeFirewall(try message.families())
+        case 32: self = .sweepFirewall
+        case 33: self = .acceptMarkedReplies
+        case 40: self = .listen(try message.choice())
+        case 41: self = .removeSocket(try message.choice())
+        case 42: self = .watchSocket(try message.choice())
+        case 43: self = .isSocketGone(try message.choice())
+        case 44: self = .openNetlink
+        case 45: self = .releaseOutput
+        default: throw MessageReader.Malformed()
+        }
+        try message.finish()
+    }
+}
+
+extension MessageWriter {
+    fileprivate mutating func append(_ kind: UInt8, _ door: Door) {
+        append(kind)
+        append(door.rawValue)
+    }
+}
+
+extension MessageReader {
+    fileprivate mutating func choice<Choice: RawRepresentable<UInt8>>() throws(Malformed) -> Choice {
+        guard let choice = Choice(rawValue: try byte()) else { throw Malformed() }
+        return choice
+    }
+
+    fileprivate mutating func families() throws(Malformed) -> [NetworkFamily] {
+        try list(atMost: 2) { message throws(Malformed) in try message.choice() }
+    }
+}
