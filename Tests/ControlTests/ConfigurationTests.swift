@@ -101,6 +101,20 @@ import Testing
         #expect(peer.asksForMoreThanWireGuard)
     }
 
+    @Test(
+        "a rate between bounds reads in any spelling, and is written as it is read",
+        arguments: ["auto 2mbit..50mbit", "Auto 2000kbit .. 0.05gbit"])
+    func autoRate(text: String) throws {
+        let (configuration, diagnostics) = parse(
+            "[Interface]\nPrivateKey=\(Sample.privateKey)\n[Peer]\nPublicKey=\(Sample.a)\n#: Rate = \(text)")
+        #expect(diagnostics == [])
+        let peer = try #require(configuration?.peers.first)
+        #expect(peer.autoRate?.description == "auto 2mbit..50mbit")
+        #expect(peer.rate == nil)
+        #expect(peer.asksForMoreThanWireGuard)
+        #expect(configuration?.text(comment: []).contains("#: Rate = auto 2mbit..50mbit") == true)
+    }
+
     @Test("what the file leaves out has its default")
     func defaults() throws {
         let (configuration, _) = parse("[Interface]\nPrivateKey=\(Sample.privateKey)\n[Peer]\nPublicKey=\(Sample.a)")

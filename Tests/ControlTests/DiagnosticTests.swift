@@ -56,6 +56,11 @@ import Testing
                     + "write 127.0.0.1:9586 or [::1]:9586; a Prometheus elsewhere comes through a proxy that knows who asks"
             ),
             (
+                "Rate = auto 2mbit..50mbit",
+                #"Rate = auto is for a [Peer]: it is found by what that peer says of what arrives "auto 2mbit..50mbit": "#
+                    + "move the line there, or write here the rate that all peers share, such as 20mbit"
+            ),
+            (
                 "what is this",
                 #"line is neither a section nor a key "what is this": "#
                     + "write [Section], Key = value, or a comment after #"
@@ -113,6 +118,21 @@ import Testing
             (
                 "Rate = -5mbit",
                 #"Rate is no rate that can be kept "-5mbit": write 64kbit to 1gbit, such as 20mbit or 2.5mbit, or off"#
+            ),
+            (
+                "Rate = auto",
+                #"Rate = auto has no bounds "auto": write auto and what the link takes at least and at most, "#
+                    + "such as auto 2mbit..50mbit"
+            ),
+            (
+                "Rate = auto 2..50mbit",
+                #"a bound of Rate = auto is no rate that can be kept "auto 2..50mbit": "#
+                    + "write 64kbit to 1gbit each, such as auto 2mbit..50mbit"
+            ),
+            (
+                "Rate = auto 50mbit..50mbit",
+                #"the lower bound of Rate = auto is not below the upper one "auto 50mbit..50mbit": "#
+                    + "write the lower one first, such as auto 2mbit..50mbit, or one rate without auto"
             ),
             ("HistoryMemory = 2M", #"not in this version "HistoryMemory = 2M": use 0, or remove the line"#),
             (

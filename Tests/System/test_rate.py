@@ -51,6 +51,35 @@ def test_an_end_that_says_how_fast_it_can_be_sent_to_needs_no_rate_at_the_other(
 
 
 @pytest.mark.alone
+def test_a_rate_between_bounds_is_found_and_follows_the_link():
+    with Lab(faults={"rate": 4, "delay": 10, "queue": 500}) as lab:
+        with link(lab, compression="auto", a={"peer": ["Rate = auto 500kbit..20mbit"]}) as (sender, _):
+            assert sender.peer()["queue"]["rate"] == sender.peer()["queue"]["autoLeast"] == 500_000
+            median, goodput = beside_upload(lab)
+            queue = sender.peer()["queue"]
+            assert 2_500_000 < queue["rate"] < 6_000_000
+            assert (queue["autoMost"], queue["autoUnheard"]) == (20_000_000, False)
+            assert "found between 0.5 and 20.0" in sender.ctl("stats", sender.name).stdout
+            assert median < 100
+            assert goodput > 2
+            lab.link.change(rate=1)
+            median, _ = beside_upload(lab)
+            assert sender.peer()["queue"]["rate"] < 1_600_000
+            assert median < 150
+
+
+@pytest.mark.alone
+def test_to_a_peer_that_says_nothing_of_what_arrives_the_lower_bound_is_kept_and_the_log_says_so():
+    with Lab() as lab, link(lab, a={"peer": ["Rate = auto 4mbit..20mbit"]}) as (sender, _):
+        _, goodput = beside_upload(lab)
+        assert "it says nothing of what arrives" in sender.log
+        assert sender.peer()["queue"]["autoUnheard"]
+        assert sender.peer()["queue"]["rate"] == 4_000_000
+        assert "the peer says nothing of what arrives" in sender.ctl("stats", sender.name).stdout
+    assert 2.5 < goodput < 4
+
+
+@pytest.mark.alone
 def test_a_flow_that_shrinks_and_one_that_does_not_have_equal_parts_of_the_wire():
     with Lab(faults={"rate": 4, "delay": 10, "queue": 500}) as lab:
         # What goes to port 7002 is left alone: so what was coded is all of the other flow.

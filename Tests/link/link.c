@@ -9,7 +9,8 @@
 //
 // The devices have no offloads: the kernel cuts segments and completes checksums before it hands a frame over.
 //
-// Says "ready" when both devices are up. SIGUSR1 asks for a report, one line of JSON, on what was done since the report
+// A line on standard input, `--there rate=5` for instance, changes what is asked for from then on; frames that wait leave as they would
+// have. Says "ready" when both devices are up. SIGUSR1 asks for a report, one line of JSON, on what was done since the report
 // before; SIGTERM for the last one. Tests/System/lab/impaired.py runs it.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -429,6 +430,28 @@ static void open_end(struct end *end, char *text) {
     close(configure);
 }
 
+// Sets what an option asks for, in one direction or both.
+static bool set_faults(const char *option, char *value) {
+    char *both = !strcmp(option, "--both") ? strdup(value) : NULL;
+    if (both) parse_faults(both, &directions[0].faults), parse_faults(value, &directions[1].faults);
+    else if (!strcmp(option, "--there")) parse_faults(value, &directions[0].faults);
+    else if (!strcmp(option, "--back")) parse_faults(value, &directions[1].faults);
+    else return false;
+    free(both);
+    return true;
+}
+
+// Takes a line of standard input; false at its end.
+static bool change(void) {
+    static char line[256];
+    if (!fgets(line, sizeof line, stdin)) return false;
+    char *value = strchr(line, ' ');
+    if (value) *value++ = 0, value[strcspn(value, "\n")] = 0;
+    if (!value || !set_faults(line, value)) fail(64, "`%s` is no change", line);
+    for (int d = 0; d < 2; d++) check_faults(&directions[d].faults);
+    return true;
+}
+
 static volatile sig_atomic_t asked, ended;
 
 static void handle(int number) { *(number == SIGUSR1 ? &asked : &ended) = 1; }
@@ -438,12 +461,9 @@ int main(int argc, char **argv) {
     directions[0].faults = directions[1].faults = NO_FAULTS;
     int i = 1;
     for (; i + 1 < argc && !strncmp(argv[i], "--", 2); i += 2) {
-        char *value = argv[i + 1], *end = value, *both = !strcmp(argv[i], "--both") ? strdup(value) : NULL;
+        char *value = argv[i + 1], *end = value;
         if (!strcmp(argv[i], "--seed")) seed = strtoull(value, &end, 0);
-        else if (both) parse_faults(both, &directions[0].faults), parse_faults(value, &directions[1].faults);
-        else if (!strcmp(argv[i], "--there")) parse_faults(value, &directions[0].faults);
-        else if (!strcmp(argv[i], "--back")) parse_faults(value, &directions[1].faults);
-        else fail(64, "there is no option `%s`", argv[i]);
+        else if (!set_faults(argv[i], value)) fail(64, "there is no option `%s`", argv[i]);
         if (!strcmp(argv[i], "--seed") && (end == value || *end)) fail(64, "the seed `%s` is not a number", value);
     }
     if (argc - i != 2) fail(64, "usage: link [--seed N] [--both|--there|--back FAULTS] NETNS:DEVICE NETNS:DEVICE");
@@ -470,19 +490,23 @@ int main(int argc, char **argv) {
     puts("ready");
     fflush(stdout);
 
-    struct pollfd polled[2] = {{.fd = ends[0].tap, .events = POLLIN}, {.fd = ends[1].tap, .events = POLLIN}};
+    struct pollfd polled[3] = {{.fd = ends[0].tap, .events = POLLIN}, {.fd = ends[1].tap, .events = POLLIN},
+                               {.fd = STDIN_FILENO, .events = POLLIN}};
+    setvbuf(stdin, NULL, _IONBF, 0);
     for (bool more = false; !ended;) {
         int64_t due = INT64_MAX, time = now();
         for (int d = 0; d < 2; d++)
             if (directions[d].waiting && directions[d].heap[0]->due < due) due = directions[d].heap[0]->due;
         int64_t wait = more || due <= time ? 0 : due - time;
         struct timespec timeout = {wait / 1000000000, wait % 1000000000};
-        if (ppoll(polled, 2, due == INT64_MAX && !more ? NULL : &timeout, &unblocked) < 0 && errno != EINTR)
+        if (ppoll(polled, 3, due == INT64_MAX && !more ? NULL : &timeout, &unblocked) < 0 && errno != EINTR)
             fail(71, "ppoll: %s", strerror(errno));
         if (asked) {
             asked = 0;
             print_reports();
         }
+        if (polled[2].revents && !change()) polled[2].fd = -1;
+        polled[2].revents = 0;
         more = receive(&directions[0]) | receive(&directions[1]);
         deliver(&directions[0]);
         deliver(&directions[1]);

@@ -93,6 +93,8 @@ extension Configuration {
         public var allowedMACs: [MACAddress]?
         /// How fast it is sent to; `nil` is as fast as it goes.
         public var rate: LinkRate?
+        /// Between which rates the one that the link takes is found; `nil`: it is not looked for.
+        public var autoRate: AutoRate?
         /// How fast we can be sent to by it, which it is told.
         public var downRate: LinkRate?
         /// What the path loses is sent again.
@@ -103,7 +105,7 @@ extension Configuration {
 
         /// Whether the peer gets a HELLO: its section asks for more than WireGuard.
         public var asksForMoreThanWireGuard: Bool {
-            compression != .off || cipher != .chacha20poly1305 || downRate != nil
+            compression != .off || cipher != .chacha20poly1305 || downRate != nil || autoRate != nil
         }
     }
 }

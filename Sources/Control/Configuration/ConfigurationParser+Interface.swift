@@ -108,7 +108,7 @@ extension ConfigurationParser {
             let listen = value(entry.line) { () throws(Rejection) in try ConfigurationValue.metricsListen(text) }
             interface.metricsListen = listen ?? nil
         case .rate:
-            let rate = value(entry.line) { () throws(Rejection) in try ConfigurationValue.rate(text, of: .rate) }
+            let rate = value(entry.line) { () throws(Rejection) in try ConfigurationValue.interfaceRate(text) }
             interface.rate = rate ?? nil
         case .linkOverhead:
             let overhead = value(entry.line) { () throws(Rejection) in try ConfigurationValue.linkOverhead(text) }

@@ -60,8 +60,12 @@ extension ConfigurationParser {
             for address in addresses ?? [] where !all.contains(address) { all.append(address) }
             peer.allowedMACs = all
         case .rate:
-            let rate = value(entry.line) { () throws(Rejection) in try ConfigurationValue.rate(text, of: .rate) }
-            peer.rate = rate ?? nil
+            if text.lowercased().hasPrefix("auto") {
+                peer.autoRate = value(entry.line) { () throws(Rejection) in try ConfigurationValue.autoRate(text) }
+            } else {
+                let rate = value(entry.line) { () throws(Rejection) in try ConfigurationValue.rate(text, of: .rate) }
+                peer.rate = rate ?? nil
+            }
         case .repair:
             let choice: Configuration.Repair? = value(entry.line) { () throws(Rejection) in
                 try ConfigurationValue.choice(text, of: .repair)

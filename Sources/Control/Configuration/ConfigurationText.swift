@@ -79,6 +79,7 @@ extension Configuration.Peer {
             lines.add(ours: .allowedMACs, allowedMACs.map(\.description).joined(separator: ", "))
         }
         if let rate { lines.add(ours: .rate, "\(rate)") }
+        if let autoRate { lines.add(ours: .rate, "\(autoRate)") }
         if repair != .auto { lines.add(ours: .repair, repair.rawValue) }
         if parity != .auto { lines.add(ours: .parity, "\(parity)") }
         if let downRate { lines.add(ours: .downRate, "\(downRate)") }

@@ -71,6 +71,38 @@ enum ConfigurationValue {
         }
     }
 
+    /// The rate of `[Interface]`, which is never found: peers tell of different links.
+    static func interfaceRate(_ text: String) throws(Rejection) -> LinkRate? {
+        guard !text.lowercased().hasPrefix("auto") else {
+            throw Rejection(
+                text: text, message: "Rate = auto is for a [Peer]: it is found by what that peer says of what arrives",
+                cure: "move the line there, or write here the rate that all peers share, such as 20mbit")
+        }
+        return try rate(text, of: .rate)
+    }
+
+    static func autoRate(_ text: String) throws(Rejection) -> AutoRate {
+        let bounds = text.dropFirst("auto".count).trimmed
+        guard let dots = bounds.firstRange(of: ".."), !bounds.isEmpty else {
+            throw Rejection(
+                text: text, message: "Rate = auto has no bounds",
+                cure: "write auto and what the link takes at least and at most, such as auto 2mbit..50mbit")
+        }
+        guard let least = LinkRate(bounds[..<dots.lowerBound].trimmed),
+            let most = LinkRate(bounds[dots.upperBound...].trimmed)
+        else {
+            throw Rejection(
+                text: text, message: "a bound of Rate = auto is no rate that can be kept",
+                cure: "write 64kbit to 1gbit each, such as auto 2mbit..50mbit")
+        }
+        guard least.bitsPerSecond < most.bitsPerSecond else {
+            throw Rejection(
+                text: text, message: "the lower bound of Rate = auto is not below the upper one",
+                cure: "write the lower one first, such as auto 2mbit..50mbit, or one rate without auto")
+        }
+        return AutoRate(least: least, most: most)
+    }
+
     static func linkOverhead(_ text: String) throws(Rejection) -> Int {
         guard let overhead = Int(decimal: text), overhead <= 1400 else {
             throw Rejection(

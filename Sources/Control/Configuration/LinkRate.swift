@@ -37,3 +37,12 @@ public struct LinkRate: Sendable, Equatable, CustomStringConvertible {
         return String(repeating: "0", count: 3 - rest.count) + rest
     }
 }
+
+/// The bounds of a rate that is found by what the other end says of what arrives (`Rate = auto 2mbit..50mbit`).
+public struct AutoRate: Sendable, Equatable, CustomStringConvertible {
+    /// What the link takes always, and at most.
+    public let least: LinkRate
+    public let most: LinkRate
+
+    public var description: String { "auto \(least)..\(most)" }
+}

@@ -5,6 +5,18 @@ public enum StatisticsText {
         interfaces.map { render($0, now: now, ink: ink) }.joined(separator: "\n")
     }
 
+    /// The rate of a peer's queue.
+    private static func rate(_ queue: QueueStatistics) -> String {
+        guard queue.rate > 0 else { return "the interface's rate" }
+        let now = "\(megabits(queue.rate)) Mbit/s"
+        guard let least = queue.autoLeast, let most = queue.autoMost else { return now }
+        let found = "\(now), found between \(megabits(least)) and \(megabits(most))"
+        return queue.autoUnheard == true ? "\(found): the peer says nothing of what arrives" : found
+    }
+
+    /// In steps of a kbit/s.
+    private static func megabits(_ rate: UInt64) -> Double { Double(rate / 1000) / 1000 }
+
     private static func render(_ interface: InterfaceStatistics, now: Int64, ink: Ink) -> String {
         let name = "\(ink.paint("interface", .green, bold: true)): \(ink.paint(interface.interface, .green))"
         var lines = ["\(name), port \(interface.listenPort), up \(Quantities.roughly(interface.uptimeSeconds))"]
@@ -47,7 +59,7 @@ public enum StatisticsText {
             lines += row("path", "round trip \(Quantities.roundTrip(microseconds: peer.rttMicroseconds)), loss \(loss)")
         }
         if let queue = peer.queue {
-            let rate = queue.rate == 0 ? "the interface's rate" : "\(Double(queue.rate) / 1e6) Mbit/s"
+            let rate = rate(queue)
             lines += row(
                 "queue",
                 "\(rate), \(queue.packets) packets of \(Quantities.bytes(queue.bytes)) wait, \(queue.marks) marked")

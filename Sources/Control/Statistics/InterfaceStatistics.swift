@@ -145,6 +145,11 @@ public struct QueueStatistics: Codable, Hashable, Sendable {
     public var marks: UInt64
     /// The rate that the peer itself says it can be sent to, in bits a second; absent if it says none.
     public var toldRate: UInt64?
+    /// With `Rate = auto`: the bounds between which `rate` is found, in bits a second; and that the peer says nothing of what arrives, so that
+    /// it is the lower one.
+    public var autoLeast: UInt64?
+    public var autoMost: UInt64?
+    public var autoUnheard: Bool?
     /// How long packets waited in the last five to ten seconds, half of them and 99 of a hundred at most, in microseconds.
     public var delayMicrosecondsP50: UInt64?
     public var delayMicrosecondsP99: UInt64?

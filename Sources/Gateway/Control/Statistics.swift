@@ -75,6 +75,12 @@ extension Daemon {
             rate: peer.rate ?? 0, packets: UInt64(peer.queuedPackets), bytes: UInt64(peer.queuedBytes),
             marks: peer.marks)
         statistics.toldRate = peer.toldRate
+        if let found = peer.foundRate {
+            statistics.rate = min(found.rate, peer.toldRate ?? found.rate)
+            statistics.autoLeast = found.least
+            statistics.autoMost = found.most
+            statistics.autoUnheard = found.isUnheard
+        }
         statistics.delayMicrosecondsP50 = peer.queue.map { UInt64($0.median.nanoseconds / 1000) }
         statistics.delayMicrosecondsP99 = peer.queue.map { UInt64($0.percentile99.nanoseconds / 1000) }
         statistics.sparseFlows = peer.queue.map { UInt64($0.sparse) }

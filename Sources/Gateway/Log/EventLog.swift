@@ -61,6 +61,11 @@ struct EventLog: ~Copyable {
             say(.warning, .announced, key, at: time) {
                 "\($0): it can be sent to at \(kilobits) kbit/s, it says, which is ignored: 64 to 1000000 is possible"
             }
+        case .rateUnheard(let key, let kilobits):
+            say(.warning, .announced, key, at: time) {
+                "\($0): it says nothing of what arrives, by which Rate = auto finds the rate: it is sent to at the least, "
+                    + "\(Double(kilobits) / 1000) Mbit/s. It is no gateway, or has neither Compression nor DownRate for us"
+            }
         case .cipherRefused(let key):
             say(.error, .mismatch, key, at: time) {
                 "\($0): it does not do AES-256-GCM, which Cipher = aes256gcm demands; nothing is sent to it"

@@ -89,7 +89,8 @@ extension Configuration.Peer {
             && persistentKeepalive == other.persistentKeepalive && compression == other.compression
             && compressionScope == other.compressionScope && compressionSkip == other.compressionSkip
             && compressionOnly == other.compressionOnly && cipher == other.cipher
-            && allowedMACs == other.allowedMACs && rate == other.rate && downRate == other.downRate
+            && allowedMACs == other.allowedMACs && rate == other.rate && autoRate == other.autoRate
+            && downRate == other.downRate
             && repair == other.repair && parity == other.parity
     }
 }

@@ -20,6 +20,7 @@ extension Configuration.Peer {
         configuration.cipher = cipher.policy
         configuration.allowedMACs = allowedMACs
         configuration.rate = rate?.bitsPerSecond
+        configuration.rateBounds = autoRate.map { $0.least.bitsPerSecond...$0.most.bitsPerSecond }
         configuration.repairs = repair == .auto
         configuration.parity = parity.wish
         configuration.downRate = downRate.map { UInt32(clamping: $0.bitsPerSecond / 1000) }

@@ -9,6 +9,8 @@ struct Egress: ~Copyable {
     var gathering = Gathering()
     /// What waits before it is gathered, where a link has a rate.
     var queue = PacketQueue()
+    /// The rates of peers that are found.
+    var found = FoundRates()
     /// What may be sent again.
     var sent = SentDatagrams()
     /// What lost ones can be had back from.

@@ -53,6 +53,8 @@ struct PacketQueue: ~Copyable {
         var sealed = ListEnds()
         var sealedFlow: Int32 = -1
         var log = QueueLog()
+        /// Bytes on the link that were sent to it, while anything was shaped.
+        var charged: UInt64 = 0
         var isWaiting: Bool { count > 0 || !sealed.isEmpty }
     }
 
@@ -88,6 +90,11 @@ struct PacketQueue: ~Copyable {
         grow(to: peer)
         let line = peer.offset
         guard rate != lines[line].shaper?.rate else { return }
+        // What was sent before takes the time that it takes.
+        if let rate, lines[line].shaper != nil {
+            lines[line].shaper?.setRate(rate)
+            return
+        }
         shapedPeers += (rate == nil ? 0 : 1) - (lines[line].shaper == nil ? 0 : 1)
         lines[line].shaper = rate.map { Shaper(rate: $0) }
     }
@@ -111,6 +118,9 @@ struct PacketQueue: ~Copyable {
     func isThin(to peer: PeerSlot) -> Bool {
         holds(peer) && bytes(for: peer, in: .milliseconds(1)) < 12_500
     }
+
+    /// Bytes on the link that a peer was sent so far.
+    func charged(to peer: PeerSlot) -> UInt64 { peer.offset < lines.count ? lines[peer.offset].charged : 0 }
 
     /// Packets that wait for a peer, and their bytes.
     func backlog(of peer: PeerSlot) -> (packets: Int, bytes: Int) {
@@ -263,7 +273,9 @@ struct PacketQueue: ~Copyable {
     private mutating func charge(_ whole: Int, to peer: PeerSlot, at now: Instant) {
         let waiting = count + sealedCount > 0 ? waitingSince : now
         shaper?.charge(whole, at: now, waiting: waiting)
-        if peer.offset < lines.count { lines[peer.offset].shaper?.charge(whole, at: now, waiting: waiting) }
+        guard peer.offset < lines.count else { return }
+        lines[peer.offset].charged &+= UInt64(max(whole, 0))
+        lines[peer.offset].shaper?.charge(whole, at: now, waiting: waiting)
     }
 
     // MARK: What was seen

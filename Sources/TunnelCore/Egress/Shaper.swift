@@ -6,7 +6,7 @@ struct Shaper {
     private static let credit = Interval.milliseconds(1)
 
     /// Bits a second.
-    let rate: UInt64
+    private(set) var rate: UInt64
     /// When what was sent has left. It lies behind when the link is idle.
     private(set) var freeAt = Instant.distantPast
     /// What it stood idle while packets waited.
@@ -15,6 +15,9 @@ struct Shaper {
     private static let mostOwed = Interval.milliseconds(20)
 
     init(rate: UInt64) { self.rate = max(rate, 1) }
+
+    /// Sets the rate of what is sent from here on.
+    mutating func setRate(_ rate: UInt64) { self.rate = max(rate, 1) }
 
     /// Whether something may be sent now.
     func isFree(at now: Instant) -> Bool { freeAt <= now }

@@ -70,15 +70,16 @@ struct PathQuality {
     /// Nanoseconds that the link takes for a byte.
     var nanosecondsPerByte: Double { rate > 0 ? 1e9 / rate : Effort.unknownLink }
 
-    /// Takes the same of one that takes part in repair. What was sent again and came is not lost.
-    mutating func take(_ receipt: ReceiptRecord, on session: ReceiverIndex?) {
+    /// Takes the same of one that takes part in repair, and says it as a report. What was sent again and came is not lost.
+    mutating func take(_ receipt: ReceiptRecord, on session: ReceiverIndex?) -> ReportRecord {
         // Its clock has 32 bits: the time since the one before is what counts.
         let before = last?.clock ?? 0
         let clock = before &+ UInt64(receipt.clock &- UInt32(truncatingIfNeeded: before))
-        take(
-            ReportRecord(
-                isAES: receipt.isAES, highest: receipt.highest, recent: 0, datagrams: receipt.datagrams,
-                bytes: receipt.bytes, clock: clock), on: session)
+        let report = ReportRecord(
+            isAES: receipt.isAES, highest: receipt.highest, recent: 0, datagrams: receipt.datagrams,
+            bytes: receipt.bytes, clock: clock)
+        take(report, on: session)
+        return report
     }
 
     /// Takes the peer's word of what has arrived on a session.

@@ -184,6 +184,7 @@ extension Peer {
     mutating func roam(to path: Path, _ services: inout Services) {
         if let old = self.path, old.remote != path.remote {
             quality.forgetTrips()
+            if rates.isFound { services.egress.found.forget(rates.found) }
             services.note(.roamed(publicKey, path))
         }
         self.path = path

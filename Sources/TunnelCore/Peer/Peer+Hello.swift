@@ -87,8 +87,10 @@ extension Peer {
     /// Tells the peer what has arrived on a lane, if it wants to know and that is due.
     @inline(__always)
     mutating func reportIfDue(on session: SessionSlot, _ suite: CipherSuite, _ services: inout Services) {
-        guard services.sessions[session].isReportDue(on: suite, at: services.now.instant, isDense: isLossy(services))
-        else { return }
+        let isDense = isLossy(services) || services.sessions[session].hello.wantsReports
+        guard services.sessions[session].isReportDue(on: suite, at: services.now.instant, isDense: isDense) else {
+            return
+        }
         report(on: session, suite, &services)
     }
 
@@ -169,6 +171,7 @@ extension Peer {
     /// Takes the peer's report, and asks how long the way is if that is due.
     private mutating func receive(_ report: ReportRecord, on session: SessionSlot, _ services: inout Services) {
         quality.take(report, on: services.sessions[session].wireGuard.localIndex)
+        takeWord(report, age: Interval(nanoseconds: 0), on: session, &services)
         askIfDue(on: session, &services)
     }
 

@@ -38,46 +38,11 @@ extension Peer {
     private mutating func enqueue(
         _ bytes: RawSpan, of flow: FlowTable.Flow, from origin: Int32, _ services: inout Services
     ) {
+        if rates.isFound { ageRate(&services) }
         let dropped = services.egress.queue.append(
             bytes, of: flow.hash, from: origin, to: id.slot, at: services.now.instant)
         guard let dropped else { return }
         if dropped == id.slot { drops.count(.queueFull) } else { services.dropsOfOthers.append(dropped) }
-    }
-
-    // MARK: Rates
-
-    /// Sets how fast it is sent to, in bits a second; `nil`: as fast as it goes, or as it says.
-    mutating func setRate(_ rate: UInt64?, _ services: inout Services) {
-        rates.configured = rate
-        services.egress.queue.setRate(rates.sending, of: id.slot)
-    }
-
-    /// Sets how fast we can be sent to by it, in kbit/s, and tells it.
-    mutating func setDownRate(_ rate: UInt32?, _ services: inout Services) {
-        guard rate != rates.down else { return }
-        rates.down = rate
-        // Without a word for it left, only a new session unsays it.
-        guard announcement(services.cargo) != nil else { return beginAnew(&services) }
-        if let session = keypairs.current { sendHello(on: session, &services) }
-    }
-
-    /// Sets whether what the path loses is sent again; what was announced is unsaid by a new session.
-    mutating func setRepairs(_ repairs: Bool, _ services: inout Services) {
-        guard repairs != repair.isWanted else { return }
-        let before = announcement(services.cargo)
-        repair.isWanted = repairs
-        if !repairs { endRepair(&services) }
-        if announcement(services.cargo) != before { beginAnew(&services) }
-    }
-
-    /// Takes the peer's word of how fast it can be sent to.
-    mutating func take(downRate: UInt32?, _ services: inout Services) {
-        let before = rates.told
-        let isSensible = rates.take(downRate)
-        if !isSensible, let downRate { services.note(.downRateRefused(publicKey, kilobits: downRate)) }
-        guard rates.told != before else { return }
-        services.egress.queue.setRate(rates.sending, of: id.slot)
-        services.note(.downRate(publicKey, kilobits: rates.told.map { UInt32(clamping: $0 / 1000) }))
     }
 
     // MARK: Out
@@ -123,6 +88,7 @@ extension Peer {
         guard let datagram = services.egress.queue.popSealed(of: id.slot) else { return }
         defer { services.egress.queue.release(datagram) }
         guard let path else { return }
+        if rates.isFound { noteDeparture(of: datagram, &services) }
         let size = services.egress.depart(
             datagram, to: Destination(path: path, peer: id.slot), at: services.now.instant)
         services.egress.queue.charge(size, datagrams: 1, to: id.slot, at: services.now.instant)

@@ -81,7 +81,8 @@ extension Peer {
     mutating func receive(_ receipt: ReceiptRecord, on session: SessionSlot, _ services: inout Services) {
         guard repairs(on: session, services) else { return }
         let now = services.now.instant
-        quality.take(receipt, on: services.sessions[session].wireGuard.localIndex)
+        let report = quality.take(receipt, on: services.sessions[session].wireGuard.localIndex)
+        takeWord(report, age: Interval(nanoseconds: Int64(receipt.age) * 1000), on: session, &services)
         if let lane = services.sessions[session].dataIndex, lane == services.egress.sent.lane(of: id.slot),
             receipt.isAES == services.sessions[session].aes.isOpen,
             let departed = services.egress.sent.departure(of: receipt.highest, to: id.slot)

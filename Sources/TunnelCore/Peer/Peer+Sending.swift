@@ -13,12 +13,14 @@ extension Peer {
         guard let path else { return 0 }
         let before = services.egress.outbox.appended.datagrams
         let mark = keepsSent(on: session, services) ? services.egress.outbox.mark : nil
+        let counter = rates.isFound ? services.sessions[session].nextCounter : 0
         let size = services.egress.send(
             message, on: &services.sessions[session], to: Destination(path: path, peer: id.slot))
         if let mark { keepSent(since: mark, isData: message.isData, on: session, &services) }
         if services.egress.queue.isUsed {
             let datagrams = Int(services.egress.outbox.appended.datagrams &- before)
             services.egress.queue.charge(size, datagrams: datagrams, to: id.slot, at: services.now.instant)
+            if rates.isFound { noteDepartures(from: counter, on: session, &services) }
         }
         switch message {
         case .packet(let packet, _), .confirming(let packet, _, _):

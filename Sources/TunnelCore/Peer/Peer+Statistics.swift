@@ -40,6 +40,8 @@ public struct PeerStatistics: Sendable {
     public let isShaped: Bool
     /// Its own rate in bits a second; `nil`: it has none.
     public let rate: UInt64?
+    /// The rate that is found; `nil`: it is not looked for.
+    public let foundRate: FoundRate?
     /// What waits for it in front of a link with a rate, and how many packets were marked there.
     public let queuedPackets: Int
     public let queuedBytes: Int
@@ -54,6 +56,22 @@ public struct PeerStatistics: Sendable {
     public let problem: (PeerProblem, WallTime)?
 
     public var hasPresharedKey: Bool { presharedKey != nil }
+}
+
+/// A rate that is found by what the peer says of what arrives, in bits a second.
+public final class FoundRate: Sendable {
+    public let rate: UInt64
+    public let least: UInt64
+    public let most: UInt64
+    /// The peer says nothing of what arrives: it is the least.
+    public let isUnheard: Bool
+
+    init(rate: UInt64, least: UInt64, most: UInt64, isUnheard: Bool) {
+        self.rate = rate
+        self.least = least
+        self.most = most
+        self.isUnheard = isUnheard
+    }
 }
 
 /// The repair of what the path loses, of one peer. A class, since few peers have it, and statistics of thousands are copied.
@@ -136,6 +154,7 @@ extension Peer {
             drops: drops,
             isShaped: services.egress.queue.holds(id.slot),
             rate: services.egress.queue.rate(of: id.slot),
+            foundRate: foundRate(services),
             queuedPackets: services.egress.queue.backlog(of: id.slot).packets,
             queuedBytes: services.egress.queue.backlog(of: id.slot).bytes,
             marks: marks,

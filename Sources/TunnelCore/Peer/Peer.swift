@@ -79,7 +79,7 @@ struct Peer: ~Copyable {
         services.jobs.append(.removePeer(id))
         services.egress.gathering.removeAll(for: id.slot)
         drops.count(.staged, services.egress.queue.removeAll(for: id.slot))
-        services.egress.queue.setRate(nil, of: id.slot)
+        endRates(&services)
         endRepair(&services)
         _ = services.ingress.reorder.forget(id.slot)
         drops.count(.backlog, services.ingress.opener.waiting.removeAll(of: id.slot))
@@ -132,21 +132,25 @@ struct Peer: ~Copyable {
     /// The content of our HELLO; `nil` if the configuration asks for no more than WireGuard, and no HELLO is sent.
     @inline(__always)
     func announcement(_ cargo: Cargo) -> Announcement? {
-        let down = rates.down
+        guard var announcement = announcedContent(cargo) else { return nil }
+        announcement.downRate = rates.down
+        announcement.wantsReports = rates.isFound
+        return announcement
+    }
+
+    @inline(__always)
+    private func announcedContent(_ cargo: Cargo) -> Announcement? {
         let repaired = repair.announced
         if cargo == .frames {
-            return Announcement(
-                codecs: compression.announced, records: cargo.records.union(repaired), downRate: down)
+            return Announcement(codecs: compression.announced, records: cargo.records.union(repaired))
         }
         let left: RecordSet = confirms ? [] : RecordSet(.confirm)
         if compression.mode != .off {
-            return Announcement(
-                codecs: .all, records: cargo.records.subtracting(left).union(repaired), downRate: down)
+            return Announcement(codecs: .all, records: cargo.records.subtracting(left).union(repaired))
         }
-        guard cipher != .chacha20poly1305 || down != nil else { return nil }
+        guard cipher != .chacha20poly1305 || rates.needHello else { return nil }
         let records: RecordSet = [.init(.report), .init(.ping), .init(.confirm)]
-        return Announcement(
-            codecs: [], records: records.subtracting(left).union(down == nil ? [] : repaired), downRate: down)
+        return Announcement(codecs: [], records: records.subtracting(left).union(rates.needHello ? repaired : []))
     }
 
     // MARK: Device up and down

@@ -26,6 +26,8 @@ public struct PeerConfiguration: Sendable {
     var confirms = true
     /// How fast it is sent to, in bits a second on the wire; `nil`: as fast as it goes.
     public var rate: UInt64?
+    /// Between which rates the one at which it is sent to is found, in bits a second; `nil`: it is not looked for.
+    public var rateBounds: ClosedRange<UInt64>?
     /// How fast we can be sent to by it, in kbit/s on the wire, which it is told; `nil`: it is told nothing.
     public var downRate: UInt32?
     /// What the path loses is sent again, if the peer takes part in that.

@@ -23,6 +23,8 @@ public enum TunnelEvent: Sendable, Equatable {
     case downRate(PublicKey, kilobits: UInt32?)
     /// What it says of that is no rate to send at, and is ignored.
     case downRateRefused(PublicKey, kilobits: UInt32)
+    /// A peer says nothing of what arrives, by which the rate to it was to be found: it is the least that it may be.
+    case rateUnheard(PublicKey, kilobits: UInt64)
     /// A peer takes no Ethernet frames, which are all that we have: nothing is sent to it.
     case ethernetRefused(PublicKey)
     /// A peer carries Ethernet frames, and we packets: it drops them.

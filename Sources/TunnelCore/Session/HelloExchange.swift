@@ -11,6 +11,8 @@ struct HelloExchange {
     private(set) var maximumUnit = 0
     /// The kinds of record that the peer takes besides HELLO and UNIT.
     private(set) var records: RecordSet = []
+    /// The peer wants to be told of what arrives as often as after a loss.
+    private(set) var wantsReports = false
     /// The peer's HELLO has arrived.
     private(set) var hasArrived = false
     /// Our HELLO has arrived, as far as the peer has said so.
@@ -31,7 +33,7 @@ struct HelloExchange {
     func announcement(_ announced: Announcement, aesIndex: ReceiverIndex?) -> Hello {
         Hello(
             seen: hasArrived, asks: asks, codecs: announced.codecs, maximumUnit: Limits.unit, aesIndex: aesIndex,
-            records: announced.records, downRate: announced.downRate)
+            records: announced.records, downRate: announced.downRate, wantsReports: announced.wantsReports)
     }
 
     /// Whether our next HELLO is to be answered.
@@ -69,6 +71,7 @@ struct HelloExchange {
         preferredCodec = codecs.preferred
         maximumUnit = min(hello.maximumUnit, Limits.unit)
         records = hello.records
+        wantsReports = hello.wantsReports
         if hello.seen {
             isConfirmed = true
             confirmation.end()
@@ -92,9 +95,11 @@ struct HelloExchange {
     mutating func leaveAskingToPeer() { isConfirmed = true }
 }
 
-/// The content of our HELLO: the codecs and the kinds of record that we take, and how fast we can be sent to, in kbit/s.
+/// The content of our HELLO: the codecs and the kinds of record that we take, how fast we can be sent to, in kbit/s, and whether we want to
+/// be told often of what arrives.
 struct Announcement: Equatable {
     let codecs: CodecSet
     let records: RecordSet
     var downRate: UInt32?
+    var wantsReports = false
 }

@@ -43,7 +43,7 @@ extension Tunnel {
             setOptions(configuration.compression, configuration.cipher, of: key, at: now)
         }
         setAllowedMACs(configuration.allowedMACs, of: key)
-        setRate(configuration.rate, of: key, at: now)
+        setRate(configuration.rate, within: configuration.rateBounds, of: key, at: now)
         setDownRate(configuration.downRate, of: key, at: now)
         setRepairs(configuration.repairs, of: key, at: now)
         setParity(configuration.parity, of: key, at: now)

@@ -13,9 +13,18 @@ extension Tunnel {
 
     /// Sets how fast a peer is sent to.
     public mutating func setRate(_ rate: UInt64?, of key: PublicKey, at now: Now) {
+        setRate(rate, within: nil, of: key, at: now)
+    }
+
+    /// Sets between which rates the one at which a peer is sent to is found, in bits a second.
+    public mutating func setRate(within bounds: ClosedRange<UInt64>, of key: PublicKey, at now: Now) {
+        setRate(nil, within: bounds, of: key, at: now)
+    }
+
+    mutating func setRate(_ rate: UInt64?, within bounds: ClosedRange<UInt64>?, of key: PublicKey, at now: Now) {
         guard let slot = peers.slot(of: key) else { return }
         services.now = now
-        peers[slot].setRate(rate, &services)
+        peers[slot].setRate(rate, within: bounds, &services)
     }
 
     /// Sets how fast we can be sent to by a peer, in kbit/s, which it is told.

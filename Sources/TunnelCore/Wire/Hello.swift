@@ -19,6 +19,8 @@ struct Hello: Equatable {
     var records: RecordSet = []
     /// How fast the sender can be sent to, in kbit/s; `nil`: it does not say.
     var downRate: UInt32?
+    /// It wants to be told of what arrives as often as after a loss.
+    var wantsReports = false
     /// Of what it says that holds on other sessions too: the version and the options but for `aesIndex`, as they were read; 0 in one
     /// that was not.
     private(set) var digest: UInt32 = 0
@@ -34,12 +36,13 @@ struct Hello: Equatable {
         case aes256gcm = 3
         case records = 4
         case downRate = 5
+        case reports = 6
     }
 
     /// The bytes that `write` needs at most.
     static let maximumSize =
         Record.headerSize + 1 + (2 + Codec.allCases.count) + (2 + 4) + (2 + 4) + (2 + RecordSet.announced.count)
-        + (2 + 4)
+        + (2 + 4) + (2 + 1)
 
     /// Writes the whole record to the start of `payload`; its size.
     func write(to payload: inout MutableRawSpan) -> Int {
@@ -74,6 +77,11 @@ struct Hello: Equatable {
             append(4, &payload)
             payload.store(little: downRate, at: end)
             end += 4
+        }
+        if wantsReports {
+            append(Option.reports.rawValue, &payload)
+            append(1, &payload)
+            append(1, &payload)
         }
         Record.writeHeader(.hello, parameter: version, length: end - Record.headerSize, to: &payload)
         return end
@@ -118,6 +126,9 @@ extension Hello {
             case .downRate:
                 guard end - offset == 2 + 4 else { return nil }
                 downRate = body.little32(at: offset + 2)
+            case .reports:
+                guard end - offset == 2 + 1 else { return nil }
+                wantsReports = body.byte(at: offset + 2) == 1
             case nil:
                 break
             }

@@ -37,7 +37,7 @@ class Link:
         ends = [f"/run/netns/{namespace.name}:{DEVICE}" for namespace in self.namespaces]
         self.process = subprocess.Popen(
             [program(), "--seed", str(self.seed), *options, *ends],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
         if self.process.stdout.readline() != "ready\n":
             raise AssertionError(self.process.communicate()[1].strip())
         return self
@@ -49,6 +49,11 @@ class Link:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.communicate()
+
+    def change(self, direction="both", **faults):
+        """Asks for something else from now on: `both`, `there` or `back`."""
+        self.process.stdin.write(f"--{direction} {','.join(f'{name}={value}' for name, value in faults.items())}\n")
+        self.process.stdin.flush()
 
     def report(self, timeout=5):
         """What was offered and done since the last report, by direction: `there` and `back`."""
