@@ -118,7 +118,7 @@ def test_systemd_starts_reloads_watches_upgrades_and_purges_it(package, host):
     said.pop("key")
     assert said == {
         "start": "0", "hook": "/var/lib/up", "resolver": "nameserver 10.9.0.53", "socket": "gateway:660", "mark": "1",
-        "tables": "table ip gateway-t0 table ip6 gateway-t0", "capabilities": "0000000000003400", "reload": "0",
+        "tables": "table ip gateway-t0 table ip6 gateway-t0", "capabilities": "0000000000000000", "user": "gateway", "reload": "0",
         "bad_reload": "1", "upgraded": "0", "after_upgrade": "active", "file": "same", "watchdog": "1 running",
         "result": "success", "resolver_after": "nameserver 192.0.2.53", "tables_after": "", "after_purge": "inactive",
         "user_after": "", "left": "", "status": said["status"]}
@@ -161,6 +161,7 @@ stat --format %G:%a /run/gateway/t0.sock | note socket
 cat /proc/sys/net/ipv4/conf/all/src_valid_mark | note mark
 nft list tables | tr '\n' ' ' | note tables
 grep CapBnd /proc/$(unit MainPID)/status | cut -f 2 | note capabilities
+ps -o user= -p $(unit MainPID) | note user
 systemctl reload gateway@t0; echo $? | note reload
 echo nonsense >>/etc/gateway/t0.conf
 systemctl reload gateway@t0; echo $? | note bad_reload

@@ -17,7 +17,8 @@ uint64_t cconfine_permitted(void);
 int cconfine_drop(uint64_t kept, int64_t user, int64_t group);
 
 /// No file, folder, TCP port, abstract socket or process outside is reached by a new call any more: the version of Landlock's
-/// interface that says so, 0 where the kernel has none.
+/// interface that says so, 0 where the kernel has none, or a
+/// container forbids it.
 int cconfine_files(void);
 
 /// The system calls in `confine.c` are left, and no others, which fail with EPERM: how many. A kernel without is -EINVAL.

@@ -35,18 +35,18 @@ public struct Confinement: Sendable {
 
     /// Gives the rights away. There must be one thread, for of others this takes nothing: else it is `EBUSY`.
     public func apply() throws(SystemError) -> Outcome {
-        let attempt = "give up what it does not need"
-        let threads = try SystemError.check(cconfine_threads(), attempt)
-        guard threads == 1 else { throw SystemError("\(attempt) with \(threads) threads", number: EBUSY) }
+        let threads = try SystemError.check(cconfine_threads(), "count its threads")
+        guard threads == 1 else { throw SystemError("give up rights with \(threads) threads", number: EBUSY) }
         let change = Capability.setUser.bit | Capability.setGroup.bit
         let mayChange = cconfine_permitted() & change == change
         let entry = mayChange ? Self.look(up: user) : nil
         try SystemError.check(
-            cconfine_drop(kept, entry.map { Int64($0.user) } ?? -1, entry.map { Int64($0.group) } ?? -1), attempt)
-        let landlock = try SystemError.check(cconfine_files(), attempt)
+            cconfine_drop(kept, entry.map { Int64($0.user) } ?? -1, entry.map { Int64($0.group) } ?? -1),
+            "give up capabilities")
+        let landlock = try SystemError.check(cconfine_files(), "give up files by Landlock")
         let calls = cconfine_calls()
         // Some kernels have no filters.
-        if calls != -EINVAL { try SystemError.check(calls, attempt) }
+        if calls != -EINVAL { try SystemError.check(calls, "give up system calls by seccomp") }
         return Outcome(user: entry == nil ? nil : user, landlock: Int(landlock), calls: max(Int(calls), 0))
     }
 
