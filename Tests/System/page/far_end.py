@@ -17,15 +17,17 @@ ROLES = ["initiator", "responder"]
 
 
 @contextlib.contextmanager
-def far_end(lab, role="initiator", kind=gateway, behind=False, compression="deflate", interface=(), **options):
+def far_end(lab, role="initiator", kind=gateway, behind=False, compression="deflate", interface=(), lines=(),
+            **options):
     """The daemon and the Python end in that role; only the initiator knows where the other is.
 
-    behind: True has the Python end forward for host B instead of answering pings. options: of `Peer`.
+    behind: True has the Python end forward for host B instead of answering pings. interface, lines: further ones of the gateway's
+    configuration, of [Interface] and [Peer]. options: of `Peer`.
     """
     secret = preshared_key()
     settings = {"preshared": secret, "endpoint": role == "responder"}
     if kind is gateway:
-        settings |= {"compression": compression, "interface": interface}
+        settings |= {"compression": compression, "interface": interface, "peer": lines}
     with contextlib.ExitStack() as stack:
         ours = stack.enter_context(kind(lab, lab.a, **settings))
         bound = stack.enter_context(lab.b.gateway.socket(socket.AF_INET, socket.SOCK_DGRAM))

@@ -149,10 +149,14 @@ def malformed_repairs():
         "a range below counter 0": struct.pack("<HH", 0, 10),
         "a range whose end is below counter 0": struct.pack("<HH", 10, 1),
         "a second range below counter 0": struct.pack("<HHHH", 0, 5, 4, 1),
+        "a ninth range": struct.pack("<HH", 0, 1) * 9,
     }
     return {
         "half a RECEIPT": record(RECEIPT, 0, bytes(40)),
         "RECEIPT of three bytes too many": receipt(bytes(3)),
+        "RECEIPT of no lane": record(RECEIPT, 2, bytes(44)),
+        "GONE of no lane": record(GONE, 2, bytes(8)),
+        "PARITY of no lane": row._replace(lane=2).encode(),
         "half a counter of GONE": record(GONE, 0, bytes(4)),
         "GONE of a counter and a half": record(GONE, 0, bytes(11)),
         **{f"{what}, in RECEIPT": receipt(rest) for what, rest in ranges.items()},

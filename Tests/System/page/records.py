@@ -18,8 +18,8 @@ MEMBERS = 0x10
 _FRAGMENT, _REPORT = struct.Struct("<HHBB"), struct.Struct("<5Q")
 _RECEIPT, _RANGE, _PARITY = struct.Struct("<3Q5I"), struct.Struct("<HH"), struct.Struct("<QQBB")
 _OPTIONAL = {BUNDLE, FRAGMENT, REPORT, PING, CONFIRM, RECEIPT, GONE, PARITY}
-_SHORTEST = 18
-"""Bytes of the vector of a keepalive."""
+_SHORTEST, _RANGES = 18, 8
+"""Bytes of the vector of a keepalive; ranges in one record."""
 
 
 class Hello(NamedTuple):
@@ -302,7 +302,7 @@ def _below(counter, ranges):
 
 
 def _ranges(counter, told):
-    require(len(told) % _RANGE.size == 0, "half a range")
+    require(len(told) % _RANGE.size == 0 and len(told) <= _RANGES * _RANGE.size, "half a range, or too many")
     ranges = []
     for distance, count in _RANGE.iter_unpack(told):
         counter -= distance + count
