@@ -40,6 +40,10 @@ struct ctun_udp {
     uint16_t port;
     uint8_t has_segment;
     uint8_t send_offload;
+    /// Of each outlet, whether what it sends must not be cut on the way; and whether anything was sent so, which lets the first one
+    /// hear of ICMP errors.
+    uint8_t is_whole[CTUN_OUTLETS];
+    uint8_t has_whole;
     /// Runs refused since one last went out with UDP_SEGMENT.
     uint32_t refusals;
     uint32_t overflows;

@@ -37,9 +37,12 @@ int ctun_udp_take_error(struct ctun_udp *udp, struct ctun_udp_error *out, size_t
     struct control control;
     for (;;) {
         memset(&name, 0, sizeof name);
-        struct msghdr header = {.msg_name = &name, .msg_namelen = sizeof name,
+        unsigned char quote[CTUN_QUOTE];
+        struct iovec piece = {quote, sizeof quote};
+        struct msghdr header = {.msg_name = &name, .msg_namelen = sizeof name, .msg_iov = &piece, .msg_iovlen = 1,
                                 .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
-        if (recvmsg(udp->fd, &header, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) {
+        ssize_t quoted = recvmsg(udp->fd, &header, MSG_ERRQUEUE | MSG_DONTWAIT);
+        if (quoted < 0) {
             if (errno == EINTR) continue;
             return errno == EAGAIN ? 0 : -errno;
         }
@@ -54,7 +57,9 @@ int ctun_udp_take_error(struct ctun_udp *udp, struct ctun_udp_error *out, size_t
             *out = (struct ctun_udp_error){
                 .remote = ctun_decode_address(&name),
                 .offender = offender(part, (const struct sock_extended_err *)CMSG_DATA(part)),
-                .type = error.ee_type, .code = error.ee_code};
+                .type = error.ee_type, .code = error.ee_code,
+                .mtu = error.ee_errno == EMSGSIZE ? error.ee_info : 0, .quoted = (uint8_t)quoted};
+            memcpy(out->quote, quote, (size_t)quoted);
             return 1;
         }
     }

@@ -112,6 +112,26 @@ static int outlet_of(const struct ctun_udp *udp, const struct ctun_run *run) {
     return run->outlet < udp->outlet_count ? run->outlet : 0;
 }
 
+/// Datagrams up to this size get everywhere as they are: whether they may be cut makes no difference.
+enum { SMALL = 500 };
+
+/// What a run wants of its outlet: 1 for datagrams that are not cut, 0 for those that are if they must, -1 if it does not matter.
+static int wants_whole(const struct ctun_run *run) {
+    uint32_t size = run->segment != 0 && run->segment < run->length ? run->segment : run->length;
+    if (run->division == CTUN_DIVIDE_FORBIDDEN) return 1;
+    return size <= SMALL ? -1 : run->division == CTUN_DIVIDE_AVOIDED;
+}
+
+/// Sets whether what an outlet sends is cut on the way: by IPv4's DF, and by the kernel's own fragments of IPv6.
+static void set_whole(struct ctun_udp *udp, int outlet, int whole) {
+    if (whole < 0 || udp->is_whole[outlet] == whole) return;
+    int fd = udp->outlets[outlet];
+    if (udp->family == 4) (void)ctun_set(fd, IPPROTO_IP, IP_MTU_DISCOVER, whole ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT);
+    else (void)ctun_set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, whole ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_WANT);
+    udp->is_whole[outlet] = (uint8_t)whole;
+    if (whole) udp->has_whole = 1;
+}
+
 static int is_source_error(int error) {
     return error == EINVAL || error == EADDRNOTAVAIL || error == ENODEV || error == ENETUNREACH ||
            error == EHOSTUNREACH || error == ENETDOWN;
@@ -149,6 +169,18 @@ static void recover(struct ctun_udp *udp, size_t i, int error, struct ctun_run *
         run->source_refused = 0;
         error = without;
     }
+    if (error == EMSGSIZE && run->division != CTUN_DIVIDE_ALLOWED) {
+        run->too_big = 1;
+        if (run->division == CTUN_DIVIDE_AVOIDED) {
+            run->division = CTUN_DIVIDE_ALLOWED;
+            return;
+        }
+        // It asked whether this size goes, and that is the answer.
+        run->dropped += (uint16_t)count;
+        at->offset += origin.length;
+        if (at->offset >= run->length) *at = (struct cursor){origin.run + 1, 0};
+        return;
+    }
     if (count > 1 && (error == EIO || error == EINVAL || error == EMSGSIZE)) {
         run->offload_refused = 1;
         // EIO: the interface cannot checksum, whatever the size. The others blame the size, so the path, at first.
@@ -168,12 +200,16 @@ static void recover(struct ctun_udp *udp, size_t i, int error, struct ctun_run *
 static size_t build_batch(struct ctun_udp *udp, struct ctun_run *runs, size_t count, struct cursor *at, uint32_t full,
                           int *outlet, struct ctun_sent *result) {
     size_t built = 0;
+    int whole = -1;
     while (at->run < count && built < CTUN_BATCH) {
         struct ctun_run *run = &runs[at->run];
         int is_ours = run->remote.family == udp->family;
         int its = outlet_of(udp, run);
         if (is_ours && built > 0 && its != *outlet) break;
         if (is_ours && !(full & 1u << its)) {
+            int wanted = wants_whole(run);
+            if (whole >= 0 && wanted >= 0 && wanted != whole) break;
+            if (wanted >= 0) whole = wanted;
             *outlet = its;
             build(udp, built++, runs, at);
             continue;
@@ -183,6 +219,7 @@ static size_t build_batch(struct ctun_udp *udp, struct ctun_run *runs, size_t co
         else if (run->error == 0) note_dropped(run, datagrams(run, run->length), EAFNOSUPPORT, result);
         *at = (struct cursor){at->run + 1, 0};
     }
+    if (built > 0) set_whole(udp, *outlet, whole);
     return built;
 }
 
@@ -194,6 +231,7 @@ struct ctun_sent ctun_udp_send(struct ctun_udp *udp, struct ctun_run *runs, size
     for (size_t i = 0; i < count; i++) {
         runs[i].source_refused = runs[i].offload_refused = 0;
         runs[i].dropped = 0;
+        runs[i].too_big = 0;
         runs[i].error = 0;
     }
 
@@ -223,5 +261,7 @@ struct ctun_sent ctun_udp_send(struct ctun_udp *udp, struct ctun_run *runs, size
             }
         }
     }
+    // ICMP errors about what must not be cut are told only while that is set.
+    if (udp->has_whole) set_whole(udp, 0, 1);
     return result;
 }

@@ -17,6 +17,7 @@ public struct Path: Hashable, Sendable {
 struct Destination {
     let path: Path
     let peer: PeerSlot?
+    var limit = PathLimit()
 }
 
 /// A local address, on the interface with this index.
@@ -28,4 +29,18 @@ public struct LocalAddress: Hashable, Sendable {
         self.address = address
         self.interface = interface
     }
+}
+
+/// How large datagrams to a destination may be.
+struct PathLimit: Equatable {
+    /// The largest payload.
+    var payload = Int.max
+    /// The path was asked, or it is what its first interface takes.
+    var isFound = false
+    /// The largest datagram of which it is known that it gets there in one piece: up to this they are not to be divided; 0: nothing is
+    /// known.
+    var whole = 0
+
+    /// That of a probe, which must not be divided whatever happens.
+    static func probe(payload: Int) -> PathLimit { PathLimit(payload: payload, isFound: true, whole: .max) }
 }

@@ -18,6 +18,8 @@ final class End {
     /// Packets or frames for the device.
     var received: [[UInt8]] = []
     var events: [TunnelEvent] = []
+    /// The MTU of the interface that ways outside begin with; `nil`: nobody knows.
+    var routeMTU: Int?
     /// The addresses that its ICMP errors come from; `nil`: those of what could not be reached.
     var own: (v4: IPAddress?, v6: IPAddress?)
 
@@ -52,6 +54,9 @@ final class End {
         while let refusal = tunnel.pollRefusal() {
             driver.makeRoom()
             tunnel.answer(refusal, from: refusal.sender.isV4 ? own.v4 : own.v6)
+        }
+        while let mtu = routeMTU, let (slot, _) = tunnel.pollRouteQuestion() {
+            tunnel.setRouteMTU(mtu, route: mtu, ofPeer: slot, at: now)
         }
         takePackets()
         while isWorking, let job = tunnel.pollHandshake() {

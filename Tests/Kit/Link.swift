@@ -124,7 +124,8 @@ final class Link {
         for datagram in end.takeDatagrams() {
             let sighting = Sighting(
                 at: instant, from: end.endpoint, to: datagram.path.remote, bytes: datagram.bytes,
-                trafficClass: datagram.trafficClass, payload: end.payload(of: datagram.bytes))
+                trafficClass: datagram.trafficClass, payload: end.payload(of: datagram.bytes),
+                division: datagram.division)
             if listens { sightings.append(sighting) }
             switch rule(sighting) {
             case .deliver: put(sighting, sighting.bytes, after: latency)

@@ -11,6 +11,11 @@ struct Sighting {
     let trafficClass: UInt8
     /// The payload of a transport message.
     let payload: [UInt8]?
+    /// Whether it may be cut on the way.
+    var division = Outbox.Division.allowed
+
+    /// The bytes of the IP packet that carries it.
+    var size: Int { bytes.count + (to.address.isV4 ? 28 : 48) }
 
     var isInitiation: Bool { bytes.count == 148 && bytes[0] == 1 }
     var isResponse: Bool { bytes.count == 92 && bytes[0] == 2 }

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from lab import Lab, link, wait_until
+from lab import Lab, link, wait_until, wait_until_path_known
 from lab.browser import Browser
 from lab.small_packets import stopped
 
@@ -39,8 +39,9 @@ def lab():
 @pytest.mark.parametrize("compression", [pytest.param("auto", marks=pytest.mark.alone), "zstd"])
 def test_without_the_default_skip_a_cookie_is_guessed_letter_by_letter(lab, compression):
     secret = "".join(random.Random(5).choices(ALPHABET, k=8))
-    with lab.record() as wire, link(lab, compression=compression, peer=EVERY_PORT_BUT_9), \
+    with lab.record() as wire, link(lab, compression=compression, peer=EVERY_PORT_BUT_9) as gateways, \
             Browser(lab.a.host, lab.b.host, lab.b.v4, 80, secret) as browser:
+        wait_until_path_known(lab, *gateways)
         attacker = Attacker(browser, wire, lab.a.outer)
         known = ""
         while len(known) < len(secret):
@@ -55,7 +56,8 @@ def test_without_the_default_skip_a_cookie_is_guessed_letter_by_letter(lab, comp
 @pytest.mark.parametrize("compression", ["auto", "zstd"])
 def test_with_the_defaults_every_guess_looks_the_same(lab, compression):
     secret = "".join(random.Random(6).choices(ALPHABET, k=8))
-    with lab.record() as wire, link(lab, compression=compression):
+    with lab.record() as wire, link(lab, compression=compression) as gateways:
+        wait_until_path_known(lab, *gateways)
         for port in (80, 3128, 8080):
             with Browser(lab.a.host, lab.b.host, lab.b.v4, port, secret) as browser:
                 attacker = Attacker(browser, wire, lab.a.outer)
@@ -68,6 +70,7 @@ def test_with_the_defaults_every_guess_looks_the_same(lab, compression):
 @pytest.mark.fast
 def test_what_two_flows_send_at_once_has_the_sizes_that_they_have_alone(lab):
     with lab.record() as wire, link(lab, compression="deflate") as gateways:
+        wait_until_path_known(lab, *gateways)
         drain = Drain(lab, wire, gateways[0])
         victim, attacker = drain.flow(5000), drain.flow(5001)
         for guess in (RIGHT, WRONG):
@@ -78,6 +81,7 @@ def test_what_two_flows_send_at_once_has_the_sizes_that_they_have_alone(lab):
 @pytest.mark.parametrize("scope, port", [("flow", 5000), ("peer", 5001)])
 def test_a_right_guess_in_the_same_flow_or_scope_shows(lab, scope, port):
     with lab.record() as wire, link(lab, compression="deflate", peer=(f"#: CompressionScope = {scope}",)) as gateways:
+        wait_until_path_known(lab, *gateways)
         drain = Drain(lab, wire, gateways[0])
         victim, attacker = drain.flow(5000), drain.flow(port)
         right, wrong = (sum(drain.sizes((victim, RIGHT), (attacker, guess))) for guess in (RIGHT, WRONG))

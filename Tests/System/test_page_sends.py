@@ -331,8 +331,9 @@ def check_rules(heard):
 
 
 def check_pings(peer, since):
-    """The gateway's questions: once a second at most, and less than a thousandth of the data."""
-    questions = [entry for entry in peer.heard(Ping, since) if not entry.what.answer]
+    """The gateway's questions but for those about the path MTU, which have padding: once a second at most, and less than a thousandth of
+    the data."""
+    questions = [entry for entry in peer.heard(Ping, since) if not entry.what.answer and not entry.what.padding]
     for one, other in zip(questions, questions[1:]):
         assert other.at - one.at > 0.95
     data = sum(entry.size for entry in peer.heard((bytes, Unit, Bundle, Fragment), since))

@@ -81,6 +81,9 @@ struct ctun_received {
     uint8_t truncated;
 };
 
+/// Whether datagrams may be cut into fragments: they may; not on the way, and by our own interface only if it must; never.
+enum { CTUN_DIVIDE_ALLOWED, CTUN_DIVIDE_AVOIDED, CTUN_DIVIDE_FORBIDDEN };
+
 /// One or more datagrams for one place: `length` bytes at `base`, cut every `segment` bytes (0: not at all).
 struct ctun_run {
     const void *base;
@@ -94,15 +97,22 @@ struct ctun_run {
     uint8_t traffic_class;
     /// The outlet to send from; 0 is the socket that receives.
     uint8_t outlet;
+    /// Whether its datagrams may be cut on the way (DF): a value of CTUN_DIVIDE.
+    uint8_t division;
 
     /// Out: 1 if `source` can no longer be sent from; the run was sent without it.
     uint8_t source_refused;
     /// Out: 1 if the kernel would not cut this run (its segments exceed the path's MTU); it went as datagrams.
     uint8_t offload_refused;
+    /// Out: 1 if our own interface took its datagrams only in pieces, or, of those that must not be cut, not at all.
+    uint8_t too_big;
     /// Out: datagrams of this run that were not sent, and the errno of the last of them.
     uint16_t dropped;
     int32_t error;
 };
+
+/// The most that is kept of what an ICMP error quotes.
+enum { CTUN_QUOTE = 16 };
 
 /// An ICMP error that came for a datagram.
 struct ctun_udp_error {
@@ -113,6 +123,11 @@ struct ctun_udp_error {
     /// Of ICMP, or of ICMPv6 if `remote` is IPv6.
     uint8_t type;
     uint8_t code;
+    /// The MTU that it tells of, if it is about a datagram that was too big; else 0.
+    uint32_t mtu;
+    /// The beginning of what the datagram carried, as far as it is quoted.
+    uint8_t quote[CTUN_QUOTE];
+    uint8_t quoted;
 };
 
 /// What became of one call's datagrams.

@@ -16,6 +16,8 @@ public struct GatewayEvent: Codable, Hashable, Sendable {
         case roamed
         /// All its keys were wiped after a long silence.
         case wiped
+        /// The path takes datagrams of another size than was known.
+        case pathMTU
         /// Packets or datagrams went no further, more than a few.
         case drops
         /// What waits in front of a link with a rate stands, or stands no more.

@@ -58,6 +58,12 @@ public enum StatisticsText {
             let loss = "\(peer.lossPermille / 10).\(peer.lossPermille % 10) %"
             lines += row("path", "round trip \(Quantities.roundTrip(microseconds: peer.rttMicroseconds)), loss \(loss)")
         }
+        if let path = peer.pathMTU {
+            let words = ["route": "as the route says", "probes": "found by probes", "icmp": "as ICMP says"]
+            let known = words[path.source] ?? path.source
+            let lost = path.blackHoles == 0 ? "" : ", larger ones vanished without a word"
+            lines += row("path MTU", "\(path.mtu), \(known)\(lost)")
+        }
         if let queue = peer.queue {
             let rate = rate(queue)
             lines += row(

@@ -72,6 +72,8 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
     public var handshakes: UInt64?
     /// Whether the peer is a gateway that says so to us; absent if that is not known, or it was not asked.
     public var isGateway: Bool?
+    /// How large datagrams to the peer may be; absent until something was sent to it.
+    public var pathMTU: PathMTUStatistics?
 
     public init(
         publicKey: String, name: String? = nil, endpoint: String? = nil, allowedIPs: [String] = [],
@@ -104,6 +106,28 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
         self.lastProblemTime = lastProblemTime
         self.queue = queue
         self.repair = repair
+    }
+}
+
+/// How large the IP packets outside may be that carry datagrams to a peer.
+public struct PathMTUStatistics: Codable, Hashable, Sendable {
+    /// In bytes, with the headers of IP and UDP.
+    public var mtu: UInt64
+    /// How it is known: `route`, `probes` or `icmp`.
+    public var source: String
+    /// The state of the search (RFC 8899): `disabled`, `base`, `searching`, `complete` or `error`.
+    public var state: String
+    /// How often large datagrams vanished without a word.
+    public var blackHoles: UInt64
+    /// ICMP errors that were not believed.
+    public var ignoredICMP: UInt64
+
+    public init(mtu: UInt64, source: String, state: String, blackHoles: UInt64, ignoredICMP: UInt64) {
+        self.mtu = mtu
+        self.source = source
+        self.state = state
+        self.blackHoles = blackHoles
+        self.ignoredICMP = ignoredICMP
     }
 }
 

@@ -47,6 +47,7 @@ extension Daemon {
             queue: queue(of: peer), repair: peer.repair.map { repair($0) })
         statistics.handshakes = peer.handshakes
         statistics.isGateway = peer.isGateway
+        statistics.pathMTU = peer.pathMTU.map { PathMTUStatistics($0) }
         return statistics
     }
 
@@ -124,6 +125,20 @@ extension Daemon {
                 small: traffic.skipped[CompressionSkip.small.rawValue],
                 backoff: traffic.skipped[CompressionSkip.backoff.rawValue],
                 busy: traffic.skipped[CompressionSkip.busy.rawValue]))
+    }
+}
+
+extension PathMTUStatistics {
+    fileprivate init(_ path: PathStatistics) {
+        let source =
+            switch path.source {
+            case .assumed: "route"
+            case .probed: "probes"
+            case .icmp: "icmp"
+            }
+        self.init(
+            mtu: UInt64(path.mtu), source: source, state: "\(path.phase)", blackHoles: path.blackHoles,
+            ignoredICMP: path.ignored)
     }
 }
 

@@ -15,7 +15,8 @@ final class Chores: Sendable {
 
     private let daemon: Daemon
     private let files: WorkThread<@Sendable () -> Void>
-    private let mending: WorkThread<Void>
+    /// True: only the MTU is to follow the routes.
+    private let mending: WorkThread<Bool>
     private let names: WorkThread<Question>
     /// Peers whose addresses are being asked for: each once.
     private let asked = Mutex<Set<PublicKey>>([])
@@ -23,7 +24,9 @@ final class Chores: Sendable {
     init(_ daemon: Daemon) throws(SystemError) {
         self.daemon = daemon
         files = try WorkThread(name: "files", capacity: 64) { { chore in chore() } }
-        mending = try WorkThread(name: "network", capacity: 16) { { _ in daemon.mend() } }
+        mending = try WorkThread(name: "network", capacity: 16) {
+            { isRoutes in if isRoutes { daemon.followRoutes() } else { daemon.mend() } }
+        }
         names = try WorkThread(name: "names", capacity: 65_536) { { question in question.chores.answer(question) } }
     }
 
@@ -43,7 +46,10 @@ final class Chores: Sendable {
     }
 
     /// Has what the interface lost brought back.
-    func mend() { mending.post(()) }
+    func mend() { mending.post(false) }
+
+    /// Has the interface's MTU follow the routes to the endpoints, if it was made of them.
+    func followRoutes() { mending.post(true) }
 
     /// Waits until the files are as they were asked to be, but not for ever: a disk may hang.
     func finish() {

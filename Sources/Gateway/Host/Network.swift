@@ -18,6 +18,8 @@ struct Network: ~Copyable {
     var firewall: Firewall
     private let steward: Steward
     private let log: Log
+    /// The MTU that the interface got from the routes; 0: from elsewhere.
+    private var derived = 0
 
     /// Plans for the interface `index`; a default route gets the next table in which nothing is.
     init(
@@ -44,6 +46,7 @@ struct Network: ~Copyable {
         if interface.mode == .tun || bridge != nil { try? netlink.disableLinkLocalAddress(of: index) }
         if interface.mode == .tap { try netlink.setAddress(MACAddress(of: key), of: index) }
         try netlink.setMTU(mtu, of: index)
+        derived = mtu
         if let bridge { try netlink.setBridge(bridge.index, of: index) }
         for address in interface.addresses { try netlink.addAddress(address, to: index) }
         try netlink.setUp(index)
@@ -69,9 +72,18 @@ struct Network: ~Copyable {
         let overhead = 40 + 8 + 32
         let mtus = endpoints.compactMap { endpoint -> Int? in
             guard let path = try? netlink.path(to: endpoint.address, mark: plan.mark) else { return nil }
-            return path.mtu ?? Self.name(of: path.interface).flatMap { try? netlink.device(named: $0)?.mtu }
+            return path.mtu ?? netlink.deviceMTU(path.interface)
         }
         return min(max((mtus.min() ?? 1500) - overhead, 1280), 65_535 - overhead)
+    }
+
+    /// Sets the interface's MTU anew if the endpoints' routes make it another one; what it is then, if that changed it.
+    mutating func followRoutes(to endpoints: [Endpoint]) -> Int? {
+        guard interface.mtu == nil, interface.mode == .tun else { return nil }
+        let new = derivedMTU(for: endpoints)
+        guard new != derived else { return nil }
+        derived = new
+        return (try? netlink.setMTU(new, of: index)) == nil ? nil : new
     }
 
     /// Adds a route; an error says as well what is in the way.

@@ -85,6 +85,8 @@ struct EventLog: ~Copyable {
             }
         case .roamed(let key, let path):
             say(.info, .roamed, key, at: time) { "\($0): now at \(path.remote)" }
+        case .pathMTU(let key, let news):
+            say(news.isSilent ? .warning : .info, .path, key, at: time) { "\($0): \(news.text)" }
         case .wiped(let key):
             say(.info, .wiped, key, at: time) { "\($0): silent for 9 minutes, keys wiped" }
         }

@@ -19,6 +19,7 @@ struct LineLimits {
         case budget = "more than its budget"
         case roamed = "now at another address"
         case wiped = "keys wiped"
+        case path = "path MTU"
         case unnoted = "too much at once"
 
         /// The word for it in the history of events.
@@ -34,6 +35,7 @@ struct LineLimits {
             case .source, .budget: .drops
             case .roamed: .roamed
             case .wiped: .wiped
+            case .path: .pathMTU
             case .unnoted: .leftOut
             }
         }

@@ -1,3 +1,4 @@
+import Addresses
 import CTun
 import LinuxIO
 import TunnelCore
@@ -18,6 +19,13 @@ extension DataLoop {
         }
     }
 
+    /// Notes what our own interface took only in pieces.
+    @inline(never)
+    mutating func noteDivided() {
+        let now = Self.now()
+        for index in departures.divided.indices { tunnel.noteDivided(toPeer: departures.divided[index], at: now) }
+    }
+
     /// Counts what found no room in the last flush, each with its peer.
     @inline(never)
     mutating func noteCrowded() {
@@ -32,14 +40,29 @@ extension DataLoop {
     static func takeErrors(_ socket: inout UDPSocket?, _ tunnel: inout Tunnel, at now: Now) {
         for _ in 0..<mostErrors {
             guard let error = socket?.takeError() else { return }
+            if error.mtu > 0, let remote = error.remote.endpoint {
+                note(error, about: remote, &tunnel, at: now)
+                continue
+            }
             guard let remote = error.remote.endpoint, let rejection = PeerProblem.Rejection(error) else { continue }
             tunnel.noteRejected(remote, rejection, at: now)
         }
     }
 }
 
+extension DataLoop {
+    /// Takes an error about a datagram that was too big.
+    private static func note(
+        _ error: ctun_udp_error, about remote: Endpoint, _ tunnel: inout Tunnel, at now: Now
+    ) {
+        var quote = unsafe withUnsafeBytes(of: error.quote) { unsafe Array($0) }
+        quote.removeLast(quote.count - min(Int(error.quoted), quote.count))
+        unsafe tunnel.noteTooBig(Int(error.mtu), to: remote, quote: quote.span.bytes, at: now)
+    }
+}
+
 extension PeerProblem.Rejection {
-    /// `nil` for a datagram that was too big: the kernel cuts the next.
+    /// `nil` for a datagram that was too big, without a size.
     fileprivate init?(_ error: ctun_udp_error) {
         let isV4 = error.remote.family == 4
         guard isV4 ? (error.type, error.code) != (3, 4) : error.type != 2 else { return nil }

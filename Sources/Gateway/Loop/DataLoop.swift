@@ -16,7 +16,8 @@ typealias LoopCommand = @Sendable (inout DataLoop, Now) -> Void
 /// the inbox borrows from the receive buffer is written before that buffer is received into again.
 struct DataLoop: TunnelDriver, ~Copyable {
     enum Source: UInt64 {
-        case device, v4, v6, timer, signals, commands, results, deviceState, socketFile, controlFile, hooks
+        case device, v4, v6, timer, signals, commands, results, deviceState, socketFile, controlFile, hooks,
+            network
     }
 
     /// Reads of the device and turns of the sockets that one wake-up handles before it looks at the others.
@@ -61,6 +62,11 @@ struct DataLoop: TunnelDriver, ~Copyable {
     /// The control socket is being made again.
     var isControlDue = false
     private var refused = RefusedCounters()
+    /// The watch on routes and interfaces outside, and when to look at what it told.
+    var networkWatch: NetlinkMonitor?
+    var routesDueAt: Instant?
+    /// There were too many questions about routes for one turn.
+    var routesPending = false
 
     private init(
         _ openings: consuming Openings, _ daemon: Daemon, _ epoll: consuming Epoll, _ timer: consuming TimerFD,
@@ -122,10 +128,11 @@ struct DataLoop: TunnelDriver, ~Copyable {
     ) throws(SystemError) {
         try epoll.add(course.hooksDescriptor, token: Source.hooks.rawValue)
         watchDevice(at: Self.now())
+        watchNetwork()
         finishTurn(at: Self.now(), &events, &pulse)
         while !course.isOver {
             let before = bootTime()
-            let count = epoll.wait(milliseconds: tunnel.hasKept ? 0 : -1)
+            let count = epoll.wait(milliseconds: tunnel.hasKept || routesPending ? 0 : -1)
             let now = Self.now()
             tunnel.beginTurn(at: now, idle: Interval(nanoseconds: now.instant.nanoseconds - before))
             for index in 0..<max(count, 0) {
@@ -158,12 +165,14 @@ struct DataLoop: TunnelDriver, ~Copyable {
                 case .controlFile: lookAfterControl(chores)
                 case .socketFile: if steward.isSocketGone(.uapi) { course.end(.socketGone) }
                 case .hooks: course.noteHooks()
+                case .network: readNetwork(at: now)
                 case nil: break
                 }
             }
             handleKept(at: now)
             if deviceWatch == nil { watchDevice(at: now) }
             mend(chores)
+            followRoutes(chores, at: now)
             handleTimeouts(at: now)
             finishTurn(at: now, &events, &pulse)
         }
@@ -173,6 +182,8 @@ struct DataLoop: TunnelDriver, ~Copyable {
     private mutating func finishTurn(at now: Now, _ events: inout EventLog, _ pulse: inout Pulse?) {
         sendGathered(at: now)
         answerRefusals()
+        routesPending = false
+        answerRouteQuestions(at: now)
         flush()
         while let job = tunnel.pollHandshake() {
             if !handshakes.post(job) { refused.handshakes += 1 }
@@ -183,6 +194,7 @@ struct DataLoop: TunnelDriver, ~Copyable {
         }
         events.tellLeftOut(tunnel.unnotedEvents, at: now.instant)
         var next = deviceWatch == nil ? min(tunnel.nextTimeout ?? lookDueAt, lookDueAt) : tunnel.nextTimeout
+        if let dueAt = routesDueAt { next = min(next ?? dueAt, dueAt) }
         if let dueAt = events.dueAt { next = min(next ?? dueAt, dueAt) }
         if let dueAt = pulse?.beat(tunnel, at: now.instant) { next = min(next ?? dueAt, dueAt) }
         guard next != timerSetTo else { return }
@@ -292,6 +304,7 @@ struct DataLoop: TunnelDriver, ~Copyable {
         refused.datagrams += departures.send(tunnel.outbox, on: &sockets)
         if !departures.failures.isEmpty { noteFailures() }
         if !departures.crowded.isEmpty { noteCrowded() }
+        if !departures.divided.isEmpty { noteDivided() }
         for index in departures.refusedSources.indices { tunnel.forgetSource(ofPeer: departures.refusedSources[index]) }
     }
 

@@ -17,6 +17,9 @@ struct Departures: ~Copyable {
     /// The peers of the last flush to which something was not sent, and the errno; not for want of room.
     private(set) var failures: [(peer: PeerSlot, errno: Int32)] = []
 
+    /// The peers of the last flush of which our own interface took datagrams only in pieces, though they were not to be cut.
+    private(set) var divided: [PeerSlot] = []
+
     /// The peers of the last flush to which there was no room for so many datagrams.
     private(set) var crowded: [(peer: PeerSlot, datagrams: Int)] = []
 
@@ -36,6 +39,7 @@ struct Departures: ~Copyable {
     mutating func send(_ outbox: borrowing Outbox, on sockets: inout UDPSocketPair) -> UInt64 {
         if !refusedSources.isEmpty { refusedSources = [] }
         if !failures.isEmpty { failures = [] }
+        if !divided.isEmpty { divided = [] }
         crowded.removeAll(keepingCapacity: true)
         v4Peers.removeAll(keepingCapacity: true)
         v6Peers.removeAll(keepingCapacity: true)
@@ -49,8 +53,11 @@ struct Departures: ~Copyable {
                 if let peer = run.peer { crowded.append((peer, run.count)) }
             }
         }
-        return unsafe left + Self.send(v4Runs, v4Peers, &sockets.v4, &refusedSources, &failures, &crowded)
-            + Self.send(v6Runs, v6Peers, &sockets.v6, &refusedSources, &failures, &crowded)
+        left += unsafe Self.send(v4Runs, v4Peers, &sockets.v4, &refusedSources, &failures, &crowded)
+        left += unsafe Self.send(v6Runs, v6Peers, &sockets.v6, &refusedSources, &failures, &crowded)
+        unsafe noteDivided(v4Runs, v4Peers)
+        unsafe noteDivided(v6Runs, v6Peers)
+        return left
     }
 
     /// The outlet for a run; `nil` if its peer has too much on its way.
@@ -69,9 +76,16 @@ struct Departures: ~Copyable {
 
     private mutating func sort(_ run: Outbox.Run, _ outlet: Int, _ base: UnsafeRawPointer) {
         let source = run.path.local.map { LocalSource($0.address, interface: $0.interface) }
-        let departure = unsafe ctun_run(
+        var departure = unsafe ctun_run(
             base: base + run.offset, length: run.length, segment: run.count > 1 ? run.segment : 0,
             to: run.path.remote, from: source, trafficClass: run.trafficClass, outlet: outlet)
+        let division =
+            switch run.division {
+            case .allowed: CTUN_DIVIDE_ALLOWED
+            case .avoided: CTUN_DIVIDE_AVOIDED
+            case .forbidden: CTUN_DIVIDE_FORBIDDEN
+            }
+        unsafe departure.division = UInt8(division)
         if run.path.remote.address.isV4 {
             unsafe v4Runs.initializeElement(at: v4Peers.count, to: departure)
             v4Peers.append(run.peer)
@@ -107,6 +121,12 @@ struct Departures: ~Copyable {
             }
         }
         return UInt64(result.dropped)
+    }
+
+    private mutating func noteDivided(_ runs: UnsafeMutableBufferPointer<ctun_run>, _ peers: [PeerSlot?]) {
+        for index in peers.indices where unsafe runs[index].too_big != 0 {
+            if let peer = peers[index], divided.last != peer { divided.append(peer) }
+        }
     }
 
     private static func note(_ error: Int32, _ peer: PeerSlot?, _ failures: inout [(peer: PeerSlot, errno: Int32)]) {

@@ -86,6 +86,14 @@ extension Daemon {
         }
     }
 
+    /// Has the interface's MTU follow the routes to the endpoints.
+    func followRoutes() {
+        let endpoints = configuration.peers.compactMap { $0.endpoint?.numeric }
+        let mtu = network.withLock { network in network?.followRoutes(to: endpoints) }
+        guard let mtu else { return }
+        log.info("MTU \(mtu): the routes to the endpoints take that now")
+    }
+
     private func store(_ made: consuming sending Network) {
         var made: Network? = consume made
         network.withLock { $0 = made.take() }

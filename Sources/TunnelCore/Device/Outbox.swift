@@ -20,6 +20,17 @@ public struct Outbox: ~Copyable {
         public let segment: Int
         public fileprivate(set) var count: Int
         fileprivate var isClosed: Bool
+        /// Whether routers may cut its datagrams.
+        public let division: Division
+    }
+
+    /// Whether a datagram may be cut into fragments on the way (DF).
+    public enum Division: Sendable {
+        case allowed
+        /// Not unless our own interface has to.
+        case avoided
+        /// It is rather lost.
+        case forbidden
     }
 
     /// The bytes that the output of one input may need: a super-segment of the device cut into its smallest pieces, all staged
@@ -134,11 +145,13 @@ public struct Outbox: ~Copyable {
 
     @inline(__always)
     private mutating func note(_ length: Int, to destination: Destination, trafficClass: UInt8) {
-        if !extendLastRun(by: length, destination.path, trafficClass) {
+        let whole = destination.limit.whole
+        let division: Division = length > whole ? .allowed : whole == .max ? .forbidden : .avoided
+        if !extendLastRun(by: length, destination.path, trafficClass, division) {
             list.append(
                 Run(
                     path: destination.path, trafficClass: trafficClass, peer: destination.peer, offset: used,
-                    length: length, segment: length, count: 1, isClosed: false))
+                    length: length, segment: length, count: 1, isClosed: false, division: division))
         }
         used += length
         appended.datagrams &+= 1
@@ -146,12 +159,16 @@ public struct Outbox: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func extendLastRun(by length: Int, _ path: Path, _ trafficClass: UInt8) -> Bool {
-        guard list.count > 0 else { return false }
+    private mutating func extendLastRun(
+        by length: Int, _ path: Path, _ trafficClass: UInt8, _ division: Division
+    ) -> Bool {
+        // Of a run that is too large for the path all is lost, also what is not: a probe goes alone.
+        guard list.count > 0, division != .forbidden else { return false }
         let last = list.count - 1
         let run = list[last]
         guard !run.isClosed, length <= run.segment, run.count < Self.runSegments,
-            run.length + length <= Limits.datagram, run.trafficClass == trafficClass, run.path == path
+            run.length + length <= Limits.datagram, run.trafficClass == trafficClass, run.division == division,
+            run.path == path
         else { return false }
         list[last].length += length
         list[last].count += 1

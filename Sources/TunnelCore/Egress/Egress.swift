@@ -29,16 +29,21 @@ struct Egress: ~Copyable {
         sealer = Sealer(cargo)
     }
 
-    /// How large records may be to a peer that has said this of itself.
+    /// How large records may be to a peer that has said this of itself, on such a path.
     @inline(__always)
-    func limits(_ hello: HelloExchange) -> RecordLimits {
-        RecordLimits(payload: cargo.largestPayload(sizes), fragments: hello.records.contains(.fragment))
+    func limits(_ hello: HelloExchange, _ path: PathLimit) -> RecordLimits {
+        let usual = cargo.largestPayload(sizes)
+        var limits = RecordLimits(
+            payload: path.isFound ? path.payload : min(usual, path.payload),
+            fragments: hello.records.contains(.fragment))
+        limits.mtu = min(usual, path.payload)
+        return limits
     }
 
     /// Sends a message. The bytes of its datagrams; 0 if the outbox has no room for it, or if a batch can't leave in that form.
     @inline(__always)
     mutating func send(_ message: OutboundMessage, on session: inout Session, to destination: Destination) -> Int {
-        let limits = limits(session.hello)
+        let limits = limits(session.hello, destination.limit)
         switch message {
         case .packet(let packet, let header):
             governor.noteSent(packet.byteCount)
@@ -57,6 +62,11 @@ struct Egress: ~Copyable {
         case .control(.hello(let hello)):
             // It says which lanes there are, so it goes on the one that is always there.
             return sealer.send(.hello(hello), on: &session.wireGuard, in: Envelope(destination, limits), into: &outbox)
+        case .control(.ping(let ping)) where ping.size > 0:
+            var whole = destination
+            whole.limit = .probe(payload: ping.size)
+            let envelope = Envelope(whole, self.limits(session.hello, whole.limit))
+            return sealer.send(.ping(ping), on: &session.forData, in: envelope, into: &outbox)
         case .control(let record):
             return sealer.send(record, on: &session.forData, in: Envelope(destination, limits), into: &outbox)
         case .parity(let record, let length):
@@ -71,7 +81,7 @@ struct Egress: ~Copyable {
         batch index: Int, as form: BatchForm, on session: inout Session, to destination: Destination
     ) -> Int {
         guard let batch = gathering[index] else { return 0 }
-        let envelope = Envelope(destination, limits(session.hello), trafficClass: batch.trafficClass)
+        let envelope = Envelope(destination, limits(session.hello, destination.limit), trafficClass: batch.trafficClass)
         let sent: Int
         switch form {
         case .unit(let codec, let effort):
@@ -90,7 +100,7 @@ struct Egress: ~Copyable {
         _ record: ParityRecord, length: Int, on session: inout Session, to destination: Destination
     ) -> Int {
         guard let peer = destination.peer, let row = unsafe parity.row(record.row, of: peer) else { return 0 }
-        let envelope = Envelope(destination, limits(session.hello))
+        let envelope = Envelope(destination, limits(session.hello, destination.limit))
         return unsafe sealer.send(
             parity: record, UnsafeRawBufferPointer(start: row, count: length), on: &session, in: envelope,
             into: &outbox)

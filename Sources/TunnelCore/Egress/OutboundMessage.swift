@@ -21,6 +21,11 @@ enum OutboundMessage: ~Escapable {
         case .control, .parity, .keepalive: false
         }
     }
+
+    /// It asks whether so much gets there.
+    @inline(__always) var isPadded: Bool {
+        if case .control(.ping(let ping)) = self { ping.size > 0 } else { false }
+    }
 }
 
 /// The form that a batch leaves in.

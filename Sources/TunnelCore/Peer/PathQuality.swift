@@ -13,6 +13,14 @@ struct PathQuality {
     private var latest: Interval?
     private var beforeLatest: Interval?
 
+    /// What arrived between the last two reports.
+    struct Arrived {
+        let datagrams: Double
+        let expected: Double
+        let bytes: Double
+    }
+
+    private var arrived: Arrived?
     private var last: ReportRecord?
     private var lastSession: ReceiverIndex?
     private var question: (token: UInt64, at: Instant)?
@@ -82,6 +90,12 @@ struct PathQuality {
         return report
     }
 
+    /// What arrived between the last two reports, once.
+    mutating func takeArrived() -> Arrived? {
+        defer { arrived = nil }
+        return arrived
+    }
+
     /// Takes the peer's word of what has arrived on a session.
     mutating func take(_ report: ReportRecord, on session: ReceiverIndex?) {
         defer {
@@ -93,6 +107,8 @@ struct PathQuality {
         else { return }
         let expected = Double(report.highest - last.highest)
         let arrived = min(Double(report.datagrams - last.datagrams), expected)
+        let bytes = Double(report.bytes - last.bytes)
+        self.arrived = Arrived(datagrams: Double(report.datagrams - last.datagrams), expected: expected, bytes: bytes)
         loss += (1 - arrived / expected - loss) * min(expected / Self.lossWindow, 1)
         let sample = Double(report.bytes - last.bytes) * 1e6 / Double(report.clock - last.clock)
         rate = rate == 0 ? sample : (rate + sample) / 2

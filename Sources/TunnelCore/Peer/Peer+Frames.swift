@@ -109,7 +109,7 @@ extension Peer {
     /// Sends a frame as a record of its own, in fragments if it must be.
     private mutating func sendAlone(_ frame: RawSpan, on session: SessionSlot, _ services: inout Services) {
         guard path != nil else { return }
-        let limits = services.egress.limits(services.sessions[session].hello)
+        let limits = services.egress.limits(services.sessions[session].hello, pathMTU.limit)
         guard limits.pieces(of: Record.headerSize + frame.byteCount) > 0 else { return drops.count(.frame) }
         let packet = EthernetFrame(frame)?.packet(in: frame)
         _ = transmit(.frame(frame, trafficClass: packet?.congestion.rawValue ?? 0), on: session, &services)

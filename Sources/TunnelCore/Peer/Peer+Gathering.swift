@@ -138,7 +138,7 @@ extension Peer {
         var hello = HelloExchange()
         if let session = keypairs.current { hello = services.sessions[session].hello }
         return GatherPolicy(
-            mode: compression.mode, hello: hello, limits: services.egress.limits(hello),
+            mode: compression.mode, hello: hello, limits: services.egress.limits(hello, pathMTU.limit),
             link: nanosecondsPerByte(services), waits: services.egress.queue.holds(id.slot),
             loss: services.egress.sent.keeps(id.slot) ? 0 : quality.linkLoss)
     }

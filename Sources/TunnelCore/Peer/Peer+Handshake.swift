@@ -185,6 +185,7 @@ extension Peer {
         if let old = self.path, old.remote != path.remote {
             quality.forgetTrips()
             if rates.isFound { services.egress.found.forget(rates.found) }
+            forgetPath()
             services.note(.roamed(publicKey, path))
         }
         self.path = path
@@ -192,7 +193,16 @@ extension Peer {
 
     /// Sets the endpoint: datagrams go there from now on, until something authentic comes from elsewhere; from which address of
     /// ours is open again.
-    mutating func setEndpoint(_ endpoint: Endpoint) { path = Path(endpoint) }
+    mutating func setEndpoint(_ endpoint: Endpoint) {
+        if path?.remote != endpoint { forgetPath() }
+        path = Path(endpoint)
+    }
+
+    /// Nothing is known of how large datagrams may be on another path.
+    private mutating func forgetPath() {
+        pathMTU.forget()
+        isRouteAsked = false
+    }
 
     /// Forgets the local address that it is answered from, which the system refused: lets the routing table choose.
     mutating func forgetSource() { path?.local = nil }

@@ -162,6 +162,7 @@ extension Peer {
             services.note(carriesFrames ? .ethernetRefused(publicKey) : .packetsRefused(publicKey))
         }
         silentSessions = 0
+        pathMTU.wake()
         take(downRate: hello.downRate, &services)
         let isAsked = services.sessions[session].hello.receive(hello)
         if keypairs.current == session, services.sessions[session].hello.isConfirmed { timers.disarm(.hello) }
@@ -172,6 +173,7 @@ extension Peer {
     private mutating func receive(_ report: ReportRecord, on session: SessionSlot, _ services: inout Services) {
         quality.take(report, on: services.sessions[session].wireGuard.localIndex)
         takeWord(report, age: Interval(nanoseconds: 0), on: session, &services)
+        noteReported(&services)
         askIfDue(on: session, &services)
     }
 
@@ -185,7 +187,10 @@ extension Peer {
 
     /// Answers a question, or takes the answer to ours.
     private mutating func receive(_ ping: PingRecord, on session: SessionSlot, _ services: inout Services) {
-        guard !ping.isAnswer else { return quality.take(answer: ping.token, at: services.now.instant) }
+        guard !ping.isAnswer else {
+            quality.take(answer: ping.token, at: services.now.instant)
+            return receivePathAnswer(ping.token, &services)
+        }
         guard services.sessions[session].hello.records.contains(.ping) else { return }
         send(.ping(PingRecord(isAnswer: true, token: ping.token)), on: session, &services)
     }

@@ -90,7 +90,7 @@ extension Peer {
         guard let path else { return }
         if rates.isFound { noteDeparture(of: datagram, &services) }
         let size = services.egress.depart(
-            datagram, to: Destination(path: path, peer: id.slot), at: services.now.instant)
+            datagram, to: Destination(path: path, peer: id.slot, limit: pathMTU.limit), at: services.now.instant)
         services.egress.queue.charge(size, datagrams: 1, to: id.slot, at: services.now.instant)
     }
 

@@ -161,6 +161,7 @@ extension Peer {
         on session: SessionSlot, from path: Path, _ services: inout Services
     ) {
         if self.path != path { roam(to: path, &services) }
+        pathMTU.noteHeard(at: services.now.instant)
         timers.disarm(.newHandshake)
         noteAuthenticatedTraversal(&services)
         if keypairs.next == session { confirmNext(&services) }

@@ -83,6 +83,7 @@ extension Peer {
         let now = services.now.instant
         let report = quality.take(receipt, on: services.sessions[session].wireGuard.localIndex)
         takeWord(report, age: Interval(nanoseconds: Int64(receipt.age) * 1000), on: session, &services)
+        noteReported(&services)
         if let lane = services.sessions[session].dataIndex, lane == services.egress.sent.lane(of: id.slot),
             receipt.isAES == services.sessions[session].aes.isOpen,
             let departed = services.egress.sent.departure(of: receipt.highest, to: id.slot)
@@ -135,7 +136,8 @@ extension Peer {
         guard services.egress.outbox.takes(kept.length),
             services.egress.sent.pay(for: kept, counter, of: id.slot, at: now)
         else { return false }
-        let size = services.egress.resend(kept, to: Destination(path: path, peer: id.slot))
+        let size = services.egress.resend(
+            kept, to: Destination(path: path, peer: id.slot, limit: pathMTU.limit))
         sent &+= UInt64(size)
         repair.resent &+= 1
         repair.resentBytes &+= UInt64(size)

@@ -12,10 +12,12 @@ extension Peer {
     mutating func transmit(_ message: OutboundMessage, on session: SessionSlot, _ services: inout Services) -> Int {
         guard let path else { return 0 }
         let before = services.egress.outbox.appended.datagrams
-        let mark = keepsSent(on: session, services) ? services.egress.outbox.mark : nil
+        // What asks whether it gets there is not sent again.
+        let mark = keepsSent(on: session, services) && !message.isPadded ? services.egress.outbox.mark : nil
         let counter = rates.isFound ? services.sessions[session].nextCounter : 0
         let size = services.egress.send(
-            message, on: &services.sessions[session], to: Destination(path: path, peer: id.slot))
+            message, on: &services.sessions[session],
+            to: Destination(path: path, peer: id.slot, limit: pathMTU.limit))
         if let mark { keepSent(since: mark, isData: message.isData, on: session, &services) }
         if services.egress.queue.isUsed {
             let datagrams = Int(services.egress.outbox.appended.datagrams &- before)
@@ -51,6 +53,7 @@ extension Peer {
         guard size > 0 else { return services.drops.count(.overflow) }
         sent &+= UInt64(size)
         repair.leaving.note(size, at: services.now.instant)
+        noteDataOnPath(size, &services)
         traffic.noteSent(plain: plain, wire: size)
         if services.egress.sent.keeps(id.slot) {
             services.egress.sent.earn(size, of: id.slot)

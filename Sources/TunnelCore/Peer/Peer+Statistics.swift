@@ -52,6 +52,8 @@ public struct PeerStatistics: Sendable {
     public let repair: RepairStatistics?
     /// How fast it says that it can be sent to, in bits a second.
     public let toldRate: UInt64?
+    /// How large datagrams to it may be; `nil`: nobody has asked for the way yet.
+    public let pathMTU: PathStatistics?
     /// The last problem, and when it was last seen.
     public let problem: (PeerProblem, WallTime)?
 
@@ -72,6 +74,16 @@ public final class FoundRate: Sendable {
         self.most = most
         self.isUnheard = isUnheard
     }
+}
+
+/// The path MTU of one peer, in bytes of the IP packet outside.
+public struct PathStatistics: Sendable {
+    public let mtu: Int
+    public let source: PathSource
+    public let phase: PathPhase
+    /// How often large datagrams vanished without a word, and ICMP errors that were not believed.
+    public let blackHoles: UInt64
+    public let ignored: UInt64
 }
 
 /// The repair of what the path loses, of one peer. A class, since few peers have it, and statistics of thousands are copied.
@@ -161,6 +173,7 @@ extension Peer {
             queue: services.egress.queue.log(of: id.slot, at: services.now.instant),
             repair: repairStatistics(hello, services),
             toldRate: rates.told,
+            pathMTU: pathMTU.statistics,
             problem: problems.last.map { ($0.problem, $0.wall) })
     }
 

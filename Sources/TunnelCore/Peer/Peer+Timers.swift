@@ -49,6 +49,7 @@ extension Peer {
         case .hello: repeatHello(&services)
         case .receipt: askForMissing(&services)
         case .probe: sendProbe(&services)
+        case .pathMTU: searchPath(&services)
         }
     }
 

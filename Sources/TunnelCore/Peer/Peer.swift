@@ -45,6 +45,10 @@ struct Peer: ~Copyable {
 
     var repair = RepairState()
 
+    /// How large datagrams to it may be. The route was asked for what its interface takes.
+    var pathMTU = PathMTU()
+    var isRouteAsked = false
+
     /// The budget for what its records are decoded to.
     var budget = IngressBudget()
 

@@ -16,12 +16,14 @@ enum PeerTimer: Int, CaseIterable {
     case receipt
     /// Data was sent with nothing behind it: show what is missing.
     case probe
+    /// The path MTU is searched, or it is to be shown that large datagrams arrive.
+    case pathMTU
 }
 
 /// When each timer of a peer goes off.
 struct PeerTimers {
     /// A place for each timer (`CapacityTests`).
-    private(set) var deadlines = InlineArray<8, Instant>(repeating: .distantFuture)
+    private(set) var deadlines = InlineArray<9, Instant>(repeating: .distantFuture)
     /// The earliest instant at which the tunnel's schedule looks at this peer.
     var scheduled = Instant.distantFuture
 

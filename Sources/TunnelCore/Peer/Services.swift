@@ -24,6 +24,8 @@ struct Services: ~Copyable {
     var drops = DropCounters()
     /// Peers of which a packet was dropped while another one was added to the queue.
     var dropsOfOthers: [PeerSlot] = []
+    /// Peers whose way there is to be asked for: the MTU of the interface that it begins with.
+    var routeQuestions: [PeerSlot] = []
     private var events: [TunnelEvent] = []
     private static let mostEvents = 256
     /// Events that there was no room for.

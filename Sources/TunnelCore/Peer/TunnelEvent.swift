@@ -35,6 +35,8 @@ public enum TunnelEvent: Sendable, Equatable {
     case cipherUnknown(PublicKey)
     /// A peer talks from somewhere else.
     case roamed(PublicKey, Path)
+    /// The path to a peer takes datagrams of another size than was known.
+    case pathMTU(PublicKey, PathNews)
     /// All keys of a peer were wiped after a long silence.
     case wiped(PublicKey)
 }

@@ -13,6 +13,7 @@ public struct MemoryDriver: TunnelDriver, ~Copyable {
         public let path: Path
         public let bytes: [UInt8]
         public let trafficClass: UInt8
+        public let division: Outbox.Division
     }
 
     public var tunnel: Tunnel
@@ -34,7 +35,9 @@ public struct MemoryDriver: TunnelDriver, ~Copyable {
             for start in stride(from: 0, to: bytes.count, by: run.segment) {
                 let end = min(start + run.segment, bytes.count)
                 datagrams.append(
-                    Datagram(path: run.path, bytes: Array(bytes[start..<end]), trafficClass: run.trafficClass))
+                    Datagram(
+                        path: run.path, bytes: Array(bytes[start..<end]), trafficClass: run.trafficClass,
+                        division: run.division))
             }
         }
     }

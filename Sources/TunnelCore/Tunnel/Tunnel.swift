@@ -31,6 +31,9 @@ public struct Tunnel: ~Copyable {
     var rejections = TokenBucket(every: .milliseconds(500), atOnce: 8)
     /// What the largest segment of TCP is lowered to.
     public var segmentClamp = SegmentClamp.fitting
+    /// ICMP errors about datagrams that were too big, and those of them that were about no peer.
+    var tooBigs = TokenBucket(every: .milliseconds(20), atOnce: 16)
+    public internal(set) var ignoredTooBigs: UInt64 = 0
     @usableFromInline var services: Services
 
     /// A tunnel without key and peers; `randomness` is a seed in tests.

@@ -38,7 +38,7 @@ enum ControlRecord {
         switch self {
         case .hello: Hello.maximumSize
         case .report: Record.headerSize + ReportRecord.bodySize
-        case .ping: Record.headerSize + PingRecord.bodySize
+        case .ping(let ping): max(ping.size, Record.headerSize + PingRecord.bodySize)
         case .confirm: ConfirmRecord.maximumSize
         case .receipt(let receipt): receipt.size
         case .gone(let gone): gone.size

@@ -1,7 +1,7 @@
 /// The limits of records, in bytes.
 struct RecordLimits {
     /// The MTU, which the padding of a plain packet must not exceed.
-    let mtu: Int
+    var mtu: Int
     /// The largest payload with a record: that of the largest plain packet.
     let payload: Int
     /// The peer puts fragments together.

@@ -11,7 +11,7 @@ from .drop_in import DropIn
 from .gateway import Gateway
 from .impaired import Link
 from .namespace import Namespace
-from .link import all_drops, link, wait_until_up
+from .link import all_drops, link, wait_until_path_known, wait_until_up
 from .recorder import Recorder
 from .site import Keys, Site
 from .three import Three
@@ -21,5 +21,5 @@ from .wireguard_go import WireGuardGo
 
 __all__ = [
     "Daemon", "DropIn", "Gateway", "Keys", "Lab", "Link", "Namespace", "Recorder", "Site", "Three",
-    "WireGuardGo", "all_drops", "link", "wait_until", "wait_until_up", "watchdog",
+    "WireGuardGo", "all_drops", "link", "wait_until", "wait_until_path_known", "wait_until_up", "watchdog",
 ]

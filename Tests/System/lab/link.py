@@ -26,6 +26,21 @@ def wait_until_up(lab, *gateways, timeout=15, sender=None):
             wait_until(one.has_handshake, f"{one.name} reports a handshake")
 
 
+def wait_until_path_known(lab, *gateways, mtu=None, timeout=10):
+    """Waits until all ends know what the path between them takes: `mtu`, if that is given. Until then they ask, and sizes change."""
+    def is_known(end):
+        path = end.peer().get("pathMTU") or {}
+        return path.get("state") == "complete" and mtu in (None, path["mtu"])
+
+    def know():
+        if all(is_known(end) for end in gateways):
+            return True
+        lab.ping(lab.a, lab.b.v4)
+        return False
+
+    wait_until(know, f"all know what the path takes ({mtu or 'whatever it is'})", timeout)
+
+
 def all_drops(stats):
     """Every drop counter of a daemon by its name, summed over the peers."""
     drops = dict(stats["drops"])

@@ -16,6 +16,7 @@ from . import watchdog
 from .impaired import Link
 from .namespace import Namespace
 from .recorder import Recorder
+from .router import Router
 from .site import Site
 
 OUTER = {4: ("192.0.2.1", "192.0.2.2", 30), 6: ("2001:db8::1", "2001:db8::2", 64)}
@@ -30,10 +31,13 @@ class Lab:
     outer: 4 or 6, the wire between the gateways.    rate: `20mbit` shapes that wire in both directions.
     offloads: False sends the hosts' packets one by one.    lan_mtu: 9000 for jumbo frames on the LANs.
     ipv6: False switches IPv6 off everywhere.    faults: options of `Link`, which then is the wire between the gateways.
+    router: True puts a `Router` between the gateways.    wire_mtu: that of the gateways' interfaces to the wire.
     """
 
-    def __init__(self, outer=4, rate=None, offloads=True, lan_mtu=1500, ipv6=True, faults=None):
+    def __init__(self, outer=4, rate=None, offloads=True, lan_mtu=1500, ipv6=True, faults=None,
+                 router=False, wire_mtu=1500):
         self.faults, self.link = faults, None
+        self.has_router, self.router, self.wire_mtu = router, None, wire_mtu
         self.outer, self.rate, self.offloads, self.lan_mtu, self.ipv6 = outer, rate, offloads, lan_mtu, ipv6
 
     def __enter__(self):
@@ -52,7 +56,10 @@ class Lab:
             self.sites = (self.a, self.b)
             for site in self.sites:
                 self._build_lan(site)
-            self._build_wire(stack)
+            if self.has_router:
+                self.router = stack.enter_context(Router(self, f"{number}-router"))
+            else:
+                self._build_wire(stack)
             if self.ipv6:
                 # Else they come while a test compares what is there before and after.
                 for site in self.sites:
@@ -94,8 +101,8 @@ class Lab:
 
     def _build_wire(self, stack):
         if self.faults is None:
-            self.a.gateway.run("ip", "link", "add", "wan", "type", "veth",
-                               "peer", "name", "wan", "netns", self.b.gateway.name)
+            self.a.gateway.run("ip", "link", "add", "wan", "mtu", self.wire_mtu, "type", "veth",
+                               "peer", "name", "wan", "mtu", self.wire_mtu, "netns", self.b.gateway.name)
         else:
             self.link = stack.enter_context(Link(self.a.gateway, self.b.gateway, **self.faults))
         for site in self.sites:
