@@ -89,7 +89,7 @@ let package = Package(
         .executableTarget(
             name: "gatewayctl",
             dependencies: [
-                "Addresses", "Keys", "TunnelCore", "Control", "Capture", "Estimate",
+                "Addresses", "Keys", "TunnelCore", "Control", "Capture", "Estimate", "CTun",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),

@@ -2,12 +2,14 @@
 #include "ctun.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/icmp.h>
 #include <linux/if.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -20,6 +22,14 @@
 #ifndef SOL_RAW
 #define SOL_RAW 255
 #endif
+
+int ctun_enter_network(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return -errno;
+    int result = setns(fd, CLONE_NEWNET) < 0 ? -errno : 0;
+    close(fd);
+    return result;
+}
 
 int ctun_peer_credentials(int fd, struct ctun_credentials *out, size_t n) {
     struct ucred who;

@@ -133,7 +133,7 @@ def test_a_prometheus_reads_them_over_the_loopback_and_its_alert_says_that_a_pee
             "--web.listen-address=127.0.0.1:9090"]
     with Daemon(lab.a.gateway, folder / "log", argv):
         def answer(query):
-            done = lab.a.gateway.run("curl", "-sG", "http://127.0.0.1:9090/api/v1/query", "--data-urlencode",
+            done = lab.a.gateway.run("curl", "-sfG", "http://127.0.0.1:9090/api/v1/query", "--data-urlencode",
                                      f"query={query}", check=False)
             return done.returncode == 0 and json.loads(done.stdout)["data"]["result"]
 

@@ -268,6 +268,9 @@ struct ctun_credentials {
     uint32_t group;
 };
 
+/// Moves the calling thread into the network namespace that a path names.
+int ctun_enter_network(const char *path);
+
 int ctun_peer_credentials(int fd, struct ctun_credentials *__counted_by(n) out __noescape, size_t n);
 
 /// A socket that sends ICMP messages and receives none. -EPERM without CAP_NET_RAW.

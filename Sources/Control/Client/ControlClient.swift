@@ -18,6 +18,26 @@ public struct ControlClient: Sendable {
         try read(InterfaceStatistics.self, from: try request("GET", "/v1/stats"))
     }
 
+    /// The daemon's process, as the kernel knows it.
+    public func serverProcess() throws(ControlError) -> Int32 {
+        try UnixStream(interface: interface, path: socket, deadline: .now + patience).serverProcess()
+    }
+
+    /// `GET /v1/diagnose`.
+    public func diagnosis() throws(ControlError) -> DiagnosisFacts {
+        try read(Facts.self, from: try request("GET", "/v1/diagnose")).facts
+    }
+
+    private struct Facts: Decodable {
+        let facts: DiagnosisFacts
+    }
+
+    /// `POST /v1/peers/PEER/ping`.
+    /// - Parameter peer: its public key in base64, or its name.
+    public func ping(_ peer: String) throws(ControlError) -> PingReply {
+        try read(PingReply.self, from: try request("POST", "/v1/peers/\(peer.percentEncoded)/ping"))
+    }
+
     /// `GET /v1/key`: the interface's public key, in base64.
     public func publicKey() throws(ControlError) -> String {
         try read(KeyReply.self, from: try request("GET", "/v1/key")).publicKey

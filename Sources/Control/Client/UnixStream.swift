@@ -15,6 +15,17 @@ struct UnixStream: ~Copyable {
 
     deinit { close(descriptor) }
 
+    /// The process that listens.
+    borrowing func serverProcess() throws(ControlError) -> pid_t {
+        // struct ucred: process, user, group.
+        var who: (pid_t, UInt32, UInt32) = (0, 0, 0)
+        var size = socklen_t(MemoryLayout.size(ofValue: who))
+        guard unsafe getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 else {
+            throw .system(socket: path, reason: FileFailure.reason(errno))
+        }
+        return who.0
+    }
+
     /// Sends all bytes.
     borrowing func send(_ bytes: [UInt8]) throws(ControlError) {
         var done = 0

@@ -74,6 +74,8 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
     public var isGateway: Bool?
     /// How large datagrams to the peer may be; absent until something was sent to it.
     public var pathMTU: PathMTUStatistics?
+    /// The last problem as a word for programs; absent if there was none.
+    public var lastProblemCode: String?
 
     public init(
         publicKey: String, name: String? = nil, endpoint: String? = nil, allowedIPs: [String] = [],

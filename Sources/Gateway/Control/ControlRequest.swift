@@ -30,7 +30,7 @@ struct ControlRequest: Sendable {
         guard method == .GET || user == 0 else {
             return loop.makeSucceededFuture(
                 ControlReply(
-                    .forbidden, route == .reload ? "only root may reload" : "only root may change keys",
+                    .forbidden, "only root may \(route.deed)",
                     cure: "run it as root; the group gateway may read, and change nothing"))
         }
         return answer(route, desk, on: loop)
@@ -45,6 +45,8 @@ struct ControlRequest: Sendable {
         case .peers: desk.statistics.snapshot(on: loop).map(\.peers)
         case .peer(let name): desk.statistics.snapshot(on: loop).map { $0.peer(name) }
         case .events: loop.makeSucceededFuture(tellEvents(desk.daemon))
+        case .diagnosis: desk.diagnose(target["peer"], on: loop)
+        case .ping(let name): desk.ping(name, on: loop)
         case .reload: desk.reload(on: loop)
         case .presharedKey: setPresharedKey(desk, on: loop)
         case .key: method == .GET ? tellKey(desk.daemon, on: loop) : setKey(desk, on: loop)

@@ -7,13 +7,16 @@ import NIOHTTP1
 ///     GET  /v1/peers/PEER    one, by name or public key       the same
 ///     GET  /v1/events        what happened, or happens        the same
 ///     GET  /v1/key           our public key                   the same
+///     GET  /v1/diagnose      what a diagnosis needs, and it   the same
 ///     GET  /metrics          statistics for Prometheus        the same, and who may connect to MetricsListen
 ///     PUT  /v1/key           another private key              root
 ///     PUT  /v1/psk           another preshared key of a peer  root
 ///     POST /v1/reload        read the file again              root
+///     POST /v1/peers/PEER/ping   how long the way takes       root
 enum ControlRoute: Equatable, Sendable {
-    case statistics, peers, events, key, presharedKey, reload, metrics
+    case statistics, peers, events, diagnosis, key, presharedKey, reload, metrics
     case peer(String)
+    case ping(String)
 
     /// The resource of a path; `nil` if there is none.
     init?(path: some StringProtocol) {
@@ -24,22 +27,37 @@ enum ControlRoute: Equatable, Sendable {
         case "/v1/key": self = .key
         case "/v1/psk": self = .presharedKey
         case "/v1/reload": self = .reload
+        case "/v1/diagnose": self = .diagnosis
         case "/metrics": self = .metrics
         default:
             let prefix = "/v1/peers/"
-            guard path.hasPrefix(prefix), let name = path.dropFirst(prefix.count).percentDecoded, !name.isEmpty
-            else { return nil }
-            self = .peer(name)
+            guard path.hasPrefix(prefix) else { return nil }
+            let parts = path.dropFirst(prefix.count).split(separator: "/", omittingEmptySubsequences: false)
+            guard let name = parts.first?.percentDecoded, !name.isEmpty else { return nil }
+            switch parts.dropFirst() {
+            case []: self = .peer(name)
+            case ["ping"]: self = .ping(name)
+            default: return nil
+            }
+        }
+    }
+
+    /// What it does that is for root alone.
+    var deed: String {
+        switch self {
+        case .reload: "reload"
+        case .ping: "have a peer asked"
+        default: "change keys"
         }
     }
 
     /// The methods that it takes.
     var methods: [HTTPMethod] {
         switch self {
-        case .statistics, .peers, .peer, .events, .metrics: [.GET]
+        case .statistics, .peers, .peer, .events, .diagnosis, .metrics: [.GET]
         case .key: [.GET, .PUT]
         case .presharedKey: [.PUT]
-        case .reload: [.POST]
+        case .reload, .ping: [.POST]
         }
     }
 }

@@ -10,8 +10,16 @@ struct EventQuestion: Sendable {
     var since: UInt64?
     var limit = 1000
     var peer: String?
-    var kind: String?
+    /// The kinds that are wanted; `nil`: all.
+    var kinds: Set<String>?
     let follows: Bool
+
+    /// The last ones of some kinds.
+    init(telling kinds: Set<String>, limit: Int) {
+        self.kinds = kinds
+        self.limit = limit
+        follows = false
+    }
 
     /// `nil` if a number is none.
     init?(_ target: ControlTarget, follows: Bool) {
@@ -25,13 +33,13 @@ struct EventQuestion: Sendable {
             limit = Int(number)
         }
         peer = target["peer"]
-        kind = target["kind"]
+        kinds = target["kind"].map { [$0] }
         self.follows = follows || target["follow"] != nil
     }
 
     /// Whether an event is wanted.
     func admits(_ event: GatewayEvent) -> Bool {
-        (kind == nil || kind == event.kind) && (peer.map { event.isAbout($0) } ?? true)
+        (kinds?.contains(event.kind) ?? true) && (peer.map { event.isAbout($0) } ?? true)
     }
 
     /// What is wanted of the history.

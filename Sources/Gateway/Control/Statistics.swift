@@ -48,6 +48,7 @@ extension Daemon {
         statistics.handshakes = peer.handshakes
         statistics.isGateway = peer.isGateway
         statistics.pathMTU = peer.pathMTU.map { PathMTUStatistics($0) }
+        statistics.lastProblemCode = peer.problem?.0.code
         return statistics
     }
 

@@ -3,6 +3,20 @@ import LinuxIO
 import TunnelCore
 
 extension PeerProblem {
+    /// A word for programs, as `lastProblemCode` in the statistics: a contract.
+    var code: String {
+        switch self {
+        case .unanswered: "unanswered"
+        case .notSent: "notSent"
+        case .rejected: "rejected"
+        case .loop: "loop"
+        case .noAddress: "noAddress"
+        case .response: "response"
+        case .replayed: "replayed"
+        case .unconfirmed: "unconfirmed"
+        }
+    }
+
     /// In a line of the log after the peer's name, and as the last problem in the statistics.
     var text: String {
         switch self {

@@ -25,6 +25,8 @@ struct PathQuality {
     private var lastSession: ReceiverIndex?
     private var question: (token: UInt64, at: Instant)?
     private var lastQuestion = Instant.distantPast
+    /// The last question that was answered, and how long that took.
+    private(set) var answered: (token: UInt64, trip: Interval)?
     private var sentAtQuestion: UInt64 = 0
 
     /// How long an answer is waited for.
@@ -128,10 +130,19 @@ struct PathQuality {
         return token
     }
 
+    /// The token of a PING that somebody wants now.
+    mutating func askNow(at now: Instant, offset: UInt64) -> UInt64 {
+        let token = UInt64(bitPattern: now.nanoseconds) &+ offset
+        lastQuestion = now
+        question = (token, now)
+        return token
+    }
+
     /// Takes an answer.
     mutating func take(answer token: UInt64, at now: Instant) {
         guard let question, question.token == token else { return }
         self.question = nil
+        answered = (token, now - question.at)
         note(sample: now - question.at, at: now)
     }
 

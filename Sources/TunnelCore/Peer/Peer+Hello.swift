@@ -185,6 +185,20 @@ extension Peer {
         send(.ping(PingRecord(isAnswer: false, token: token)), on: session, &services)
     }
 
+    /// Asks since somebody wants to know; without a session a handshake begins.
+    mutating func ping(_ services: inout Services) -> PingQuestion {
+        guard let session = keypairs.current, path != nil, services.sessions[session].canSend(at: services.now.instant)
+        else {
+            startHandshake(&services)
+            return .noSession
+        }
+        let hello = services.sessions[session].hello
+        guard hello.records.contains(.ping) else { return .takesNone(saysNothing: !hello.hasArrived) }
+        let token = quality.askNow(at: services.now.instant, offset: services.clockOffsets.ping)
+        send(.ping(PingRecord(isAnswer: false, token: token)), on: session, &services)
+        return .asked(token)
+    }
+
     /// Answers a question, or takes the answer to ours.
     private mutating func receive(_ ping: PingRecord, on session: SessionSlot, _ services: inout Services) {
         guard !ping.isAnswer else {
