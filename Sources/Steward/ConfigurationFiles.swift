@@ -6,14 +6,26 @@ import Synchronization
 /// The config file of the interface and what it names: read again, and written where the daemon asks for it. Which files these
 /// are, and all that is written besides keys and endpoints, comes from the file itself.
 final class ConfigurationFiles: Sendable {
-    /// The configuration as it was when it was last read without an error.
+    /// The configuration that holds.
     private let current: Mutex<Configuration>
+    /// The one that was read and does not hold yet.
+    private let pending = Mutex<Configuration?>(nil)
+    private let hooks: HookRunner
 
-    init(_ configuration: Configuration) { current = Mutex(configuration) }
+    init(_ configuration: Configuration, _ hooks: HookRunner) {
+        current = Mutex(configuration)
+        self.hooks = hooks
+    }
 
     func answer(_ request: StewardRequest) -> StewardReply {
         switch request {
         case .readConfiguration: return .files(read())
+        case .adoptConfiguration:
+            guard let configuration = pending.withLock({ $0 }) else { return .refused }
+            current.withLock { $0 = configuration }
+            hooks.adopt(configuration.interface)
+            return .done
+        case .setNameServers: return .hooksEnded(hooks.setNameServers(current.withLock { $0.interface }))
         case .storeKey(let key): return Self.answer { () throws(FileFailure) in try store(key) }
         case .saveConfiguration(let peers): return Self.answer { () throws(FileFailure) in try save(peers) }
         default: return .refused
@@ -31,7 +43,8 @@ final class ConfigurationFiles: Sendable {
 
     private func read() -> [FileRecord] {
         let disk = RecordingDisk()
-        if let configuration = load(from: disk) { current.withLock { $0 = configuration } }
+        let configuration = load(from: disk)
+        pending.withLock { $0 = configuration }
         return disk.records
     }
 

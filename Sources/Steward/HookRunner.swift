@@ -18,7 +18,7 @@ final class HookRunner: Sendable {
         var cure = ""
     }
 
-    private let commands: [HookMoment: [Command]]
+    private let lists: Mutex<[HookMoment: [Command]]>
     private let log: Steward.Log
     private let interruption: EventFD
     private let isOver = Mutex(false)
@@ -27,6 +27,26 @@ final class HookRunner: Sendable {
     init(_ interface: Configuration.Interface, _ log: @escaping Steward.Log) throws(SystemError) {
         self.log = log
         interruption = try EventFD()
+        lists = Mutex(Self.lists(interface))
+    }
+
+    /// The commands of another configuration are what is run from now on.
+    func adopt(_ interface: Configuration.Interface) { lists.withLock { $0 = Self.lists(interface) } }
+
+    /// Hands the name servers to the system, or takes them back if there are none; why that failed.
+    func setNameServers(_ interface: Configuration.Interface) -> String? {
+        let setting = DNS.setting(interface)
+        let lines = setting.isEmpty ? ["resolvconf -d %i -f"] : setting
+        for line in lines {
+            let text = line.replacing("%i", with: interface.name.description)
+            if let failure = run(Command(key: "DNS", text: text, cure: Self.cureOfDNS), .postDown) { return failure }
+        }
+        return nil
+    }
+
+    private static let cureOfDNS = "; is resolvconf installed, and may it write /etc/resolv.conf?"
+
+    private static func lists(_ interface: Configuration.Interface) -> [HookMoment: [Command]] {
         let name = interface.name.description
         let own = { (key: String, lines: [String]) in
             lines.map { Command(key: key, text: $0.replacing("%i", with: name)) }
@@ -35,10 +55,10 @@ final class HookRunner: Sendable {
             lines.map {
                 Command(
                     key: "DNS", text: $0.replacing("%i", with: name),
-                    cure: "; is resolvconf installed, and may it write /etc/resolv.conf?")
+                    cure: cureOfDNS)
             }
         }
-        commands = [
+        return [
             .preUp: own("PreUp", interface.preUp),
             .postUp: ofDNS(DNS.setting(interface)) + own("PostUp", interface.postUp),
             .preDown: own("PreDown", interface.preDown),
@@ -51,7 +71,7 @@ final class HookRunner: Sendable {
     /// the others each gets its turn and so much time. `end` is told the failure, on another thread.
     func start(_ moment: HookMoment, _ end: @escaping @Sendable (String?) -> Void) {
         interruption.take()
-        guard !commands[moment, default: []].isEmpty else { return end(nil) }
+        guard !lists.withLock({ $0[moment, default: []].isEmpty }) else { return end(nil) }
         let isFree = isRunning.withLock { isRunning in
             defer { isRunning = true }
             return !isRunning
@@ -80,7 +100,7 @@ final class HookRunner: Sendable {
     }
 
     private func run(_ moment: HookMoment) -> String? {
-        for command in commands[moment, default: []] {
+        for command in lists.withLock({ $0[moment, default: []] }) {
             if isOver.withLock({ $0 }) { return nil }
             guard let failure = run(command, moment) else { continue }
             switch moment {

@@ -105,6 +105,15 @@ public final class Steward: Sendable {
         throw Self.lost("read")
     }
 
+    /// What was read last is what the operator's commands, keys and `SaveConfig` go by from now on.
+    public func adoptConfiguration() { _ = try? ask(.adoptConfiguration, .files) }
+
+    /// Hands the name servers of that to the system; why that failed. Some seconds at most.
+    public func setNameServers() -> String? {
+        if case .hooksEnded(let failure)? = try? ask(.setNameServers, .files) { return failure }
+        return "the helper process does not answer"
+    }
+
     /// Writes another private key to where the last configuration that was read has its own.
     public func store(_ key: PrivateKey) throws(FileFailure) {
         guard case .done? = try askAboutFiles(.storeKey(key)) else { throw Self.lost("write") }

@@ -26,7 +26,7 @@ final class StewardProcess: Sendable {
         self.channels = channels
         self.log = log
         hooks = try HookRunner(configuration.interface, log)
-        files = ConfigurationFiles(configuration)
+        files = ConfigurationFiles(configuration, hooks)
         firewall = FirewallTables(configuration.interface.name)
     }
 

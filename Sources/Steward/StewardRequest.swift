@@ -11,6 +11,10 @@ public enum StewardRequest: Sendable {
     // About files.
     /// The config file and what it names, as they are now.
     case readConfiguration
+    /// What was read last holds from now on.
+    case adoptConfiguration
+    /// The name servers of the configuration that holds are to be the system's.
+    case setNameServers
     case storeKey(PrivateKey)
     /// What `SaveConfig` keeps.
     case saveConfiguration([SavedPeer])
@@ -94,6 +98,8 @@ extension StewardRequest {
             message.append(moment.rawValue)
         case .interruptHooks: message.append(UInt8(2))
         case .readConfiguration: message.append(UInt8(10))
+        case .adoptConfiguration: message.append(UInt8(13))
+        case .setNameServers: message.append(UInt8(14))
         case .storeKey(let key):
             message.append(UInt8(11))
             message.append(secret: key.bytes)
@@ -149,6 +155,8 @@ extension StewardRequest {
                     }
                     return SavedPeer(key, endpoint: endpoint, presharedKey: secret)
                 })
+        case 13: self = .adoptConfiguration
+        case 14: self = .setNameServers
         case 20:
             guard let host = HostAndPort(try message.text(atMost: Self.longestName + 8)) else {
                 throw MessageReader.Malformed()

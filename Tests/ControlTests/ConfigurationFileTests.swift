@@ -144,7 +144,32 @@ import Testing
         #expect(try interface("Address = 10.0.0.1/24\nMTU = 1400\nPostUp = a\n").keysForRestart(since: old) == [])
         #expect(
             try interface("Address = 10.0.0.1/24\nPostUp = b\nSaveConfig = true\nDNS = x\n").keysForRestart(since: old)
-                == ["DNS", "MTU", "PostUp", "SaveConfig"])
+                == ["PostUp"])
+    }
+
+    @Test(
+        "the difference between two files names every key with both values, secrets and commands without, and every peer"
+    )
+    func difference() throws {
+        func configuration(_ lines: String) throws -> Configuration {
+            try #require(parse("[Interface]\nPrivateKey = \(Sample.privateKey)\n\(lines)").0)
+        }
+        let peer = "[Peer]\nPublicKey = \(Sample.a)\n"
+        let old = try configuration("Address = 10.0.0.1/24\nMTU = 1400\nPostDown = a\n\(peer)#: Name = far\n")
+        #expect(
+            try configuration("Address = 10.0.0.1/24\nMTU = 1400\nPostDown = a\n\(peer)#: Name = far\n")
+                .changedKeys(since: old).isEmpty)
+        let new = try configuration(
+            "Address = 10.0.0.1/24, fd00::1/64\nListenPort = 7\nPostDown = b\n\(peer)AllowedIPs = 10.9.0.0/16\n#: Name = far\n"
+        )
+        #expect(
+            new.changedKeys(since: old).map(\.text) == [
+                "ListenPort (default) → 7", "Address 10.0.0.1/24 → 10.0.0.1/24, fd00::1/64", "MTU 1400 → (default)",
+                "PostDown",
+            ])
+        #expect(new.changedPeers(since: old).map(\.text) == ["peer far: AllowedIPs"])
+        #expect(try configuration("").changedPeers(since: old).map(\.text) == ["peer far: removed"])
+        #expect(try old.changedPeers(since: configuration("")).map(\.text) == ["peer far: new"])
     }
 
     @Test("a secret that others may read is a warning for each file")

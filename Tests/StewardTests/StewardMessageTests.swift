@@ -10,7 +10,8 @@ import Testing
 struct StewardMessageTests {
     static let key = PrivateKey.generate()
     static let requests: [StewardRequest] = [
-        .runHooks(.preUp), .runHooks(.failure), .interruptHooks, .readConfiguration, .storeKey(key),
+        .runHooks(.preUp), .runHooks(.failure), .interruptHooks,
+        .readConfiguration, .adoptConfiguration, .setNameServers, .storeKey(key),
         .saveConfiguration([
             SavedPeer(key.publicKey, endpoint: Endpoint("192.0.2.1:51820"), presharedKey: PresharedKey.generate()),
             SavedPeer(PrivateKey.generate().publicKey, endpoint: Endpoint("[2001:db8::1]:7"), presharedKey: nil),

@@ -51,9 +51,9 @@ def test_a_gateway_whose_interface_is_deleted_ends_as_a_failure_so_that_it_is_st
 @pytest.mark.fast
 def test_a_reload_names_the_keys_that_changed_and_need_a_restart(lab):
     with gateway(lab, lab.a) as a:
-        a.config.write_text(a.config.read_text().replace("[Peer]", "MTU = 1300\nPostUp = true\n[Peer]"))
+        a.config.write_text(a.config.read_text().replace("[Peer]", "PreUp = true\nPostUp = true\n[Peer]"))
         a.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "reload: MTU, PostUp changed and take a restart" in a.log, "the reload says what it left out")
+        wait_until(lambda: "reload: PreUp, PostUp changed and take a restart" in a.log, "the reload says what it left out")
 
 
 @pytest.mark.fast

@@ -95,6 +95,30 @@ public struct PeerList: Codable, Hashable, Sendable {
 public struct ReloadReply: Codable, Hashable, Sendable {
     /// What the log says of it, line by line.
     public var messages: [String]
+    /// Each difference between the file and what held; absent from older daemons.
+    public var changes: [ReloadChange]?
+    /// Peers that were changed otherwise than by the file meanwhile, by name or key, and are left as they are.
+    public var changedMeanwhile: [String]?
 
-    public init(messages: [String]) { self.messages = messages }
+    public init(messages: [String], changes: [ReloadChange]? = nil, changedMeanwhile: [String]? = nil) {
+        self.messages = messages
+        self.changes = changes
+        self.changedMeanwhile = changedMeanwhile
+    }
+}
+
+/// A difference between the file and what held before it was read again.
+public struct ReloadChange: Codable, Hashable, Sendable {
+    /// `ListenPort 51820 → 7000`, `peer far: AllowedIPs`
+    public var what: String
+    /// Whether it holds now, or would.
+    public var isApplied: Bool
+    /// Why it does not; absent if it does.
+    public var reason: String?
+
+    public init(_ what: String, reason: String? = nil) {
+        self.what = what
+        isApplied = reason == nil
+        self.reason = reason
+    }
 }

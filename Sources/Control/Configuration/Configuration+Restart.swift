@@ -3,22 +3,24 @@ extension Configuration.Interface {
     /// them. `Mode` is not among them: with another one nothing is applied.
     public func keysForRestart(since old: Configuration.Interface) -> [String] {
         let changes: [(key: ConfigurationKey, isChanged: Bool)] = [
-            (.listenPort, listenPort != old.listenPort),
-            (.fwmark, fwmark != old.fwmark),
-            (.address, addresses != old.addresses),
-            (.dns, dnsServers != old.dnsServers || dnsSearch != old.dnsSearch),
-            (.mtu, mtu != old.mtu),
-            (.table, table != old.table),
             (.preUp, preUp != old.preUp),
             (.postUp, postUp != old.postUp),
-            (.preDown, preDown != old.preDown),
-            (.postDown, postDown != old.postDown),
-            (.saveConfig, savesConfiguration != old.savesConfiguration),
             (.bridge, bridge != old.bridge),
             (.hub, isHub != old.isHub),
-            (.offload, offloads != old.offloads),
             (.metricsListen, metricsListen != old.metricsListen),
         ]
         return changes.filter(\.isChanged).map(\.key.rawValue)
+    }
+
+    /// Why a key takes a restart; `nil` for one that does not.
+    public static func reasonForRestart(_ key: ConfigurationKey) -> String? {
+        switch key {
+        case .preUp, .postUp: "it belongs to the start, which is over"
+        case .bridge: "the interface joined its bridge before it came up"
+        case .hub: "the peers' sessions were made for the other"
+        case .metricsListen: "the daemon may open no TCP port any more"
+        case .mode: "the interface is of the other kind"
+        default: nil
+        }
     }
 }

@@ -12,7 +12,7 @@ enum ConfigurationSection: String, CaseIterable {
 }
 
 /// Every key that a config file may have.
-enum ConfigurationKey: String, CaseIterable {
+public enum ConfigurationKey: String, CaseIterable, Sendable {
     // WireGuard's and wg-quick's, Interface.
     case privateKey = "PrivateKey"
     case listenPort = "ListenPort"

@@ -17,7 +17,8 @@ extension Configuration {
 }
 
 extension Configuration.Interface {
-    fileprivate var lines: [String] {
+    /// The section as lines.
+    var lines: [String] {
         var lines = ["[Interface]"]
         switch privateKey {
         case .inline(let key): lines.add(.privateKey, key.base64)

@@ -47,15 +47,16 @@ public struct MistakenName: Hashable, Sendable {
         for word in ["down", "stop"] {
             meanings[word] = "is no command of gateway; it ends by SIGTERM: systemctl stop gateway@NAME"
         }
-        for word in ["reload", "restart"] {
-            meanings[word] = "is no command of gateway; as a service: systemctl \(word) gateway@NAME"
-        }
+        meanings["restart"] = "is no command of gateway; as a service: systemctl restart gateway@NAME"
+        meanings["reload"] =
+            "is a command of gatewayctl: gatewayctl reload; as a service: systemctl reload gateway@NAME"
         return meanings
     }()
 
     /// The commands of `gatewayctl`.
     public static let controlCommands = [
-        "keygen", "genkey", "pubkey", "genpsk", "link", "peer", "key", "psk", "stats", "show", "estimate",
+        "keygen", "genkey", "pubkey", "genpsk", "link", "peer", "key", "psk", "reload", "stats", "show", "events",
+        "diagnose", "ping", "estimate",
     ]
 
     /// One letter too many, too few or wrong, or two neighbours the wrong way round. In a short word another letter makes

@@ -56,26 +56,29 @@ final class ControlDesk: Sendable {
         return promise.futureResult
     }
 
-    /// Has the file read again, as SIGHUP does, and answers when the data thread has done what changed.
-    func reload(on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
+    /// Has the file read again, as SIGHUP does, and answers when the data thread has done what changed; or says what would
+    /// change.
+    func reload(dryRun: Bool, on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
         let promise = loop.makePromise(of: ControlReply.self)
         let isPosted = chores.post { [self] in
             let first = daemon.log.history.next
-            daemon.reload(chores)
+            let outcome = daemon.reload(chores, dryRun: dryRun)
             let said = daemon.log.history.page(since: first, atMost: EventHistory.capacity).events
             let lines = said.filter {
                 $0.kind == GatewayEvent.Kind.reload.rawValue || $0.kind == GatewayEvent.Kind.log.rawValue
             }
-            let reply = Self.reply(lines)
+            let reply = Self.reply(lines, outcome)
             if !daemon.commands.post({ _, _ in promise.succeed(reply) }) { promise.fail(TooBusy()) }
         }
         if !isPosted { promise.fail(TooBusy()) }
         return promise.futureResult
     }
 
-    private static func reply(_ lines: [GatewayEvent]) -> ControlReply {
-        guard let outcome = lines.last(where: { $0.level == .error }) else {
-            return ControlReply(ReloadReply(messages: lines.map(\.text)))
+    private static func reply(_ lines: [GatewayEvent], _ reload: Reload?) -> ControlReply {
+        guard reload == nil, let outcome = lines.last(where: { $0.level == .error }) else {
+            return ControlReply(
+                ReloadReply(
+                    messages: lines.map(\.text), changes: reload?.changes, changedMeanwhile: reload?.changedMeanwhile))
         }
         let faults = lines.filter { $0.level != .error }.map(\.text)
         let rest = faults.count > mostFaults ? ["\(faults.count - mostFaults) more"] : []

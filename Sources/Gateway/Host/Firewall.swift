@@ -5,7 +5,7 @@ import Steward
 
 /// The tables of the packet filter that a default route needs (`FirewallTables`), while they are there.
 struct Firewall {
-    private let addresses: [IPAddress]
+    private var addresses: [IPAddress]
     private let steward: Steward
     private let log: Log
     private var families: [RoutingRule.Family] = []
@@ -27,6 +27,15 @@ struct Firewall {
         case .ended(0, _): problem = nil
         case .ended(_, let said): note("nft refused our rules (\(said))")
         }
+    }
+
+    /// Goes over to other families, addresses, mark.
+    mutating func change(to families: [RoutingRule.Family], mark: UInt32, _ interface: Configuration.Interface) {
+        addresses = interface.addresses.map(\.address)
+        let gone = self.families.filter { !families.contains($0) }
+        if !gone.isEmpty { steward.removeFirewall(gone.map(\.filtered)) }
+        self.families = families
+        make(families, mark: mark)
     }
 
     /// Removes them again.

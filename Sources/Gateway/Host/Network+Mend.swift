@@ -52,22 +52,6 @@ extension Network {
         return mended
     }
 
-    /// Goes over to the peers of another configuration: routes that nobody wants any more are removed, those that are not
-    /// there are added. Default routes stay as they are, since the sockets' mark and the rules go with them; false if
-    /// others are wanted.
-    mutating func change(to configuration: Configuration) -> (mended: Mended, keepsDefault: Bool) {
-        let wanted = RoutingPlan(configuration, defaultTable: plan.mark)
-        let old = plan
-        plan = wanted.keepingDefault(of: old)
-        let kept = Set(plan.routes.map { Route($0.destination, interface: index, table: $0.table) })
-        for route in old.routes.map({ Route($0.destination, interface: index, table: $0.table) })
-        where !kept.contains(route) {
-            try? netlink.removeRoute(route)
-        }
-        firewall.make(plan.families, mark: plan.mark)
-        return (mend(), wanted.families == old.families)
-    }
-
     /// Both rules of a family go together, since their order counts; how many were added.
     private mutating func mendRules(_ family: RoutingRule.Family) throws(SystemError) -> Int {
         let ours = rules.filter { $0.family == family }

@@ -10,16 +10,19 @@ import Steward
 struct Network: ~Copyable {
     var netlink: Netlink
     let index: UInt32
-    let interface: Configuration.Interface
+    /// What is wanted, or after a change that failed in part, what is there.
+    var interface: Configuration.Interface
     /// The plan: what is wanted. How much of it is there is the kernel's to say.
     var plan: RoutingPlan
+    /// The MTU that the configuration states; `nil` if it is derived.
+    var mtu: Int?
     /// The rules that were made, as the kernel placed them.
     var rules: [RoutingRule] = []
     var firewall: Firewall
     private let steward: Steward
     private let log: Log
     /// The MTU that the interface got from the routes; 0: from elsewhere.
-    private var derived = 0
+    var derived = 0
 
     /// Plans for the interface `index`; a default route gets the next table in which nothing is.
     init(
@@ -32,6 +35,7 @@ struct Network: ~Copyable {
         self.netlink = netlink
         self.index = index
         interface = configuration.interface
+        mtu = configuration.interface.mtu
         self.steward = steward
         firewall = Firewall(interface, steward, log)
         self.log = log
@@ -122,7 +126,7 @@ struct Network: ~Copyable {
     }
 
     /// A table without routes, as wg-quick finds it: the first from 51820 on.
-    private static func freeTable(_ netlink: inout Netlink) throws(SystemError) -> UInt32 {
+    static func freeTable(_ netlink: inout Netlink) throws(SystemError) -> UInt32 {
         let used = try netlink.tablesInUse()
         return (RoutingPlan.firstTable..<UInt32.max).first { !used.contains($0) } ?? RoutingPlan.firstTable
     }
@@ -140,7 +144,7 @@ struct Network: ~Copyable {
     }
 
     /// Lets answers to marked datagrams pass the reverse path filter.
-    private func acceptMarkedReplies() {
+    func acceptMarkedReplies() {
         do throws(SystemError) {
             try steward.acceptMarkedReplies()
         } catch {

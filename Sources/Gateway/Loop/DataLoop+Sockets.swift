@@ -2,16 +2,30 @@ import LinuxIO
 import TunnelCore
 
 extension DataLoop {
-    /// Goes over to another UDP port, 0 for a free one. If that can't be had, the old one stays.
-    mutating func listen(on port: UInt16) throws(SystemError) {
+    /// How long what is sent to the port before is still taken: longer than a peer that only sends goes without a word of ours
+    /// from the new one (`Limits`: a keepalive after ten seconds).
+    private static let grace = Interval.seconds(15)
+
+    /// Goes over to another UDP port, 0 for a free one. If that can't be had, the old one stays. With `grace`, what peers still
+    /// send to the old one is received for some time.
+    mutating func listen(on port: UInt16, grace: Bool = false) throws(SystemError) {
         guard port == 0 || port != sockets.port else { return }
         var new = try UDPSocket.pair(port: port, fwmark: mark)
         Self.setOffloads(offloads, of: &new)
         flush()
         try Self.watch(&new, &epoll)
-        // Closing the old ones takes them out of the epoll.
         tunnel.port = new.port
-        sockets = new
+        swap(&sockets, &new)
+        // Closing the old ones takes them out of the epoll.
+        guard grace else { return }
+        retire(new.v4?.descriptor, as: .retiredV4)
+        retire(new.v6?.descriptor, as: .retiredV6)
+        retired = new
+        retiredUntil = Self.now().instant + Self.grace
+    }
+
+    private func retire(_ descriptor: Int32?, as source: Source) {
+        if let descriptor { try? epoll.modify(descriptor, .read, token: source.rawValue) }
     }
 
     /// Marks what is sent from now on.

@@ -17,7 +17,7 @@ typealias LoopCommand = @Sendable (inout DataLoop, Now) -> Void
 struct DataLoop: TunnelDriver, ~Copyable {
     enum Source: UInt64 {
         case device, v4, v6, timer, signals, commands, results, deviceState, socketFile, controlFile, hooks,
-            network
+            network, retiredV4, retiredV6
     }
 
     /// Reads of the device and turns of the sockets that one wake-up handles before it looks at the others.
@@ -29,6 +29,9 @@ struct DataLoop: TunnelDriver, ~Copyable {
     var tunnel: Tunnel
     let device: TunDevice
     var sockets: UDPSocketPair
+    /// The sockets of the port before, which still receive for a while; and until when.
+    var retired = UDPSocketPair.none
+    var retiredUntil: Instant?
     let icmp: ICMPSocket
     private let losses: UDPLossFiles
     let steward: Steward
@@ -150,6 +153,12 @@ struct DataLoop: TunnelDriver, ~Copyable {
                 case .v6:
                     if epoll.event(at: index).ready.contains(.error) { Self.takeErrors(&sockets.v6, &tunnel, at: now) }
                     receive(from: .v6, at: now)
+                case .retiredV4:
+                    Self.takeErrors(&retired.v4, &tunnel, at: now)
+                    openMessages(Self.receive(&retired.v4, &received, &messages), at: now)
+                case .retiredV6:
+                    Self.takeErrors(&retired.v6, &tunnel, at: now)
+                    openMessages(Self.receive(&retired.v6, &received, &messages), at: now)
                 case .timer: timer.take()
                 case .signals:
                     switch signals.read() {
@@ -197,6 +206,14 @@ struct DataLoop: TunnelDriver, ~Copyable {
         if let dueAt = routesDueAt { next = min(next ?? dueAt, dueAt) }
         if let dueAt = events.dueAt { next = min(next ?? dueAt, dueAt) }
         if let dueAt = pulse?.beat(tunnel, at: now.instant) { next = min(next ?? dueAt, dueAt) }
+        if let retiredUntil {
+            if retiredUntil <= now.instant {
+                retired = .none
+                self.retiredUntil = nil
+            } else {
+                next = min(next ?? retiredUntil, retiredUntil)
+            }
+        }
         guard next != timerSetTo else { return }
         timerSetTo = next
         if let next { timer.arm(at: next.nanoseconds) } else { timer.disarm() }

@@ -32,7 +32,8 @@ extension Daemon {
         }
         let missing = [outcome.landlock == 0 ? "Landlock" : nil, outcome.calls == 0 ? "seccomp" : nil].compactMap { $0 }
         if !missing.isEmpty {
-            log.warning("\(missing.joined(separator: " and ")) can't be had from this kernel or container: less is taken away")
+            log.warning(
+                "\(missing.joined(separator: " and ")) can't be had from this kernel or container: less is taken away")
         }
         let left = (outcome.user.map { ["user \($0)"] } ?? []) + confined.kept
         log.info(

@@ -1,5 +1,6 @@
 import Addresses
 import Control
+import Glibc
 import Keys
 import LinuxIO
 import Steward
@@ -7,50 +8,119 @@ import Synchronization
 import TunnelCore
 
 extension Daemon {
-    /// Reads the file again and applies the difference: peers that are new, gone or changed, and the private key. Sessions
-    /// of peers that did not change go on. What came another way than by the file stays: a key that `wg` gave, an endpoint
-    /// that a peer moved to. A file with an error changes nothing. On the chores' thread for files.
-    func reload(_ chores: Chores) {
+    /// Reads the file again and applies the difference; `dryRun` only says it. Sessions of peers that did not change go on. What
+    /// came another way than by the file stays: a key that `wg` gave, an endpoint that a peer moved to. A file with an error
+    /// changes nothing, and is `nil`. On the chores' thread for files.
+    @discardableResult
+    func reload(_ chores: Chores, dryRun: Bool = false) -> Reload? {
         let old = configuration
         guard let (new, key) = readAgain(old.file) else {
-            return log.error("reload: \(old.file) has errors, nothing was changed")
+            log.error("reload: \(old.file) has errors, nothing was changed")
+            return nil
         }
         guard new.interface.mode == old.interface.mode else {
-            return log.error("reload: Mode takes a restart, nothing was changed")
+            log.error("reload: Mode takes a restart, nothing was changed")
+            return nil
         }
+        var reload = Reload(from: old, to: new, key)
+        reload.changedMeanwhile =
+            onLoop { loop, now in old.peersChanged(in: loop.tunnel.statistics(at: now.instant)) } ?? []
+        guard !dryRun else { return reload }
         let keys = new.interface.keysForRestart(since: old.interface)
         if !keys.isEmpty {
             let verb = keys.count == 1 ? "takes" : "take"
             log.warning("reload: \(keys.joined(separator: ", ")) changed and \(verb) a restart")
         }
-        var applied = old
-        applied.interface.privateKey = new.interface.privateKey
-        applied.interface.rate = new.interface.rate
-        applied.interface.linkOverhead = new.interface.linkOverhead
-        applied.interface.clampMSS = new.interface.clampMSS
-        applied.peers = new.peers
-        let target = applied
-        if let (mended, keepsDefault) = network.withLock({ network in network?.change(to: target) }) {
-            if !keepsDefault {
-                log.warning("reload: a default route that comes or goes (AllowedIPs = 0.0.0.0/0, ::/0) takes a restart")
-            }
-            report(mended.failures)
+        steward.adoptConfiguration()
+        applyToSockets(&reload)
+        applyToNetwork(&reload)
+        if reload.changes(.dns) {
+            if let failure = steward.setNameServers() { reload.fail(.dns, failure) }
         }
-        change(to: target)
+        change(to: reload.applied)
+        applyToTunnel(reload, chores)
+        // Of routes it was said already.
+        for change in reload.changes where change.what != Reload.routes {
+            if let reason = change.reason, !reason.hasPrefix("takes a restart") {
+                log.warning("reload: \(change.what) was not changed: \(reason)")
+            } else if change.isApplied {
+                log.info("reload: \(change.what)")
+            }
+        }
+        if !reload.changedMeanwhile.isEmpty {
+            log.info("reload: changed meanwhile, and left so: \(reload.changedMeanwhile.joined(separator: ", "))")
+        }
+        log.info("reloaded: \(reload.changedPeers.count) peers new or changed, \(reload.removed.count) removed")
+        return reload
+    }
 
-        let known = Dictionary(uniqueKeysWithValues: old.peers.map { ($0.publicKey, $0) })
-        let kept = Set(new.peers.map(\.publicKey))
-        let removed = old.peers.map(\.publicKey).filter { !kept.contains($0) }
-        let changed = new.peers.filter { known[$0.publicKey]?.isSame(as: $0) != true }
-        let placed = Set(changed.filter { known[$0.publicKey]?.endpoint == $0.endpoint }.map(\.publicKey))
+    private func applyToSockets(_ reload: inout Reload) {
+        guard reload.changes(.listenPort) else { return }
+        let port = reload.new.interface.listenPort
+        let failure: SystemError?? = onLoop { [self] loop, _ in
+            do throws(SystemError) {
+                try loop.listen(on: port, grace: true)
+                note(loop)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        switch failure {
+        case .some(nil): break
+        case .some(.some(let error)) where error.number == EACCES:
+            reload.fail(.listenPort, "takes a restart: the right to ports below 1024 was given up")
+        case .some(.some(let error)): reload.fail(.listenPort, "\(error)")
+        case nil: reload.fail(.listenPort, "the data thread is busy")
+        }
+    }
+
+    private func applyToNetwork(_ reload: inout Reload) {
+        let target = reload.applied
+        let outcome = network.withLock { network -> Result<NetworkChanged, SystemError>? in
+            do throws(SystemError) {
+                return try (network?.change(to: target) { mark in setMark(mark) }).map { .success($0) }
+            } catch {
+                return .failure(error)
+            }
+        }
+        switch outcome {
+        case .success(let changed):
+            for (key, error) in changed.failures { reload.fail(key, "\(error)") }
+            if let first = changed.mended.failures.first { reload.failRoutes("\(first)") }
+            report(changed.mended.failures)
+        case .failure(let error): reload.failRoutes("\(error)")
+        case nil: break
+        }
+    }
+
+    private func setMark(_ mark: UInt32) -> SystemError? {
+        let outcome: SystemError?? = onLoop { [self] loop, _ in
+            do throws(SystemError) {
+                try loop.setMark(mark)
+                note(loop)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        return outcome ?? SystemError("set the mark", number: EBUSY)
+    }
+
+    private func applyToTunnel(_ reload: Reload, _ chores: Chores) {
+        let key = reload.key
         let isNewKey = keyInFile.withLock { last in
             defer { last = key.publicKey }
             return last != key.publicKey
         }
+        let (removed, changed, placed) = (reload.removed, reload.changedPeers, reload.placed)
+        let interface = reload.applied.interface
+        let hasOffloads = reload.changes(.offload)
         commands.post { loop, now in
             if isNewKey, loop.tunnel.publicKey != key.publicKey { loop.tunnel.setPrivateKey(key, at: now) }
-            loop.tunnel.setRate(target.interface, at: now)
-            loop.tunnel.segmentClamp = target.interface.clampMSS.core
+            loop.tunnel.setRate(interface, at: now)
+            loop.tunnel.segmentClamp = interface.clampMSS.core
+            if hasOffloads { loop.setOffloads(interface.offloads) }
             for peer in removed { loop.tunnel.removePeer(peer) }
             for peer in changed {
                 var told = peer.tunnelConfiguration
@@ -62,7 +132,15 @@ extension Daemon {
                 loop.tunnel.setPeer(peer.publicKey, told, at: now)
             }
         }
-        log.info("reloaded: \(changed.count) peers new or changed, \(removed.count) removed")
+    }
+
+    /// Has something done on the data thread and waits for it; `nil` if that does not come to it within five seconds.
+    private func onLoop<Value: Sendable>(_ body: @escaping @Sendable (inout DataLoop, Now) -> Value) -> Value? {
+        guard let done = try? Mailbox<Value>(capacity: 1),
+            commands.post({ loop, now in _ = done.post(body(&loop, now)) })
+        else { return nil }
+        done.wait(milliseconds: 5000)
+        return done.takeAll().first
     }
 
     private func readAgain(_ file: String) -> (Configuration, PrivateKey)? {
@@ -78,19 +156,5 @@ extension Daemon {
             log.warning("\(error)")
             return nil
         }
-    }
-}
-
-extension Configuration.Peer {
-    /// Whether the tunnel would be told the same of both.
-    fileprivate func isSame(as other: Configuration.Peer) -> Bool {
-        publicKey == other.publicKey && presharedKey?.base64 == other.presharedKey?.base64
-            && allowedIPs == other.allowedIPs && endpoint == other.endpoint
-            && persistentKeepalive == other.persistentKeepalive && compression == other.compression
-            && compressionScope == other.compressionScope && compressionSkip == other.compressionSkip
-            && compressionOnly == other.compressionOnly && cipher == other.cipher
-            && allowedMACs == other.allowedMACs && rate == other.rate && autoRate == other.autoRate
-            && downRate == other.downRate
-            && repair == other.repair && parity == other.parity
     }
 }

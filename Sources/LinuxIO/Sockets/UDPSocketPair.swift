@@ -7,6 +7,9 @@ public struct UDPSocketPair: ~Copyable, Sendable {
     public var v6: UDPSocket?
     /// The port of both.
     public let port: UInt16
+
+    /// No sockets.
+    public static var none: UDPSocketPair { UDPSocketPair(v4: nil, v6: nil, port: 0) }
 }
 
 extension UDPSocket {
