@@ -52,6 +52,7 @@ struct RateSearch {
         /// The longest and the shortest that it was, since when it has not grown, and the most that the link could do meanwhile.
         var most: Interval
         var least: Interval
+        let began: Instant
         var since: Instant
         var capacity: Double
         /// How much shorter it should have become since then, in nanoseconds.
@@ -64,14 +65,17 @@ struct RateSearch {
     private static let queue = Interval.milliseconds(20)
     private static let mostJitter = 60e6
     /// In what time a queue is to leave, in nanoseconds.
-    private static let patience = 250e6
+    private static let patience = 150e6
+    /// A queue that stays for so long is none of ours.
+    private static let longest = Interval.seconds(3)
     /// The part of what the link can do that is sent: at least, to go on hearing of it, and at most.
-    private static let least = 0.3
+    private static let least = 0.2
     private static let most = 0.92
     /// How much more is tried than arrives.
     private static let above = 1.25
-    /// How fast the rate rises, each second: near what the link could do last, and else.
+    /// How fast the rate rises, each second: near what the link could do last, a little above, and else.
     private static let slowly = 0.4
+    private static let steadily = 1.0
     private static let fast = 2.5
     private static let memory = Interval.seconds(20)
     /// The part of the datagrams that must get lost to be a sign of a link that is full, and of how many.
@@ -239,7 +243,7 @@ struct RateSearch {
         capacity = max(average(of: 1 + Int(noise.nanoseconds / 5_000_000)), 1)
         capacityAt = sample.at
         var queue =
-            standing ?? Standing(most: excess, least: excess, since: sample.at, capacity: capacity)
+            standing ?? Standing(most: excess, least: excess, began: sample.at, since: sample.at, capacity: capacity)
         if excess > queue.most + .milliseconds(5) {
             queue.most = excess
             queue.since = sample.at
@@ -249,9 +253,8 @@ struct RateSearch {
         }
         queue.capacity = max(queue.capacity, capacity)
         queue.least = min(queue.least, excess)
-        if sample.at - queue.since > sample.lag, queue.drained > 1.5 * Double(queue.most.nanoseconds),
-            excess.nanoseconds * 2 > queue.most.nanoseconds
-        {
+        let isPatient = sample.at - queue.since > sample.lag && queue.drained > 2 * Double(queue.most.nanoseconds)
+        if isPatient || sample.at - queue.began > Self.longest {
             // We have sent less for so long that it should be gone: the way is longer now, or others fill it, who don't yield.
             delays.raise(by: queue.least, at: sample.at)
             standing = nil
@@ -275,11 +278,12 @@ struct RateSearch {
 
     /// None stands, and all of the rate is used.
     private mutating func rise(_ sample: Sample) {
-        let isKnown = sample.at - capacityAt < Self.memory
-        let isNear = Double(rate) < 1.15 * capacity && Double(rate) > 0.7 * capacity
+        var pace = Self.fast
+        if sample.at - capacityAt < Self.memory, Double(rate) > 0.7 * capacity, Double(rate) < 1.5 * capacity {
+            pace = Double(rate) < 1.15 * capacity ? Self.slowly : Self.steadily
+        }
         var most = 0.0
         for index in 0..<8 { most = max(most, recent[index]) }
-        let pace = isKnown && isNear ? Self.slowly : Self.fast
         let target = Double(rate) * (1 + pace * sample.elapsed)
         set(max(min(target, most * Self.above), Double(rate)))
     }
