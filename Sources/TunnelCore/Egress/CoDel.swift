@@ -10,13 +10,15 @@ struct CoDel {
         let interval: Interval
         let target: Interval
 
-        /// For a path with this round trip: a long one needs more patience, and repair on the way more room.
-        init(roundTrip: Interval?, packet: Interval) {
+        /// For a path with this round trip: a long one needs more patience, and repair on the way more room. On a fast link that is not
+        /// long a queue of megabytes would lie in memory and no longer in the cache.
+        init(roundTrip: Interval?, packet: Interval, isFast: Bool = false) {
             let trip = (roundTrip ?? .milliseconds(0)).nanoseconds
             let usual = max(100_000_000, trip + trip / 2)
-            target = Interval(nanoseconds: max(usual / 4, packet.nanoseconds * 3 / 2))
+            let most = isFast ? min(usual / 4, 5_000_000 + trip / 2) : usual / 4
+            target = Interval(nanoseconds: max(most, packet.nanoseconds * 3 / 2))
             // With what waits here the trip is twice as long, and a drop shows no sooner.
-            interval = Interval(nanoseconds: usual * 2)
+            interval = Interval(nanoseconds: isFast ? usual : usual * 2)
         }
     }
 

@@ -4,6 +4,9 @@ extension PacketQueue {
     /// What one grant takes of a link's time: with a unit, which gains by being large, and without.
     private static let unitTime = Interval.milliseconds(20)
     static let plainTime = Interval.milliseconds(1)
+    /// The same of a link that is not so fast that each waking counts.
+    private static let shortTime = Interval(nanoseconds: 250_000)
+    private static let fast = 62_500
     private static let unitLeast = 1500
     /// How long before a link is free a unit for it is made at the most, and what a link takes at most in `plainTime` for which that is done.
     private static let ahead = Interval.milliseconds(20)
@@ -40,10 +43,12 @@ extension PacketQueue {
             let isFree = lines[line].shaper?.isFree(at: now) != false
             if isFree, lines[line].deficit > 0, let flow = nextFlow(of: line) {
                 let unit = bytes(for: PeerSlot(number), in: Self.unitTime)
+                let plain = bytes(for: PeerSlot(number), in: Self.plainTime)
+                let short = bytes(for: PeerSlot(number), in: Self.shortTime)
                 return .flow(
                     Grant(
                         peer: PeerSlot(number), flow: flow, unit: min(max(unit, Self.unitLeast), Limits.unit),
-                        plain: bytes(for: PeerSlot(number), in: Self.plainTime), isBesideUnit: false))
+                        plain: plain >= Self.fast ? plain / 2 : short, isBesideUnit: false))
             }
             if isFree, lines[line].deficit <= 0 { lines[line].deficit += FlowQueues.quantum }
             number = following

@@ -1,9 +1,13 @@
-/// The rate of a link, and when it is free again: a token bucket that holds a millisecond's worth, with time for tokens.
+/// The rate of a link, and when it is free again: a token bucket that holds a datagram or a little time, with time for tokens.
 ///
 /// What a link stood idle while packets waited, since the thread came late, is made up for by sending an eighth faster, never by a burst.
 struct Shaper {
-    /// What an idle link has saved up at most.
-    private static let credit = Interval.milliseconds(1)
+    /// What an idle link has saved up at most: a full datagram, but no more than a millisecond, which a fast link has always, since its
+    /// thread may come late.
+    private var credit = Interval.milliseconds(1)
+    private static let datagram = 1500
+    private static let leastCredit: Int64 = 200_000
+    private static let fast: UInt64 = 500_000_000
 
     /// Bits a second.
     private(set) var rate: UInt64
@@ -14,10 +18,22 @@ struct Shaper {
 
     private static let mostOwed = Interval.milliseconds(20)
 
-    init(rate: UInt64) { self.rate = max(rate, 1) }
+    init(rate: UInt64) {
+        self.rate = max(rate, 1)
+        setCredit()
+    }
 
     /// Sets the rate of what is sent from here on.
-    mutating func setRate(_ rate: UInt64) { self.rate = max(rate, 1) }
+    mutating func setRate(_ rate: UInt64) {
+        self.rate = max(rate, 1)
+        setCredit()
+    }
+
+    private mutating func setCredit() {
+        let most: Int64 = 1_000_000
+        let datagram = max(time(for: Self.datagram).nanoseconds, Self.leastCredit)
+        credit = Interval(nanoseconds: rate >= Self.fast ? most : min(datagram, most))
+    }
 
     /// Whether something may be sent now.
     func isFree(at now: Instant) -> Bool { freeAt <= now }
@@ -39,7 +55,7 @@ struct Shaper {
 
     /// Charges bytes that are sent now, whether it was free or not; packets have waited since `waiting`.
     mutating func charge(_ bytes: Int, at now: Instant, waiting: Instant) {
-        let earliest = Instant(nanoseconds: now.nanoseconds - Self.credit.nanoseconds)
+        let earliest = Instant(nanoseconds: now.nanoseconds - credit.nanoseconds)
         let late = (earliest - max(freeAt, waiting)).nanoseconds
         if late > 0 { owed = Interval(nanoseconds: min(owed.nanoseconds + late, Self.mostOwed.nanoseconds)) }
         let time = time(for: bytes)

@@ -14,8 +14,9 @@ extension Peer {
         of packet: inout MutableRawSpan, with header: InternetPacket, virtio: VirtioHeader, _ services: inout Services
     ) {
         guard var split = Split(packet.bytes, header, virtio: virtio) else { return services.drops.count(.notIP) }
+        let flow = services.egress.flows.find(packet.bytes, header, to: id.slot)
         while let range = split.nextPacket(in: &packet) {
-            enqueue(packet.bytes.extracting(range), with: header.resized(to: range.count), &services)
+            enqueue(packet.bytes.extracting(range), of: flow, from: 0, &services)
         }
     }
 
@@ -51,7 +52,8 @@ extension Peer {
     mutating func send(_ grant: PacketQueue.Grant, _ services: inout Services) {
         let rate = services.egress.queue.rate(of: id.slot) ?? services.egress.queue.shaper?.rate ?? 1_000_000
         let setting = CoDel.Setting(
-            roundTrip: tcpTrip(services), packet: Shaper(rate: rate).time(for: services.egress.sizes.mtu))
+            roundTrip: tcpTrip(services), packet: Shaper(rate: rate).time(for: services.egress.sizes.mtu),
+            isFast: rate >= Self.fast)
         let mark = services.egress.outbox.mark
         services.egress.queue.begin()
         let counter = keypairs.current.map { services.sessions[$0].nextCounter } ?? 0
@@ -75,10 +77,13 @@ extension Peer {
         services.egress.queue.end(grant, cost, isHeld: isHeld, at: services.now.instant)
     }
 
+    /// From this rate on, in bits a second, what waits is kept short.
+    private static let fast: UInt64 = 500_000_000
+
     /// The way there and back as TCP sees it: what is sent again takes another one.
     private func tcpTrip(_ services: borrowing Services) -> Interval? {
         guard repair.parity.plan == nil, services.now.instant - repair.lossAt < RepairState.memory else {
-            return quality.roundTrip
+            return quality.usualTrip
         }
         return quality.roundTrip.map { Interval(nanoseconds: $0.nanoseconds * 9 / 4) }
     }
@@ -134,7 +139,9 @@ extension Peer {
 
     /// Whether the flow's next packet has no room in what is gathered: alone in a unit of its own it would be a large one.
     private func isFull(before grant: PacketQueue.Grant, _ services: borrowing Services) -> Bool {
-        guard let next = services.egress.queue.nextLength(of: grant) else { return false }
+        guard services.egress.gathering.count > 0, let next = services.egress.queue.nextLength(of: grant) else {
+            return false
+        }
         for index in 0..<Gathering.capacity {
             guard let batch = services.egress.gathering[index], batch.peer == id.slot else { continue }
             if batch.bytes + next + Members.overhead * (batch.count + 1) > batch.limit { return true }
@@ -144,6 +151,7 @@ extension Peer {
 
     /// What is gathered for the peer, as it will probably be on the wire.
     private func gatheredWire(_ services: borrowing Services) -> Int {
+        guard services.egress.gathering.count > 0 else { return 0 }
         var sum = 0.0
         for index in 0..<Gathering.capacity {
             guard let batch = services.egress.gathering[index], batch.peer == id.slot else { continue }
