@@ -251,7 +251,13 @@ struct PeerDiagnosis {
     }
 
     private func size() -> Step? {
-        guard let largest = host?.innerPings[peer.publicKey]?.largest else { return nil }
+        guard let largest = host?.innerPings[peer.publicKey]?.largest else {
+            guard let path = peer.pathMTU, path.blackHoles > 0 else { return nil }
+            return step(
+                "mtu", .note,
+                "larger datagrams vanished on the way: the gateway noticed it, and sends \(path.mtu) bytes at most",
+                evidence: ["\(path.blackHoles) times since the daemon began"])
+        }
         return step(
             "mtu", .fails,
             "packets of more than \(largest) bytes vanish on the way: the path takes less than MTU \(facts.mtu)",

@@ -131,6 +131,9 @@ public enum MetricsText {
         var trip = Family("gateway_peer_round_trip_seconds", "gauge", "How long the way to the peer and back takes.")
         var loss = Family(
             "gateway_peer_loss_ratio", "gauge", "The part of the datagrams to the peer that got lost lately.")
+        var mtu = Family("gateway_peer_path_mtu_bytes", "gauge", "How large IP packets outside may be to the peer.")
+        var holes = Family(
+            "gateway_peer_black_holes_total", "counter", "How often large datagrams vanished without a word.")
         var error = Family(
             "gateway_peer_refused", "gauge", "Whether nothing is sent since the two ends' configurations do not fit.")
         var problem = Family(
@@ -144,10 +147,14 @@ public enum MetricsText {
                 trip.add(labels, Double(peer.rttMicroseconds) / 1e6)
                 loss.add(labels, Double(peer.lossPermille) / 1000)
             }
+            if let path = peer.pathMTU {
+                mtu.add(labels, path.mtu)
+                holes.add(labels, path.blackHoles)
+            }
             error.add(labels, UInt64(peer.error == nil ? 0 : 1))
             if let time = peer.lastProblemTime { problem.add(labels, UInt64(max(time, 0))) }
         }
-        return [handshakes, cipher, trip, loss, error, problem]
+        return [handshakes, cipher, trip, loss, mtu, holes, error, problem]
     }
 
     private static func queues(_ interface: InterfaceStatistics) -> [Family] {
