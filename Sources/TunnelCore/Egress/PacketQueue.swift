@@ -127,6 +127,9 @@ struct PacketQueue: ~Copyable {
         peer.offset < lines.count ? (lines[peer.offset].count, lines[peer.offset].bytes) : (0, 0)
     }
 
+    /// Whether anything waits for a peer, sealed or not.
+    func isWaiting(for peer: PeerSlot) -> Bool { peer.offset < lines.count && lines[peer.offset].isWaiting }
+
     private mutating func grow(to peer: PeerSlot) {
         while lines.count <= peer.offset { lines.append(Line()) }
     }

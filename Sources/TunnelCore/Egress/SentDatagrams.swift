@@ -132,15 +132,18 @@ struct SentDatagrams: ~Copyable {
         let lane = ReceiverIndex(rawValue: datagram.little32(at: Transport.receiver))
         let counter = datagram.little64(at: Transport.counter)
         guard lane == lines[line].lane, counter >= lines[line].end else { return }
-        // Counters between are not of this kind, and there is nothing of them.
-        while lines[line].end < counter, lines[line].first < lines[line].end { forgetFirst(line) }
-        if lines[line].end < counter {
+        while lines[line].first < lines[line].end,
+            counter - lines[line].first >= UInt64(Self.mostEntries) || isOld(line, horizon)
+        { forgetFirst(line) }
+        if lines[line].first == lines[line].end {
             lines[line].first = counter
             lines[line].end = counter
         }
-        while lines[line].first < lines[line].end,
-            lines[line].end - lines[line].first >= Self.mostEntries || isOld(line, horizon)
-        { forgetFirst(line) }
+        // Counters between are not of this kind, and there is nothing of them.
+        while lines[line].end < counter {
+            lines[line].ring[Int(lines[line].end) & (Self.mostEntries - 1)] = Entry(departedAt: now)
+            lines[line].end += 1
+        }
         let place = Int(counter) & (Self.mostEntries - 1)
         lines[line].end = counter + 1
         guard datagram.byteCount <= Self.blockSize, let block = takeBlock() else {

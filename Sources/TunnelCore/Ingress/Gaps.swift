@@ -52,6 +52,7 @@ struct Gaps {
     private static let mostRanges = 128
     private static let longest: UInt64 = 4096
     private static let mostAsks = 3
+    private static let mostBeside = 8
     private static let leastTolerance = Interval.milliseconds(2)
     /// Parity that has not come for so long comes no more.
     private static let parityMemory = Interval.seconds(1)
@@ -70,13 +71,17 @@ struct Gaps {
     private(set) var abandonedAt = Instant.distantPast
     /// Ascending.
     private var missing = ContiguousArray<Missing>()
+    /// Counters above the highest of records that went beside data, ascending.
+    private var beside = InlineArray<8, UInt64>(repeating: 0)
+    private var besideCount = 0
     /// How late late ones come.
     private var lateness = Interval(nanoseconds: 0)
     /// What parity takes to come behind what it is of, while it comes.
     private var grace = Interval(nanoseconds: 0)
     private var graceEnds = Instant.distantPast
-    /// From an ask to the answer, smoothed; `nil` until there was one.
+    /// From an ask to the answer, smoothed, and how much it varies (RFC 6298 §2); `nil` until there was one.
     private var trip: Interval?
+    private var variation = Interval(nanoseconds: 0)
 
     init() {}
 
@@ -95,6 +100,7 @@ struct Gaps {
         self.index = index
         counts.givenUp += pending
         missing.removeAll(keepingCapacity: true)
+        besideCount = 0
         highestAt = .distantPast
     }
 
@@ -114,6 +120,39 @@ struct Gaps {
         return noteOther(counter, at: now, roundTrip: roundTrip)
     }
 
+    private mutating func note(answerAfter sample: Interval) {
+        guard let old = trip else {
+            trip = sample
+            return
+        }
+        let off = sample.nanoseconds - old.nanoseconds
+        trip = Interval(nanoseconds: old.nanoseconds + off / 8)
+        variation = Interval(nanoseconds: variation.nanoseconds + (abs(off) - variation.nanoseconds) / 4)
+    }
+
+    /// Waits for counters that were jumped over, but for those that came beside; false if all did.
+    private mutating func miss(_ jumped: Range<UInt64>, dueAt: Instant, at now: Instant) -> Bool {
+        var start = jumped.lowerBound
+        var isMissed = false
+        for index in 0...besideCount {
+            let end = index < besideCount ? min(beside[index], jumped.upperBound) : jumped.upperBound
+            if start < end {
+                if missing.count == Self.mostRanges { giveUp(at: 0) }
+                missing.append(Missing(counters: start..<end, since: now, dueAt: dueAt))
+                isMissed = true
+            }
+            start = max(start, end + 1)
+        }
+        var left = 0
+        for index in 0..<besideCount where beside[index] >= jumped.upperBound {
+            beside[left] = beside[index]
+            left += 1
+        }
+        besideCount = left
+        if isMissed { missedAt = now }
+        return isMissed
+    }
+
     @inline(never)
     private mutating func noteOther(_ counter: UInt64, at now: Instant, roundTrip: Interval?) -> Arrival {
         guard counter < highest else {
@@ -121,14 +160,13 @@ struct Gaps {
             let jumped = highest + 1..<counter
             highest = counter
             highestAt = now
-            missedAt = now
             guard counter - jumped.lowerBound <= Self.longest else {
                 // The path was away: what it took with it is TCP's business.
+                missedAt = now
+                besideCount = 0
                 return .other
             }
-            if missing.count == Self.mostRanges { giveUp(at: 0) }
-            missing.append(Missing(counters: jumped, since: now, dueAt: now + tolerance(roundTrip, at: now)))
-            return .ahead
+            return miss(jumped, dueAt: now + tolerance(roundTrip, at: now), at: now) ? .ahead : .next
         }
         guard let index = missing.lastIndex(where: { $0.counters.contains(counter) }) else { return .other }
         let found = missing[index]
@@ -146,10 +184,7 @@ struct Gaps {
         }
         counts.repaired += 1
         repairedAt = now
-        if found.asks == 1 {
-            trip =
-                trip.map { Interval(nanoseconds: $0.nanoseconds + (sample.nanoseconds - $0.nanoseconds) / 8) } ?? sample
-        }
+        if found.asks == 1 { note(answerAfter: sample) }
         return .repaired
     }
 
@@ -169,11 +204,25 @@ struct Gaps {
         grace = Interval(nanoseconds: max(age.nanoseconds, grace.nanoseconds - grace.nanoseconds / 128))
     }
 
-    /// Lets what is missing of some counters be asked for without waiting any longer.
-    mutating func askAtOnce(for counters: Range<UInt64>, at now: Instant) {
+    /// Lets what is missing of some counters be asked for as if there were no parity.
+    mutating func askAtOnce(for counters: Range<UInt64>, roundTrip: Interval?, at now: Instant) {
+        graceEnds = .distantPast
+        let tolerance = tolerance(roundTrip, at: now)
         for index in missing.indices where missing[index].asks == 0 && missing[index].counters.overlaps(counters) {
-            missing[index].dueAt = now
+            missing[index].dueAt = min(missing[index].dueAt, max(missing[index].since + tolerance, now))
         }
+        graceEnds = now + Self.parityMemory
+    }
+
+    /// Notes the counter of a record that does not wait where data does: it tells nothing of what is before it.
+    @inline(__always)
+    mutating func noteBeside(_ counter: UInt64, at now: Instant, roundTrip: Interval?) -> Arrival {
+        guard counter > highest &+ 1, highestAt != .distantPast, besideCount < Self.mostBeside,
+            besideCount == 0 || beside[besideCount - 1] < counter
+        else { return note(counter, at: now, roundTrip: roundTrip) }
+        beside[besideCount] = counter
+        besideCount += 1
+        return .other
     }
 
     private mutating func remove(_ counter: UInt64, at index: Int) {
@@ -215,7 +264,8 @@ struct Gaps {
     mutating func ask(at now: Instant, roundTrip: Interval?) -> CounterRanges {
         var ranges = CounterRanges(below: highest)
         let trip = (self.trip ?? roundTrip ?? Self.unknownTrip).nanoseconds
-        let again = now + Interval(nanoseconds: max(trip + trip / 4, 2 * Self.leastTolerance.nanoseconds))
+        let margin = max(trip / 4, 4 * variation.nanoseconds, Self.leastTolerance.nanoseconds)
+        let again = now + Interval(nanoseconds: trip + min(margin, trip))
         var index = missing.count - 1
         while index >= 0, !ranges.isFull {
             if missing[index].dueAt <= now {

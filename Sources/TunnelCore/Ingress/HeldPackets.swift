@@ -19,6 +19,8 @@ struct HeldPackets: ~Copyable {
         var heldAt = Instant.distantPast
         var length = 0
         var shape = MemberShape(layout: .none, segment: 0)
+        /// It is in its flow's list of those that TCP sent again.
+        var isAgain = false
         fileprivate(set) var older: Int32 = -1
         fileprivate(set) var newer: Int32 = -1
         /// It is one of those that have an age.

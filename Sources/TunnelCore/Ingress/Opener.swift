@@ -283,6 +283,11 @@ enum Inbound {
     /// sender can be sent to, in kbit/s.
     case askedInVain(downRate: UInt32?)
 
+    /// It never waits where data may: what was sealed before it may come behind it.
+    @inline(__always) var isBeside: Bool {
+        if case .control = self { true } else { false }
+    }
+
     /// Whether a message that is the peer's asks for an answer: all but a keepalive, and what is like one to every timer.
     @inline(__always) var isData: Bool {
         switch self {

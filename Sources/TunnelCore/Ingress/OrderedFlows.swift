@@ -16,6 +16,8 @@ struct OrderedFlows: ~Copyable {
         fileprivate var hint: Int32 = -1
         /// Their counters may be in another order.
         fileprivate(set) var isMixed = false
+        /// What TCP sent again while something waits, as it came.
+        fileprivate(set) var again = HeldPackets.List()
         /// How many are ready.
         var ready = 0
         /// The flows of the same peer of which packets wait.
@@ -120,6 +122,26 @@ struct OrderedFlows: ~Copyable {
             flows[index].isMixed = false
             removeFromWaiting(index)
         }
+        return place
+    }
+
+    /// Adds a packet that TCP sent again while something waits.
+    mutating func append(again place: Int32, to index: Int, _ held: inout HeldPackets) {
+        held[place].isAgain = true
+        if flows[index].again.isEmpty {
+            flows[index].again.head = place
+        } else {
+            held[flows[index].again.tail].next = place
+        }
+        flows[index].again.tail = place
+    }
+
+    /// Takes the first of those out, of which there must be one.
+    mutating func removeFirstAgain(of index: Int, _ held: inout HeldPackets) -> Int32 {
+        let place = flows[index].again.head
+        flows[index].again.head = held[place].next
+        if flows[index].again.isEmpty { flows[index].again.tail = -1 }
+        held[place].next = -1
         return place
     }
 

@@ -3,7 +3,7 @@
 ///     datagram   7: A1   8: lost   9: A3 B1   10: A4        A3 and A4 wait for A2, which is in 8; B1 goes on
 ///
 /// Only what is ahead of its flow waits, and only while a datagram below its own is missing. Whatever else there is never waits: other
-/// protocols, fragments, packets without payload, what TCP itself sends again. What waits becomes ready, in the order of its flow's
+/// protocols, fragments, packets without payload. What TCP itself sends again stays behind what waits of its flow. What waits becomes ready, in the order of its flow's
 /// sequence numbers, as soon as that is complete, or when nothing that it may wait for is missing, or after two seconds. Where there is no
 /// room for it, it goes on.
 ///
@@ -100,7 +100,8 @@ struct ReorderBuffer: ~Copyable {
         let index = Int(packet.flow)
         if !flows[index].isKnown { flows[index].next = packet.sequence }
         let distance = Int32(bitPattern: packet.sequence &- flows[index].next)
-        if distance > 0, distance < Self.reach, let missing, missing < packet.counter {
+        let mayWait = missing.map { $0 < packet.counter } ?? false
+        if distance > 0, distance < Self.reach, mayWait {
             if let place = keep(bytes, packet) {
                 held.startAging(place)
                 flows.insert(place, into: index, &held)
@@ -109,8 +110,17 @@ struct ReorderBuffer: ~Copyable {
             proceed(index, to: packet.end)
             return .deliver
         }
+        if distance <= 0, distance > -Self.reach, mayWait, !flows[index].waiting.isEmpty,
+            held[flows[index].waiting.head].counter < packet.counter
+        {
+            // TCP takes for lost what was sent before it and is overtaken (RFC 8985).
+            guard let place = keep(bytes, packet) else { return .deliver }
+            held.startAging(place)
+            flows.append(again: place, to: index, &held)
+            return .held
+        }
         if distance < 0, distance > -Self.reach {
-            guard Int32(bitPattern: packet.end &- flows[index].next) > 0 else { return .deliver }
+            guard Int32(bitPattern: packet.end &- flows[index].next) > 0 else { return follow(bytes, packet) }
         } else if distance >= Self.reach || distance < 0 {
             restart(index, at: packet.sequence)
         }
@@ -124,6 +134,13 @@ struct ReorderBuffer: ~Copyable {
         }
         makeReady(place)
         proceed(index, to: packet.end)
+        return .held
+    }
+
+    /// Lets a packet of which nothing is new go on, behind what is ready.
+    private mutating func follow(_ bytes: RawSpan, _ packet: HeldPackets.Packet) -> Verdict {
+        guard flows[Int(packet.flow)].ready > 0, let place = keep(bytes, packet) else { return .deliver }
+        makeReady(place)
         return .held
     }
 
@@ -155,8 +172,16 @@ struct ReorderBuffer: ~Copyable {
     /// Makes all that waits of a flow ready, and says what comes next.
     private mutating func restart(_ index: Int, at next: UInt32) {
         while !flows[index].waiting.isEmpty { makeReady(flows.removeFirst(of: index, &held)) }
+        releaseAgain(index, below: 0)
         flows[index].next = next
         flows[index].isKnown = true
+    }
+
+    /// Makes ready what TCP sent again, if nothing waits any more that was sent before it.
+    private mutating func releaseAgain(_ index: Int, below missing: UInt64) {
+        while !flows[index].again.isEmpty,
+            flows[index].waiting.isEmpty || held[flows[index].again.head].counter < missing
+        { makeReady(flows.removeFirstAgain(of: index, &held)) }
     }
 
     /// The next of a flow is what follows `end`: makes ready what doesn't wait for anything then.
@@ -168,6 +193,7 @@ struct ReorderBuffer: ~Copyable {
             if Int32(bitPattern: first.end &- next) > 0 { next = first.end }
             makeReady(flows.removeFirst(of: index, &held))
         }
+        releaseAgain(index, below: 0)
         flows[index].next = next
         flows[index].isKnown = true
     }
@@ -205,6 +231,7 @@ struct ReorderBuffer: ~Copyable {
                 place = held[place].next
             }
             if last >= 0 { release(index, through: last) }
+            releaseAgain(index, below: missing ?? .max)
         }
     }
 
@@ -214,7 +241,12 @@ struct ReorderBuffer: ~Copyable {
     /// Makes ready what has waited for too long.
     mutating func expire(at now: Instant) {
         while let due = nextExpiry, due <= now {
-            release(Int(held[held.oldest].flow), through: held.oldest)
+            let index = Int(held[held.oldest].flow)
+            guard held[held.oldest].isAgain else {
+                release(index, through: held.oldest)
+                continue
+            }
+            makeReady(flows.removeFirstAgain(of: index, &held))
         }
     }
 

@@ -76,7 +76,7 @@ struct ParityBlocks: ~Copyable {
     }
 
     /// Adds a datagram that leaves. What is no part of the lane, is too large or has no place is not covered.
-    mutating func add(_ datagram: RawSpan, trafficClass: UInt8, to peer: PeerSlot, _ plan: Plan) {
+    mutating func add(_ datagram: RawSpan, to peer: PeerSlot, _ plan: Plan) {
         let line = peer.offset
         let length = datagram.byteCount - Transport.headerSize
         let counter = datagram.little64(at: Transport.counter)
@@ -92,13 +92,13 @@ struct ParityBlocks: ~Copyable {
             close(peer)
         }
         guard lines[line].closed < Self.slots else { return }
-        write(length, ParityVector.header(length: length, trafficClass: trafficClass), of: datagram)
+        write(length, of: datagram)
         add(length + ParityVector.headerSize, at: counter, to: peer, plan)
         if lines[line].blocks[lines[line].open].count >= plan.size { close(peer) }
     }
 
-    private func write(_ length: Int, _ header: UInt16, of datagram: RawSpan) {
-        unsafe scratch.storeBytes(of: header.littleEndian, as: UInt16.self)
+    private func write(_ length: Int, of datagram: RawSpan) {
+        unsafe scratch.storeBytes(of: UInt16(truncatingIfNeeded: length).littleEndian, as: UInt16.self)
         unsafe datagram.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return }
             unsafe (scratch + ParityVector.headerSize).copyMemory(

@@ -14,7 +14,6 @@ struct ParityWindow: ~Copyable {
         let counter: UInt64
         /// Of the whole datagram.
         let length: Int
-        let trafficClass: UInt8
         fileprivate let buffer: Int
     }
 
@@ -108,14 +107,13 @@ struct ParityWindow: ~Copyable {
     // MARK: Datagrams
 
     /// Copies a datagram before it is opened, where it is; `keep` must follow if it is authentic.
-    mutating func stash(_ datagram: RawSpan, trafficClass: UInt8, of peer: PeerSlot) {
+    mutating func stash(_ datagram: RawSpan, of peer: PeerSlot) {
         let length = datagram.byteCount - Transport.headerSize
         guard length > 0, length + ParityVector.headerSize <= Self.stride,
             let memory = unsafe lines[peer.offset].memory
         else { return }
         let vector = unsafe memory + lines[peer.offset].spare * Self.stride
-        let header = ParityVector.header(length: length, trafficClass: trafficClass)
-        unsafe vector.storeBytes(of: header.littleEndian, as: UInt16.self)
+        unsafe vector.storeBytes(of: UInt16(truncatingIfNeeded: length).littleEndian, as: UInt16.self)
         unsafe datagram.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return }
             unsafe (vector + ParityVector.headerSize).copyMemory(
@@ -135,7 +133,7 @@ struct ParityWindow: ~Copyable {
             end(peer)
             return false
         }
-        let place = Int(counter) & (Self.kept - 1)
+        let place = Int(truncatingIfNeeded: counter) & (Self.kept - 1)
         let old = lines[line].entries[place].buffer
         lines[line].entries[place] = Entry(
             counter: counter, arrivedAt: now, length: length - Transport.headerSize + ParityVector.headerSize,
@@ -166,7 +164,7 @@ struct ParityWindow: ~Copyable {
             unsafe (start + bytes.count).initializeMemory(
                 as: UInt8.self, repeating: 0, count: Self.stride - bytes.count)
         }
-        let first = lines[line].entries[Int(parity.start) & (Self.kept - 1)]
+        let first = lines[line].entries[Int(truncatingIfNeeded: parity.start) & (Self.kept - 1)]
         return first.counter == parity.start ? now - first.arrivedAt : nil
     }
 
@@ -207,7 +205,7 @@ struct ParityWindow: ~Copyable {
     }
 
     private func has(_ counter: UInt64, _ line: Int) -> Bool {
-        lines[line].entries[Int(counter) & (Self.kept - 1)].counter == counter
+        lines[line].entries[Int(truncatingIfNeeded: counter) & (Self.kept - 1)].counter == counter
     }
 
     private mutating func rebuild(_ missing: ErasureCode.Few, of index: Int, _ line: Int, at now: Instant) {
@@ -219,7 +217,7 @@ struct ParityWindow: ~Copyable {
         let rows = unsafe ErasureCode.Rows(start: sums, stride: Self.stride, count: block.rows)
         // In this field to take away is to add.
         for position in 0..<ParityRecord.span where block.mask & (1 << UInt64(position)) != 0 {
-            let entry = lines[line].entries[Int(block.start + UInt64(position)) & (Self.kept - 1)]
+            let entry = lines[line].entries[Int(truncatingIfNeeded: block.start + UInt64(position)) & (Self.kept - 1)]
             guard entry.counter == block.start + UInt64(position) else { continue }
             unsafe code.add(memory + entry.buffer * Self.stride, count: entry.length, at: position, to: rows)
         }
@@ -232,10 +230,10 @@ struct ParityWindow: ~Copyable {
         }
         for number in 0..<missing.count {
             let vector = unsafe results + number * Self.stride
-            let length = unsafe ParityVector.length(UInt16(littleEndian: vector.load(as: UInt16.self)))
+            let length = unsafe Int(UInt16(littleEndian: vector.load(as: UInt16.self)))
             guard length >= Transport.tagSize, length + ParityVector.headerSize <= block.longest else { continue }
             let counter = block.start + UInt64(missing[number])
-            let place = Int(counter) & (Self.kept - 1)
+            let place = Int(truncatingIfNeeded: counter) & (Self.kept - 1)
             let buffer = lines[line].entries[place].buffer
             unsafe (memory + buffer * Self.stride).copyMemory(from: vector, byteCount: length + ParityVector.headerSize)
             lines[line].entries[place] = Entry(
@@ -253,14 +251,13 @@ struct ParityWindow: ~Copyable {
     /// Takes what was had back first; it is good until the next row or datagram is taken.
     mutating func popRebuilt(of peer: PeerSlot) -> Rebuilt? {
         let line = peer.offset
-        while hasRebuilt(of: peer), let lane = lines[line].lane, let memory = unsafe lines[line].memory {
+        while hasRebuilt(of: peer), let lane = lines[line].lane {
             let counter = lines[line].rebuilt.removeFirst()
-            let entry = lines[line].entries[Int(counter) & (Self.kept - 1)]
+            let entry = lines[line].entries[Int(truncatingIfNeeded: counter) & (Self.kept - 1)]
             guard entry.counter == counter else { continue }
-            let header = unsafe UInt16(littleEndian: (memory + entry.buffer * Self.stride).load(as: UInt16.self))
             return Rebuilt(
                 lane: lane, counter: counter, length: entry.length - ParityVector.headerSize + Transport.headerSize,
-                trafficClass: ParityVector.trafficClass(header), buffer: entry.buffer)
+                buffer: entry.buffer)
         }
         return nil
     }

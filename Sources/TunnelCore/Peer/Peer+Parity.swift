@@ -90,7 +90,7 @@ extension Peer {
     private mutating func solve(_ services: inout Services) {
         // More is missing than parity gives: there is nothing to wait for.
         guard let hopeless = services.ingress.opener.parity.solve(id.slot, at: services.now.instant) else { return }
-        repair.gaps.askAtOnce(for: hopeless, at: services.now.instant)
+        repair.gaps.askAtOnce(for: hopeless, roundTrip: quality.usualTrip, at: services.now.instant)
         armReceipt(&services)
     }
 

@@ -21,8 +21,6 @@ extension Peer {
         case congested
         /// It did not come: it was had back.
         case parity
-
-        var trafficClass: UInt8 { self == .congested ? CongestionBits.experienced.rawValue : 0 }
     }
 
     /// Opens a transport message on one of the peer's sessions, and takes what is for the peer itself. `finishReceiving` must
@@ -40,7 +38,7 @@ extension Peer {
         let size = datagram.byteCount
         let isCovered = origin != .parity && services.ingress.opener.parity.follows(id.slot)
         if isCovered {
-            services.ingress.opener.parity.stash(datagram.bytes, trafficClass: origin.trafficClass, of: id.slot)
+            services.ingress.opener.parity.stash(datagram.bytes, of: id.slot)
         }
         let content = services.ingress.open(
             &datagram, on: &services.sessions[session][lane.suite], context(origin, services), charging: &budget)
@@ -57,7 +55,7 @@ extension Peer {
         if origin == .parity {
             noteRebuilt(datagram.bytes, &services)
         } else {
-            noteArrival(of: datagram.bytes, on: lane, &services)
+            noteArrival(of: datagram.bytes, isBeside: content.isBeside, on: lane, &services)
             if isCovered { keepForParity(datagram.bytes, &services) }
         }
         if content.isData { noteDataReceived(&services) }

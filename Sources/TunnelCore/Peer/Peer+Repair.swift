@@ -36,7 +36,7 @@ extension Peer {
                     services.egress.sent.append(
                         bytes, to: id.slot, trafficClass: run.trafficClass, at: now, horizon: horizon)
                     if let plan {
-                        services.egress.parity.add(bytes, trafficClass: run.trafficClass, to: id.slot, plan)
+                        services.egress.parity.add(bytes, to: id.slot, plan)
                     }
                 }
                 offset += size
@@ -67,8 +67,8 @@ extension Peer {
         guard repair.probeOwed, let session = keypairs.current, path != nil,
             services.sessions[session].canSend(at: services.now.instant)
         else { return }
-        // What waits for the link comes first.
-        guard services.egress.queue.backlog(of: id.slot).packets == 0 else {
+        // What waits for the link comes first, sealed or not: what overtakes it makes it look lost.
+        guard !services.egress.queue.isWaiting(for: id.slot) else {
             return arm(.probe, at: services.now.instant + Limits.probeAfter, &services.schedule)
         }
         repair.probeOwed = false
@@ -100,18 +100,34 @@ extension Peer {
         guard !receipt.missing.isEmpty else { return }
         repair.lossAt = now
         var gone = GoneRecord(isAES: receipt.isAES, below: receipt.highest)
+        // Those that will not come, one below the other.
+        var run: Range<UInt64>?
         var work = Limits.resendsAtOnce
         for index in 0..<receipt.missing.count {
             for counter in receipt.missing[index].reversed() where work > 0 {
                 work -= 1
-                if !resend(counter, on: session, &services) {
-                    repair.gone &+= 1
-                    _ = gone.gone.append(counter..<counter + 1)
+                guard !resend(counter, on: session, &services) else { continue }
+                repair.gone &+= 1
+                if let below = run, counter + 1 == below.lowerBound {
+                    run = counter..<below.upperBound
+                } else {
+                    say(run, on: session, in: &gone, &services)
+                    run = counter..<counter + 1
                 }
             }
         }
-        guard !gone.gone.isEmpty else { return }
+        say(run, on: session, in: &gone, &services)
+        if !gone.gone.isEmpty { _ = transmit(.control(.gone(gone)), on: session, &services) }
+    }
+
+    /// Adds to what will not come; what is full is sent before.
+    private mutating func say(
+        _ run: Range<UInt64>?, on session: SessionSlot, in gone: inout GoneRecord, _ services: inout Services
+    ) {
+        guard let run, !gone.gone.append(run) else { return }
         _ = transmit(.control(.gone(gone)), on: session, &services)
+        gone = GoneRecord(isAES: gone.isAES, below: gone.end)
+        _ = gone.gone.append(run)
     }
 
     /// A queue stands on the path. Where ours is the queue, it takes more to believe that there is another one.
@@ -168,13 +184,18 @@ extension Peer {
 
     /// Notes the counter of a message that came for the first time; what it was.
     @inline(__always)
-    mutating func noteArrival(of datagram: RawSpan, on lane: LaneSlot, _ services: inout Services) {
+    mutating func noteArrival(
+        of datagram: RawSpan, isBeside: Bool, on lane: LaneSlot, _ services: inout Services
+    ) {
         guard repairs(on: lane.session, services) else { return }
         let counter = datagram.little64(at: Transport.counter)
         let index = ReceiverIndex(rawValue: datagram.little32(at: Transport.receiver))
         repair.arriving.note(datagram.byteCount, at: services.now.instant)
         if repair.gaps.index != index { guard follow(lane, index, services) else { return } }
-        let arrival = repair.gaps.note(counter, at: services.now.instant, roundTrip: quality.usualTrip)
+        let arrival =
+            isBeside
+            ? repair.gaps.noteBeside(counter, at: services.now.instant, roundTrip: quality.usualTrip)
+            : repair.gaps.note(counter, at: services.now.instant, roundTrip: quality.usualTrip)
         guard arrival != .next else { return }
         if arrival == .ahead { armReceipt(&services) }
     }

@@ -46,15 +46,8 @@ extension ParityRecord {
     }
 }
 
-/// The vector that a datagram is in parity: its length behind the transport header, 14 bits, then the two ECN bits of its outer header;
-/// then all behind the transport header, as it was sealed; then zeros.
+/// The vector that a datagram is in parity: its length behind the transport header (2 bytes, little-endian); then all that is behind the
+/// transport header, as it was sealed; then zeros. Nothing that changes on the way is in it.
 enum ParityVector {
     static let headerSize = 2
-
-    static func header(length: Int, trafficClass: UInt8) -> UInt16 {
-        UInt16(truncatingIfNeeded: length) | UInt16(trafficClass & 3) << 14
-    }
-
-    static func length(_ header: UInt16) -> Int { Int(header & 0x3fff) }
-    static func trafficClass(_ header: UInt16) -> UInt8 { UInt8(header >> 14) }
 }

@@ -9,7 +9,7 @@ from .wrong import require
 
 PLACES, LARGEST = 64, 2046
 """Of a block, and of a datagram in one, in bytes."""
-_HEAD, _POLYNOMIAL, _LENGTH = 16, 0x11D, 14
+_HEAD, _POLYNOMIAL = 16, 0x11D
 _KEPT = 4096
 _POWERS = [1]
 for _ in range(254):
@@ -30,9 +30,9 @@ def inverse(value):
     return power(-_EXPONENTS[value])
 
 
-def vector(datagram, ecn):
-    """What of a transport message goes into rows. ecn: the two bits of its outer header."""
-    return struct.pack("<H", len(datagram) - _HEAD | ecn << _LENGTH) + datagram[_HEAD:]
+def vector(datagram):
+    """What of a transport message goes into rows."""
+    return struct.pack("<H", len(datagram) - _HEAD) + datagram[_HEAD:]
 
 
 def rows(vectors, count):
@@ -42,10 +42,10 @@ def rows(vectors, count):
 
 
 def parities(kept, count):
-    """The records of one block. kept: the datagrams by counter, each with its ECN bits."""
+    """The records of one block. kept: the datagrams by counter."""
     first = min(kept)
-    vectors = {counter - first: vector(*one) for counter, one in kept.items()}
-    assert max(vectors) < PLACES and all(len(one) <= LARGEST for one, _ in kept.values())
+    vectors = {counter - first: vector(one) for counter, one in kept.items()}
+    assert max(vectors) < PLACES and all(len(one) <= LARGEST for one in kept.values())
     block = sum(1 << place for place in vectors)
     return [Parity(first, block, number, count, row) for number, row in enumerate(rows(vectors, count))]
 
@@ -68,8 +68,7 @@ def had_back(vectors, known, missing):
 
 
 class Rows:
-    """The rows of one session, and the datagrams that they may be of. What each method gives has been had back:
-    the datagrams, and their ECN bits.
+    """The rows of one session, and the datagrams that they may be of. What each method gives has been had back.
 
     index: the receiver index that the datagrams have.
     """
@@ -77,9 +76,9 @@ class Rows:
     def __init__(self, index):
         self._index, self._vectors, self._blocks = index, {}, {}
 
-    def note(self, counter, datagram, ecn):
+    def note(self, counter, datagram):
         """A datagram that has come."""
-        self._vectors[counter] = vector(datagram, ecn)
+        self._vectors[counter] = vector(datagram)
         while len(self._vectors) > _KEPT:
             del self._vectors[next(iter(self._vectors))]
         return [one for block in list(self._blocks) if 0 <= counter - block[0] < PLACES for one in self._solve(*block)]
@@ -101,10 +100,9 @@ class Rows:
         return [self._datagram(first + place, one) for place, one in had_back(there, known, missing).items()]
 
     def _datagram(self, counter, had):
-        (about,) = struct.unpack_from("<H", had)
-        size = about % (1 << _LENGTH)
+        (size,) = struct.unpack_from("<H", had)
         require(16 <= size <= len(had) - 2 and not any(had[2 + size:]), "no datagram follows from the rows")
-        return struct.pack("<IIQ", TRANSPORT, self._index, counter) + had[2:2 + size], about >> _LENGTH
+        return struct.pack("<IIQ", TRANSPORT, self._index, counter) + had[2:2 + size]
 
 
 @functools.cache

@@ -199,10 +199,10 @@ class Peer:
         if isinstance(entry.what, (bytes, Unit, Bundle, Fragment)):
             self._hear_data(line, entry, now)
         if self._takes(line, PARITY):
-            had = line.repair.rows.note(counter, datagram, traffic_class & _CONGESTED)
+            had = line.repair.rows.note(counter, datagram)
             had += line.repair.rows.take(entry.what) if isinstance(entry.what, Parity) else []
-            for one, ecn in had:
-                self._receive(line, one, source, ecn, now, had_back=True)
+            for one in had:
+                self._receive(line, one, source, 0, now, had_back=True)
 
     def _hear_ping(self, line, ping, now):
         if ping.answer:

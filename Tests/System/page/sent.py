@@ -26,8 +26,8 @@ class Sent:
         return one.first if one and one.first == one.last else None
 
     def of(self, counters):
-        """Datagrams and their ECN bits by counter, for parity."""
-        return {counter: (self._kept[counter].datagram, self._kept[counter].ecn) for counter in counters}
+        """Datagrams by counter, for parity."""
+        return {counter: self._kept[counter].datagram for counter in counters}
 
     def hear_question(self, ranges, now, trip):
         """What goes again now, as datagrams with their ECN bits; and the GONE of the rest, or None."""

@@ -24,9 +24,9 @@ def test_the_field_is_that_of_the_polynomial():
         assert product(value, 3) == product(value, 2) ^ value
 
 
-def test_a_vector_is_length_and_ecn_and_what_is_sealed():
-    assert vector(datagram(5, 20), 0) == b"\x14\0" + datagram(5, 20)[16:]
-    assert vector(datagram(5, 2046 - 16), 3)[:2] == b"\xee\xc7"
+def test_a_vector_is_length_and_what_is_sealed():
+    assert vector(datagram(5, 20)) == b"\x14\0" + datagram(5, 20)[16:]
+    assert vector(datagram(5, 2046 - 16))[:2] == b"\xee\x07"
 
 
 def test_row_0_is_the_exclusive_or_and_the_others_count_places_in_powers_of_two():
@@ -54,7 +54,7 @@ def test_any_datagrams_follow_from_as_many_rows_and_all_others(count):
 @pytest.mark.parametrize("lost", [1, 2, 3])
 def test_lost_datagrams_come_back_byte_for_byte_in_whatever_order_the_rest_comes(lost):
     chance = random.Random(lost)
-    kept = {counter: (datagram(counter, chance.randrange(16, 1400)), counter % 4)
+    kept = {counter: datagram(counter, chance.randrange(16, 1400))
             for counter in (100, 101, 102, 105, 110, 163)}
     for missing in itertools.combinations(kept, lost):
         arriving = [kept[counter] for counter in kept if counter not in missing] + parities(kept, lost)
@@ -62,12 +62,12 @@ def test_lost_datagrams_come_back_byte_for_byte_in_whatever_order_the_rest_comes
         taken, had = Rows(INDEX), []
         for one in arriving:
             had += taken.take(decode(one.encode(), PARITIES)) if isinstance(one, Parity) else taken.note(
-                int.from_bytes(one[0][8:16], "little"), *one)
+                int.from_bytes(one[8:16], "little"), one)
         assert sorted(had) == sorted(kept[counter] for counter in missing)
 
 
 def test_a_row_of_large_datagrams_travels_in_fragments():
-    kept = {counter: (datagram(counter, 1424), 0) for counter in range(7, 30)}
+    kept = {counter: datagram(counter, 1424) for counter in range(7, 30)}
     (row,) = parities(kept, 1)
     whole, assembly = row.encode(), Assembly()
     assert len(whole) > 1408
@@ -77,18 +77,18 @@ def test_a_row_of_large_datagrams_travels_in_fragments():
 
 
 def test_a_record_of_parity_is_these_bytes():
-    kept = {5: (datagram(5, 16), 2), 7: (datagram(7, 17), 0)}
+    kept = {5: datagram(5, 16), 7: datagram(7, 17)}
     one, two = parities(kept, 2)
-    sealed = [kept[counter][0][16:] for counter in (5, 7)]
-    assert one.encode() == b"\x1a\0\x25\0" + b"\5" + bytes(7) + b"\5" + bytes(7) + b"\0\2" + b"\x01\x80" + bytes(
+    sealed = [kept[counter][16:] for counter in (5, 7)]
+    assert one.encode() == b"\x1a\0\x25\0" + b"\5" + bytes(7) + b"\5" + bytes(7) + b"\0\2" + b"\x01\0" + bytes(
         a ^ b for a, b in zip(*sealed)) + sealed[1][16:] + bytes(7)
-    assert two.number == 1 and two.row[:2] == bytes([0x10 ^ product(0x11, 4), 0x80])
+    assert two.number == 1 and two.row[:2] == bytes([0x10 ^ product(0x11, 4), 0])
 
 
 def test_blocks_that_are_given_up_take_no_room():
     taken = Rows(INDEX)
     for first in range(0, 64 * 1000, 64):
-        kept = {first + place: (datagram(first + place, 16), 0) for place in (0, 1)}
+        kept = {first + place: datagram(first + place, 16) for place in (0, 1)}
         assert taken.take(*parities(kept, 1)) == []
     assert len(taken._blocks) == parity.PLACES
 

@@ -116,7 +116,9 @@ import Testing
         #expect(sequences == (0..<5).map { start &+ UInt32($0) * 100 })
     }
 
-    @Test("what TCP sends again goes on at once; what is sent twice behind a hole comes twice")
+    @Test(
+        "what TCP sends again goes on at once, unless something of its flow waits: then behind that; nothing is lost or comes more often"
+    )
     func retransmission() {
         var bed = ReorderBed()
         bed.take(0, counter: 1)
@@ -124,20 +126,23 @@ import Testing
         bed.take(300, counter: 4, missing: 3)
         bed.take(0, counter: 5, missing: 3)
         let first = bed.sequences
-        #expect(first == [0, 100, 0])
+        #expect(first == [0, 100])
         bed.take(300, counter: 6, missing: 3)
         // TCP is faster than the repair, which comes nevertheless.
         bed.take(200, counter: 7, missing: 3)
         bed.take(200, counter: 3)
         bed.release(below: nil)
         let sequences = bed.sequences
-        #expect(sequences == [0, 100, 0, 200, 300, 300, 200])
+        #expect(sequences == [0, 100, 200, 300, 300, 0, 200])
+        bed.take(100, counter: 7)
+        let more = bed.sequences
+        #expect(more == [0, 100, 200, 300, 300, 0, 200, 100])
         // It begins before what comes next, and ends behind it.
         bed.take(bed.packet(350, count: 150), counter: 8)
         bed.take(500, counter: 9)
         bed.take(700, counter: 11, missing: 10)
         let all = bed.sequences
-        #expect(all == [0, 100, 0, 200, 300, 300, 200, 350, 500])
+        #expect(all == [0, 100, 200, 300, 300, 0, 200, 100, 350, 500])
     }
 
     @Test("a connection begins with SYN and ends with FIN, which take a number, or with RST")
@@ -206,7 +211,7 @@ import Testing
         #expect(segments == [0, 0, 1400, 0])
     }
 
-    @Test("nothing overtakes what is ready and was not taken out yet, but what TCP sends again")
+    @Test("nothing overtakes what is ready and was not taken out yet, not even what TCP sends again")
     func ready() {
         var bed = ReorderBed(isDraining: false)
         bed.take(0, counter: 1)
@@ -218,11 +223,11 @@ import Testing
         bed.take(50, counter: 7)
         bed.take(0, port: 2, counter: 8)
         let before = bed.sequences
-        #expect(before == [0, 100, 50, 0])
+        #expect(before == [0, 100, 0])
         bed.drain()
         bed.take(600, counter: 9)
         let after = bed.sequences
-        #expect(after == [0, 100, 50, 0, 200, 300, 400, 500, 600])
+        #expect(after == [0, 100, 0, 200, 300, 400, 500, 50, 600])
     }
 
     @Test("peers take turns with what is ready")

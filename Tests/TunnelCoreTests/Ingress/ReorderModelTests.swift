@@ -27,7 +27,15 @@ private struct Model {
     struct Flow {
         var next: UInt32?
         var waiting: [Packet] = []
+        /// What TCP sent again meanwhile.
+        var again: [Packet] = []
         var ready: [Packet] = []
+
+        mutating func releaseAgain(below missing: UInt64 = 0) {
+            while let first = again.first, waiting.isEmpty || first.counter < missing {
+                ready.append(again.removeFirst())
+            }
+        }
 
         mutating func settle(_ end: UInt32) {
             var next = end
@@ -35,12 +43,14 @@ private struct Model {
                 if Int32(bitPattern: first.end &- next) > 0 { next = first.end }
                 ready.append(waiting.removeFirst())
             }
+            releaseAgain()
             self.next = next
         }
 
         mutating func restart(_ next: UInt32?) {
             ready += waiting
             waiting = []
+            releaseAgain()
             self.next = next
         }
 
@@ -53,7 +63,17 @@ private struct Model {
                 waiting.insert(packet, at: index ?? waiting.count)
                 return false
             }
-            if let next, distance < 0, distance > -1 << 30, Int32(bitPattern: packet.end &- next) <= 0 { return true }
+            if distance <= 0, distance > -1 << 30, let missing, missing < packet.counter, let first = waiting.first,
+                first.counter < packet.counter
+            {
+                again.append(packet)
+                return false
+            }
+            if let next, distance < 0, distance > -1 << 30, Int32(bitPattern: packet.end &- next) <= 0 {
+                if ready.isEmpty { return true }
+                ready.append(packet)
+                return false
+            }
             while let first = waiting.first, Int32(bitPattern: first.sequence &- packet.sequence) <= 0 {
                 ready.append(waiting.removeFirst())
             }
@@ -72,6 +92,7 @@ private struct Model {
 
         mutating func release(below missing: UInt64?) {
             if let last = waiting.lastIndex(where: { $0.counter < missing ?? .max }) { release(through: last) }
+            releaseAgain(below: missing ?? .max)
         }
     }
 
@@ -79,8 +100,13 @@ private struct Model {
     var flows: [Flow]
 
     mutating func expire(at now: Instant) {
-        while let oldest = flows.flatMap(\.waiting).min(by: { $0.id < $1.id }), oldest.heldAt + .seconds(2) <= now {
+        while let oldest = flows.flatMap({ $0.waiting + $0.again }).min(by: { $0.id < $1.id }),
+            oldest.heldAt + .seconds(2) <= now
+        {
             for flow in flows.indices {
+                if flows[flow].again.first?.id == oldest.id {
+                    flows[flow].ready.append(flows[flow].again.removeFirst())
+                }
                 guard let index = flows[flow].waiting.firstIndex(where: { $0.id == oldest.id }) else { continue }
                 flows[flow].release(through: index)
             }

@@ -130,6 +130,17 @@ private let auto = CompressionPolicy(.auto)
         }
         pair.link.run(for: .seconds(1))
         #expect(pair.bob.received.count == 30)
+        // The first counter of a block may be anything.
+        for start in [1 << 63, UInt64.max - 65] as [UInt64] {
+            let record = ParityRecord(isAES: false, start: start, mask: 0xff, row: 0, rows: 1)
+            var payload = [UInt8](repeating: 7, count: ParityRecord.headerSize + 40)
+            do {
+                var span = payload.mutableSpan
+                var bytes = unsafe span.mutableBytes
+                _ = record.writeHeader(length: 40, to: &bytes)
+            }
+            pair.deliver(payload.padded)
+        }
         for malformed in [
             [0x1a, 2] + [UInt8](repeating: 1, count: 62), [0x1a, 0, 60, 0] + [UInt8](repeating: 0, count: 60),
         ] {
@@ -171,9 +182,9 @@ private let auto = CompressionPolicy(.auto)
         _ = unsafe window.take(empty, [UInt8](repeating: 0, count: 40).span.bytes, on: lane, of: peer, at: now)
         for (index, datagram) in sent.enumerated() {
             let bytes = unsafe datagram.bytes.span.bytes
-            blocks.add(bytes, trafficClass: 0, to: peer, plan)
+            blocks.add(bytes, to: peer, plan)
             guard !lost.contains(index) else { continue }
-            window.stash(bytes, trafficClass: 0, of: peer)
+            window.stash(bytes, of: peer)
             _ = window.keep(datagram.counter, on: lane, length: bytes.byteCount, of: peer, at: now)
         }
         blocks.close(peer)

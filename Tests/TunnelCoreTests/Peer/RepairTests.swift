@@ -83,6 +83,37 @@ private let auto = CompressionPolicy(.auto)
         #expect(Double(resent) <= 1.3 * Double(lost))
     }
 
+    @Test("of units in fragments, which wait sealed for the link, all comes too", arguments: [0, 1, 3] as [UInt64])
+    func units(loss: UInt64) throws {
+        let pair = lossy(isShaped: true)
+        var noise = Noise(seed: 21 << 32)
+        var lost = 0
+        pair.link.rule = { sighting in
+            guard sighting.from == pair.alice.endpoint, noise.next() % 100 < loss else { return .deliver }
+            lost += 1
+            return .drop
+        }
+        var sent = 0
+        for round in 0..<150 {
+            // As much as the link takes, in words that nobody has said before.
+            var words = Noise(seed: UInt64(round + 1) << 40)
+            for _ in 0..<30 {
+                let content = (0..<1200).map { _ in UInt8(truncatingIfNeeded: 97 + words.next() % 8) }
+                pair.link.send(udp(1, 2, content), from: pair.alice)
+                sent += 1
+            }
+            pair.link.send(udp(2, 1, payload: 500), from: pair.bob)
+            pair.link.run(for: .milliseconds(10))
+        }
+        pair.link.run(for: .seconds(2))
+        let repair = try #require(pair.bob.statistics(of: pair.alice)?.repair)
+        let mine = try #require(pair.alice.statistics(of: pair.bob)?.repair)
+        #expect(pair.link.sightings.sent(by: pair.alice).filter(\.isFragment).count > 1000)
+        #expect(pair.bob.received.count == sent)
+        #expect(repair.givenUp == 0 && mine.gone == 0)
+        #expect(Double(mine.resent) <= 1.3 * Double(lost))
+    }
+
     @Test("the last datagram of a burst is missed too")
     func tail() {
         let pair = lossy(isShaped: true)
