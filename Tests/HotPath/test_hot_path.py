@@ -50,6 +50,8 @@ CASES = {
     "UDP of 64 bytes, bundles": {"compression": "auto"},
     "TCP, in front of a link with a rate": {
         "compression": "auto", "interface": ["Rate = 500mbit"], "peer": ["CompressionSkip = 7777"]},
+    "TCP, in front of a link whose rate is found": {
+        "compression": "auto", "peer": ["CompressionSkip = 7777", "Rate = auto 400mbit..1gbit"]},
     "TCP, no offloads": {"interface": ["Offload = off"]},
     "UDP of 64 bytes": {},
 }
