@@ -6,8 +6,8 @@ import Keys
 /// `gatewayctl peer`: peers in the config file of a site.
 struct PeerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "peer", abstract: "Adds a phone, a laptop, any stock WireGuard device to a site's config file.",
-        subcommands: [AddPeer.self])
+        commandName: "peer", abstract: "Lists, adds, changes and removes peers of a site.",
+        subcommands: [ListPeers.self, AddPeer.self, SetPeer.self, RemovePeer.self])
 
     struct AddPeer: GatewayCommand {
         static let configuration = CommandConfiguration(

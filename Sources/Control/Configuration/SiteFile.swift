@@ -4,7 +4,7 @@ public import Keys
 public struct SiteFile: Sendable {
     public let path: String
     public let configuration: Configuration
-    private let text: String
+    public let text: String
 
     /// The file at this path; `nil` if there is none. One with errors is a failure.
     public static func find(_ path: String) throws(Failure) -> SiteFile? {
@@ -37,7 +37,7 @@ public struct SiteFile: Sendable {
         return .append(path, text: addition)
     }
 
-    private static func refusal(_ diagnostics: [Diagnostic], _ what: String) -> Failure {
+    static func refusal(_ diagnostics: [Diagnostic], _ what: String) -> Failure {
         let reason = diagnostics.first { $0.severity == .error }.map { ": \($0)" } ?? ""
         return Failure(.configuration, "\(what)\(reason); nothing was changed")
     }
