@@ -72,12 +72,15 @@ public enum DropReason: Int, CaseIterable, Sendable {
     case budget
     /// A message that was to wait until others had their part of a turn of the thread, and found no room.
     case backlog
+
+    /// A packet that the path to the peer does not take, and that may not be divided: its sender was told.
+    case tooBig
 }
 
 /// A count for each reason.
 public struct DropCounters: Sendable {
     /// A place for each reason (`CapacityTests`).
-    private(set) var counts = InlineArray<30, UInt64>(repeating: 0)
+    private(set) var counts = InlineArray<31, UInt64>(repeating: 0)
 
     public init() {}
 

@@ -25,6 +25,8 @@ struct Pair {
         var knowsEndpoint = true
         /// False: it is as the last version before CONFIRM.
         var confirms = true
+        /// True: it takes what is larger than a datagram in pieces.
+        var packs = false
         /// False: it takes no part in repair, as versions before it.
         var repairs = true
     }
@@ -85,6 +87,7 @@ struct Pair {
         configuration.cipher = options.cipher
         configuration.allowedMACs = options.allowedMACs
         configuration.confirms = options.confirms
+        configuration.packs = options.packs
         configuration.repairs = options.repairs
         return configuration
     }

@@ -107,6 +107,7 @@ public enum StatisticsText {
                 ("learning", drops.learning), ("storm", drops.storm), ("no ethernet", drops.noEthernet),
                 ("queue full", drops.queueFull ?? 0), ("queue delay", drops.queueDelay ?? 0),
                 ("budget", drops.budget ?? 0), ("backlog", drops.backlog ?? 0),
+                ("too big", drops.tooBig ?? 0),
             ]))
         return lines
     }

@@ -234,6 +234,8 @@ public struct PeerDrops: Codable, Hashable, Sendable {
     public var backlog: UInt64?
     /// A flow's queue in front of a link with a rate stood, and the packet could not be marked.
     public var queueDelay: UInt64?
+    /// A packet that the path does not take and that may not be divided; its sender was told what fits.
+    public var tooBig: UInt64?
 
     public init() {}
 }

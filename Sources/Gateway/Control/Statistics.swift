@@ -172,6 +172,7 @@ extension PeerDrops {
         budget = drops[.budget]
         backlog = drops[.backlog]
         queueDelay = drops[.queueDelay]
+        tooBig = drops[.tooBig]
     }
 }
 

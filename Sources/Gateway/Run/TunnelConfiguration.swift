@@ -18,6 +18,7 @@ extension Configuration.Peer {
                 skip: compressionSkip.map { TrafficRules($0.map(\.rule)) },
                 only: compressionOnly.map { TrafficRules($0.map(\.rule)) }))
         configuration.cipher = cipher.policy
+        configuration.packs = true
         configuration.allowedMACs = allowedMACs
         configuration.rate = rate?.bitsPerSecond
         configuration.rateBounds = autoRate.map { $0.least.bitsPerSecond...$0.most.bitsPerSecond }

@@ -1,11 +1,12 @@
 extension Cargo {
-    /// Writes what is in a batch one behind the other, as a record has it, to the start of `members`, which has room for a unit;
+    /// Writes what is in a batch one behind the other, as a record has it, to `members` from `start` on, which has room for a unit;
     /// how many bytes that took. `scratch` has `PacketLayout.longestHeader` bytes.
     func write(
-        batch index: Int, of gathering: borrowing Gathering, to members: inout Arena, _ scratch: inout Arena
+        batch index: Int, of gathering: borrowing Gathering, to members: inout Arena, at start: Int = 0,
+        _ scratch: inout Arena
     ) -> Int {
         guard let batch = gathering[index] else { return 0 }
-        var end = 0
+        var end = start
         for number in 0..<batch.count {
             var out = members[0..<members.capacity]
             switch self {
@@ -23,6 +24,6 @@ extension Cargo {
                 end += Frames.write(gathering.bytes(number, of: index), to: &out, at: end)
             }
         }
-        return end
+        return end - start
     }
 }

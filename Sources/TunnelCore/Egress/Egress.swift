@@ -88,6 +88,8 @@ struct Egress: ~Copyable {
             let size = sealer.compress(index, of: gathering, with: codec, effort)
             guard size > 0, envelope.limits.wireSize(of: size) < batch.wire else { return 0 }
             sent = sealer.send(record: size, on: &session, in: envelope, into: &outbox)
+        case .pack:
+            sent = sealer.send(pack: index, of: gathering, on: &session, in: envelope, into: &outbox)
         case .bundle:
             sent = sealer.send(bundle: index, of: gathering, on: &session.forData, in: envelope, into: &outbox)
         }

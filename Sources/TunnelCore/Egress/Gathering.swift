@@ -8,6 +8,8 @@ struct Gathering: ~Copyable {
     enum Purpose {
         case unit(Codec, FlowTable.Flow)
         case bundle
+        /// Packets larger than a datagram, and what follows them.
+        case pack
     }
 
     /// Packets that leave together.
@@ -30,6 +32,7 @@ struct Gathering: ~Copyable {
         fileprivate let age: UInt64
 
         fileprivate var isBundle: Bool { if case .bundle = purpose { true } else { false } }
+        fileprivate var isPack: Bool { if case .pack = purpose { true } else { false } }
     }
 
     private struct Entry {
@@ -63,7 +66,9 @@ struct Gathering: ~Copyable {
     func unit(of flow: UInt64?, for peer: PeerSlot) -> Int? {
         guard count > 0 else { return nil }
         for index in batches.indices {
-            if let batch = batches[index], batch.peer == peer, batch.flow == flow, !batch.isBundle { return index }
+            if let batch = batches[index], batch.peer == peer, batch.flow == flow, !batch.isBundle, !batch.isPack {
+                return index
+            }
         }
         return nil
     }
@@ -78,10 +83,25 @@ struct Gathering: ~Copyable {
         return nil
     }
 
+    /// The pack for a peer.
+    @inline(__always)
+    func pack(for peer: PeerSlot) -> Int? {
+        guard count > 0 else { return nil }
+        for index in batches.indices {
+            if let batch = batches[index], batch.peer == peer, batch.isPack { return index }
+        }
+        return nil
+    }
+
     /// Whether a batch of many flows may hold packets of this one, which must not be overtaken.
     @inline(__always)
     func mayHold(_ flow: UInt64, in index: Int) -> Bool {
         (batches[index]?.flows ?? 0) & Self.bit(of: flow) != 0
+    }
+
+    /// Whether two batches may hold packets of the same flow.
+    func shareFlows(_ one: Int, _ other: Int) -> Bool {
+        (batches[one]?.flows ?? 0) & (batches[other]?.flows ?? 0) != 0
     }
 
     /// Whether a batch has to leave before another one can be opened.

@@ -34,4 +34,6 @@ enum BatchForm {
     case unit(Codec, Effort)
     /// One BUNDLE; nothing if it does not fit into one datagram.
     case bundle
+    /// One PACK, in fragments if it must be.
+    case pack
 }

@@ -119,6 +119,19 @@ struct Sealer: ~Copyable {
         }
     }
 
+    /// Seals a batch as a pack, in fragments if it must be.
+    mutating func send(
+        pack index: Int, of gathering: borrowing Gathering, on session: inout Session, in envelope: Envelope,
+        into outbox: inout Outbox
+    ) -> Int {
+        let length = cargo.write(batch: index, of: gathering, to: &record, at: Record.headerSize, &scratch)
+        let size = Record.headerSize + length
+        guard length > 0, size <= Limits.unit else { return 0 }
+        var whole = unsafe _overrideLifetime(record[0..<size], copying: ())
+        Record.writeHeader(.pack, parameter: cargo.bundleParameter, length: length, to: &whole)
+        return send(record: size, on: &session, in: envelope, into: &outbox)
+    }
+
     /// Seals a record that is no data.
     func send(
         _ record: ControlRecord, on lane: inout Lane, in envelope: Envelope, into outbox: inout Outbox

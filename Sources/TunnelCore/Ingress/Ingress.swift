@@ -58,7 +58,9 @@ struct Ingress: ~Copyable {
     mutating func answer(_ refusal: Refusal, from source: IPAddress?) {
         let first = inbox.decodedCount
         let place = inbox.decode(Unreachable.maximumSize) { space in
-            unsafe Unreachable.write(answering: refusal.packet.span.bytes, refusal.header, from: source, to: &space)
+            unsafe Unreachable.write(
+                answering: refusal.packet.span.bytes, refusal.header, from: source, fitting: refusal.fitting, to: &space
+            )
         }
         guard let place, Cargo.readPacket(at: place, of: &inbox) else { return }
         let answer = inbox.decodedPacket(first)

@@ -134,7 +134,7 @@ struct Opener: ~Copyable {
             return .control(control)
         case .parity:
             return take(record, body, from: source, context, charging: &budget)
-        case .unit, .bundle, .ethernet:
+        case .unit, .bundle, .ethernet, .pack:
             let delivery = Delivery(announced: announced, arrival: arrival, context: context)
             return decode(record, in: payload, delivery, charging: &budget, into: &inbox)
         case .fragment:
@@ -189,7 +189,7 @@ struct Opener: ~Copyable {
     ) -> Inbound {
         // It stays where it is until the next fragment is added.
         let bytes = unsafe _overrideLifetime(fragments.bytes(whole.record), copying: ())
-        guard let record = Record(bytes), record.kind == .unit || record.kind == .ethernet,
+        guard let record = Record(bytes), record.kind == .unit || record.kind == .ethernet || record.kind == .pack,
             record.kind == .unit || delivery.announced.records.contains(record.kind)
         else { return .dropped(.record) }
         return decode(record, in: bytes, delivery, charging: &budget, into: &inbox)
@@ -218,7 +218,7 @@ struct Opener: ~Copyable {
             if let reason = decode(unit, body.extracting(UnitRecord.sizeField...), into: &inbox, isWhole: &isWhole) {
                 return .dropped(reason)
             }
-        case .bundle:
+        case .bundle, .pack:
             guard record.parameter == cargo.bundleParameter else { return .dropped(.record) }
             guard budget.admit(wire: arrival.wire, at: context.arrivedAt, idleAt: context.idleAt) else {
                 return .dropped(.budget)
@@ -232,7 +232,8 @@ struct Opener: ~Copyable {
         }
         return .packets(
             DecodedPackets(
-                packets: first..<inbox.decodedCount, codec: codec, isBundle: record.kind == .bundle,
+                packets: first..<inbox.decodedCount, codec: codec,
+                isBundle: record.kind == .bundle || record.kind == .pack,
                 isMarked: arrival.isMarked, isCutOff: !isWhole, wire: arrival.wire))
     }
 

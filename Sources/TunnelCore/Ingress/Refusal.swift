@@ -11,8 +11,11 @@ public struct Refusal: Sendable {
     /// The part of the packet that is quoted, and its header.
     let packet: [UInt8]
     let header: InternetPacket
+    /// The largest packet that would have got there; `nil`: none would.
+    let fitting: Int?
 
-    fileprivate init(_ packet: RawSpan, _ header: InternetPacket) {
+    fileprivate init(_ packet: RawSpan, _ header: InternetPacket, fitting: Int?) {
+        self.fitting = fitting
         sender = header.source
         destination = header.destination
         let quoted = packet.extracting(0..<min(header.length, Unreachable.maximumSize))
@@ -27,7 +30,8 @@ public struct Refusal: Sendable {
         do {
             var span = answer.mutableSpan
             var bytes = unsafe span.mutableBytes
-            size = unsafe Unreachable.write(answering: packet.span.bytes, header, from: nil, to: &bytes)
+            size = unsafe Unreachable.write(
+                answering: packet.span.bytes, header, from: nil, fitting: fitting, to: &bytes)
         }
         return header.isV4 ? Array(answer[IPv4Header.size..<size]) : []
     }
@@ -38,11 +42,11 @@ struct Refusals {
     private var waiting: [Refusal] = []
     private var rate = TokenBucket(every: .milliseconds(10), atOnce: 50)
 
-    mutating func append(_ packet: RawSpan, _ header: InternetPacket, at now: Instant) {
+    mutating func append(_ packet: RawSpan, _ header: InternetPacket, at now: Instant, fitting: Int? = nil) {
         guard Unreachable.mayAnswer(packet, header), rate.admit(at: now), waiting.count < Limits.refusals else {
             return
         }
-        waiting.append(Refusal(packet, header))
+        waiting.append(Refusal(packet, header, fitting: fitting))
     }
 
     mutating func poll() -> Refusal? { waiting.isEmpty ? nil : waiting.removeFirst() }

@@ -14,6 +14,8 @@ enum Unreachable {
     private static let hostUnreachable: UInt8 = 1
     private static let destinationUnreachableV6: UInt8 = 1
     private static let addressUnreachableV6: UInt8 = 3
+    private static let fragmentationNeeded: UInt8 = 4
+    private static let packetTooBigV6: UInt8 = 2
 
     /// The bytes that `write` needs at most.
     static let maximumSize = longestV6
@@ -34,11 +36,31 @@ enum Unreachable {
 
     /// Writes the answer to `packet` into `space`; its size. It comes from `source`, or from the address that the packet was
     /// for.
+    /// `fitting` makes it "fragmentation needed" or "packet too big", with what fits.
     static func write(
-        answering packet: RawSpan, _ header: InternetPacket, from source: IPAddress?, to space: inout MutableRawSpan
+        answering packet: RawSpan, _ header: InternetPacket, from source: IPAddress?, fitting: Int? = nil,
+        to space: inout MutableRawSpan
     ) -> Int {
-        header.isV4
+        let size =
+            header.isV4
             ? writeV4(packet, header, from: source, to: &space) : writeV6(packet, header, from: source, to: &space)
+        if let fitting { tell(fitting, isV4: header.isV4, in: &space, size) }
+        return size
+    }
+
+    /// Makes the answer say what fits (RFC 1191 §4, RFC 4443 §3.2).
+    private static func tell(_ fitting: Int, isV4: Bool, in space: inout MutableRawSpan, _ size: Int) {
+        let message = isV4 ? IPv4Header.size : IPv6Header.size
+        space.store(isV4 ? destinationUnreachable : packetTooBigV6, at: message)
+        space.store(isV4 ? fragmentationNeeded : 0, at: message + ICMPHeader.code)
+        space.store(big: UInt16(clamping: fitting), at: message + ICMPHeader.size - 2)
+        space.store(checksum: 0, at: message + ICMPHeader.checksum)
+        var sum = Checksum()
+        if !isV4, let answer = InternetPacket(space.bytes.extracting(0..<size)) {
+            sum = Checksum(pseudoHeaderOf: space.bytes, answer, length: size - message)
+        }
+        sum.add(space.bytes.extracting(message..<size))
+        space.store(checksum: sum.value, at: message + ICMPHeader.checksum)
     }
 
     private static func writeV4(

@@ -96,6 +96,9 @@ extension Peer {
     private mutating func leave(_ frame: GatheredPacket, on session: SessionSlot, _ services: inout Services) {
         guard frame.bytes.byteCount > GatherPolicy.bundledPacket else { return addToBundle(frame, &services) }
         letPass(frame.flow, &services)
+        guard !isLarge(Record.headerSize + frame.bytes.byteCount, services) || !takesPacks(on: session, services) else {
+            return addToPack(frame, &services)
+        }
         sendAlone(frame.bytes, on: session, &services)
     }
 
@@ -109,6 +112,14 @@ extension Peer {
     /// Sends a frame as a record of its own, in fragments if it must be.
     private mutating func sendAlone(_ frame: RawSpan, on session: SessionSlot, _ services: inout Services) {
         guard path != nil else { return }
+        if isLarge(Record.headerSize + frame.byteCount, services), takesPacks(on: session, services) {
+            let packet = EthernetFrame(frame)?.packet(in: frame)
+            let flow = services.egress.flows.find(ethernet: frame)
+            return addToPack(
+                GatheredPacket(
+                    frame, MemberShape(layout: .none, segment: 0), trafficClass: packet?.congestion.rawValue ?? 0,
+                    of: flow), &services)
+        }
         let limits = services.egress.limits(services.sessions[session].hello, pathMTU.limit)
         guard limits.pieces(of: Record.headerSize + frame.byteCount) > 0 else { return drops.count(.frame) }
         let packet = EthernetFrame(frame)?.packet(in: frame)

@@ -134,7 +134,7 @@ extension Peer {
         return 8e9 / Double(rate)
     }
 
-    private func policy(_ services: borrowing Services) -> GatherPolicy {
+    func policy(_ services: borrowing Services) -> GatherPolicy {
         var hello = HelloExchange()
         if let session = keypairs.current { hello = services.sessions[session].hello }
         return GatherPolicy(
@@ -174,13 +174,19 @@ extension Peer {
             sendBatch(index, &services)
             return false
         }
-        if sharesUnits { letBundlePass(packet.flow, &services) }
+        if sharesUnits {
+            letPackPass(packet.flow, &services)
+            letBundlePass(packet.flow, &services)
+            // What passed may have been this unit.
+            guard services.egress.gathering.unit(of: group, for: id.slot) == index else { return false }
+        }
         append(packet, to: index, &services)
         return true
     }
 
     /// Opens a unit with a packet.
     mutating func openUnit(_ codec: Codec, with packet: GatheredPacket, _ services: inout Services) {
+        letPackPass(packet.flow, &services)
         letBundlePass(packet.flow, &services)
         let limit = policy(services).unitLimit(fraction: services.egress.flows.fraction(packet.flow))
         let group = sharesUnits ? nil : packet.flow.hash
@@ -192,6 +198,11 @@ extension Peer {
     /// Adds a packet to the peer's bundle.
     mutating func addToBundle(_ packet: GatheredPacket, _ services: inout Services) {
         letUnitPass(packet.flow, &services)
+        if let index = services.egress.gathering.pack(for: id.slot),
+            services.egress.gathering.mayHold(packet.flow.hash, in: index)
+        {
+            return addToPack(packet, &services)
+        }
         if let index = services.egress.gathering.bundle(for: id.slot) {
             if services.egress.gathering.takes(packet, in: index) { return append(packet, to: index, &services) }
             sendBatch(index, &services)
@@ -211,7 +222,7 @@ extension Peer {
         return services.egress.gathering.open(purpose, of: flow, for: id.slot, trafficClass: trafficClass, limit: limit)
     }
 
-    private func append(_ packet: GatheredPacket, to index: Int, _ services: inout Services) {
+    func append(_ packet: GatheredPacket, to index: Int, _ services: inout Services) {
         let wire = services.cargo.wireSize(packet.bytes.byteCount, packet.shape, within: services.egress.sizes)
         services.egress.gathering.append(packet, wire: wire, to: index)
     }
@@ -239,6 +250,14 @@ extension Peer {
         sendBatch(index, &services)
     }
 
+    @inline(__always)
+    private mutating func letPackPass(_ flow: FlowTable.Flow, _ services: inout Services) {
+        guard let index = services.egress.gathering.pack(for: id.slot),
+            services.egress.gathering.mayHold(flow.hash, in: index)
+        else { return }
+        sendBatch(index, &services)
+    }
+
     // MARK: Out of a batch
 
     /// Sends all that is gathered.
@@ -253,12 +272,23 @@ extension Peer {
     mutating func sendBatch(_ index: Int, _ services: inout Services) {
         guard let batch = services.egress.gathering[index] else { return }
         defer { services.egress.gathering.close(index) }
+        // What stands in the pack came before.
+        if let pack = services.egress.gathering.pack(for: id.slot), pack != index,
+            services.egress.gathering.shareFlows(pack, index)
+        {
+            sendBatch(pack, &services)
+        }
         guard services.egress.outbox.takes(batch.wire) else { return services.drops.count(.overflow, batch.packets) }
         // A session that began since the batch did has still to hear what the peer takes.
         guard let session = keypairs.current, services.sessions[session].hello.hasArrived,
             services.sessions[session].canSend(at: services.now.instant), path != nil,
             cipher != .aes256gcm || services.sessions[session].aes.isOpen
         else { return sendAlone(index, &services) }
+        if case .pack = batch.purpose {
+            if services.sessions[session].hello.confirmation.isDue { confirmAlone(on: session, &services) }
+            _ = transmit(.batch(index, .pack), on: session, &services)
+            return
+        }
         // Nothing stands behind a record: the word goes with a lone packet, or before many.
         if services.sessions[session].hello.confirmation.isDue {
             guard batch.packets > 1 else { return sendAlone(index, &services) }

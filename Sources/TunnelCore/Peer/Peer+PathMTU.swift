@@ -6,7 +6,12 @@ import Addresses
 extension Peer {
     /// The largest packet inside that gets to the peer as far as is known.
     func largestPacket(_ services: borrowing Services) -> Int {
-        min(services.egress.sizes.mtu, pathMTU.limit.payload)
+        let mtu = services.egress.sizes.mtu
+        guard mtu > pathMTU.limit.payload else { return mtu }
+        if let session = keypairs.current, takesPacks(on: session, services) { return mtu }
+        if acquaintance.heard?.records.isSuperset(of: .pieces) == true { return mtu }
+        // WireGuard pads what it sends to 16, as far as its own MTU goes.
+        return pathMTU.limit.payload & ~(Limits.padding - 1)
     }
 
     // MARK: The search

@@ -33,7 +33,7 @@ extension Peer {
             guard size > 0, let batch = services.egress.gathering[index] else { return 0 }
             switch form {
             case .unit(let codec, _): traffic.note(codec, plain: batch.plain, wire: size)
-            case .bundle: traffic.noteBundle(packets: batch.packets, plain: batch.plain, wire: size)
+            case .bundle, .pack: traffic.noteBundle(packets: batch.packets, plain: batch.plain, wire: size)
             }
             noteSent(plain: batch.plain, size, &services)
         case .control, .keepalive, .parity:
@@ -131,6 +131,11 @@ extension Peer {
     mutating func sendSegments(
         of packet: inout MutableRawSpan, with header: InternetPacket, virtio: VirtioHeader, _ services: inout Services
     ) {
+        if isLarge(header.headerLength + TCPHeader.size + Int(virtio.segment), services),
+            packSegments(of: &packet, with: header, virtio: virtio, &services)
+        {
+            return
+        }
         guard var split = Split(packet.bytes, header, virtio: virtio) else { return services.drops.count(.notIP) }
         while let range = split.nextPacket(in: &packet) {
             send(packet.bytes.extracting(range), with: header.resized(to: range.count), &services)
@@ -146,6 +151,10 @@ extension Peer {
         guard path != nil else { return refuse(packet, with: header, &services) }
         if cipher == .aes256gcm, !services.sessions[session].aes.isOpen {
             return sendEarly(packet, with: header, before: session, &services)
+        }
+        if isLarge(packet.byteCount, services) {
+            if takesPacks(on: session, services) { return pack(packet, with: header, on: session, &services) }
+            if isTooBig(packet, header, on: session, services) { return refuseTooBig(packet, header, &services) }
         }
         guard !services.sessions[session].hello.confirmation.isDue else {
             return sendConfirming(packet, with: header, on: session, &services)

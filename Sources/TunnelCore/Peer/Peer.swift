@@ -20,6 +20,8 @@ struct Peer: ~Copyable {
     private(set) var allowedMACs: AllowedMACs
     /// False: what was announced is never confirmed, but said on each session in full.
     private let confirms: Bool
+    /// What is larger than a datagram is taken in pieces.
+    private let packs: Bool
     /// The rate of its frames for everybody, where they go on to others.
     var flooding = TokenBucket.floods
 
@@ -71,6 +73,7 @@ struct Peer: ~Copyable {
         presharedKey = configuration.presharedKey
         allowedMACs = AllowedMACs(configuration.allowedMACs)
         confirms = configuration.confirms
+        packs = configuration.packs
         path = configuration.endpoint.map { Path($0) }
         handshaking = Handshaking(publicKey)
     }
@@ -139,6 +142,7 @@ struct Peer: ~Copyable {
         guard var announcement = announcedContent(cargo) else { return nil }
         announcement.downRate = rates.down
         announcement.wantsReports = rates.isFound
+        if packs { announcement.records.formUnion(.pieces) }
         return announcement
     }
 

@@ -30,6 +30,8 @@ public struct PeerConfiguration: Sendable {
     public var rateBounds: ClosedRange<UInt64>?
     /// How fast we can be sent to by it, in kbit/s on the wire, which it is told; `nil`: it is told nothing.
     public var downRate: UInt32?
+    /// It is taken what is larger than a datagram, in pieces; false as versions before PACK.
+    public var packs = false
     /// What the path loses is sent again, if the peer takes part in that.
     public var repairs = true
     /// How much parity goes with data.

@@ -99,7 +99,7 @@ struct HelloExchange {
 /// be told often of what arrives.
 struct Announcement: Equatable {
     let codecs: CodecSet
-    let records: RecordSet
+    var records: RecordSet
     var downRate: UInt32?
     var wantsReports = false
 }

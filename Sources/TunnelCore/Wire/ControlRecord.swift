@@ -28,7 +28,7 @@ enum ControlRecord {
         case .gone:
             guard let gone = GoneRecord(parameter: record.parameter, body: body) else { return nil }
             self = .gone(gone)
-        case .unit, .bundle, .fragment, .ethernet, .parity:
+        case .unit, .bundle, .fragment, .ethernet, .parity, .pack:
             return nil
         }
     }

@@ -19,12 +19,13 @@ struct Record {
         case receipt = 0x18
         case gone = 0x19
         case parity = 0x1a
+        case pack = 0x1b
 
         /// It is about the tunnel itself, and holds no packets.
         var isControl: Bool {
             switch self {
             case .hello, .report, .ping, .confirm, .receipt, .gone, .parity: true
-            case .unit, .bundle, .fragment, .ethernet: false
+            case .unit, .bundle, .fragment, .ethernet, .pack: false
             }
         }
     }
@@ -62,12 +63,15 @@ struct RecordSet: OptionSet, Hashable {
 
     /// The kinds that HELLO has to announce: every gateway takes HELLO itself, and UNIT if it decodes any codec.
     static let announced: [Record.Kind] = [
-        .bundle, .fragment, .report, .ping, .ethernet, .confirm, .receipt, .gone, .parity,
+        .bundle, .fragment, .report, .ping, .ethernet, .confirm, .receipt, .gone, .parity, .pack,
     ]
     /// The kinds that a tunnel for packets takes.
     static let packets: RecordSet = [.init(.bundle), .init(.fragment), .init(.report), .init(.ping), .init(.confirm)]
     /// The kinds that one for Ethernet frames takes.
     static let frames = packets.subtracting(RecordSet(.confirm)).union(RecordSet(.ethernet))
+
+    /// The kinds that carry packets larger than a datagram.
+    static let pieces: RecordSet = [.init(.fragment), .init(.pack)]
 
     /// The kinds that repair takes.
     static let repair: RecordSet = [.init(.receipt), .init(.gone)]
