@@ -10,7 +10,8 @@ public enum ParityWish: Equatable, Sendable {
 
 /// The amount of parity that pays on a path: where a round trip is too late for TCP, as much as what is lost needs.
 ///
-/// Measured (cubic, one stream): at 300 ms any loss, at 40 ms from about 2 % on. Against runs of losses parity does little, and sending again
+/// Measured (cubic, one stream): at 300 ms any loss, at 40 ms from about half a per cent on, with few rows, since what is sent again is not
+/// much later. Against runs of losses parity does little, and sending again
 /// does all.
 struct ParityPolicy {
     var wish = ParityWish.automatic
@@ -30,8 +31,9 @@ struct ParityPolicy {
     private static let linkTime = Interval.milliseconds(25)
     private static let sizes = 10...40
     private static let leastSample = 400.0
-    /// The part of the blocks that may be beyond repair.
-    private static let tolerated = 0.003
+    /// The part of the blocks that may be beyond repair by parity: on a far path, and where sending again comes soon.
+    private static let toleratedFar = 0.003
+    private static let toleratedNear = 0.08
 
     /// The path as it is now.
     struct Conditions {
@@ -89,11 +91,12 @@ struct ParityPolicy {
             // What is on already ends later than it begins.
             let ease = plan == nil ? 1.0 : 0.5
             let isFar = trip > .milliseconds(100) && loss > 0.0005 * ease
-            let isBad = trip > .milliseconds(20) && loss > 0.017 * ease
+            let isBad = trip > .milliseconds(20) && loss > 0.005 * ease
             guard isFar || isBad else { return nil }
+            let tolerated = isFar ? Self.toleratedFar : Self.toleratedNear
             let affordable = max(size * Self.most / 100, 1)
             var rows = 1
-            while rows < min(affordable, ParityRecord.mostRows), beyond(rows, of: size + rows) > Self.tolerated {
+            while rows < min(affordable, ParityRecord.mostRows), beyond(rows, of: size + rows) > tolerated {
                 rows += 1
             }
             return ParityBlocks.Plan(rows: rows, size: size, most: Self.most)
