@@ -84,6 +84,6 @@ def sent(lab, wire, gateways, data):
     after, seen = gateways[0].peer()["compression"]["tx"], wire.bytes_sent_by(lab.a.outer, 4) - seen
     said = after["wireBytes"] - before["wireBytes"]
     # The shaper drops what its queue can't hold, after it was sent and before the wire: at the start of a stream the most
-    # of a window. test_statistics.py compares to the byte where nothing is shaped.
-    assert seen - 1024 <= said <= seen * 1.3, "the statistics and the wire disagree"
+    # of a window. What is no data is not in it: above all padded PINGs that look for the path MTU. test_statistics.py compares to the byte where nothing is shaped.
+    assert seen - 8192 <= said <= seen * 1.3, "the statistics and the wire disagree"
     return after["plainBytes"] - before["plainBytes"], seen

@@ -250,6 +250,7 @@ extension PeerDrops {
             ("frame", frame), ("allowedMACs", allowedMACs), ("learning", learning), ("storm", storm),
             ("noEthernet", noEthernet), ("unannounced", unannounced ?? 0), ("queueFull", queueFull ?? 0),
             ("budget", budget ?? 0), ("backlog", backlog ?? 0), ("queueDelay", queueDelay ?? 0),
+            ("tooBig", tooBig ?? 0),
         ]
     }
 }
