@@ -15,7 +15,7 @@ def test_tcp_does_not_see_what_the_path_loses():
     reached, repairs = {}, {}
     with Lab(faults=FAULTS) as lab:
         for setting in ("off", "auto"):
-            lines = ["Compression = auto", "Rate = 19mbit", f"Repair = {setting}"]
+            lines = ["Compression = auto", "Rate = 19mbit", f"Repair = {setting}", "Parity = off"]
             with link(lab, peer=lines) as (sender, receiver):
                 reached[setting] = send_tcp(
                     lab.a.host, lab.b.host, lab.b.v4, os.urandom(1 << 20), seconds=8, timeout=60).megabits
@@ -28,6 +28,19 @@ def test_tcp_does_not_see_what_the_path_loses():
     assert received["repaired"] >= 0.95 * received["lost"]
     assert received["held"] > 100 and 0 < received["heldMicrosecondsP50"] <= received["heldMicrosecondsP99"]
     assert reached["auto"] > 1.5 * reached["off"]
+
+
+@pytest.mark.alone
+def test_most_of_what_a_path_loses_is_had_back_from_parity_without_being_asked_for():
+    with Lab(faults=FAULTS) as lab:
+        with link(lab, peer=["Compression = auto", "Rate = 19mbit"]) as (sender, receiver):
+            send_tcp(lab.a.host, lab.b.host, lab.b.v4, os.urandom(1 << 20), seconds=8, timeout=60)
+            sent, received = sender.peer()["repair"], receiver.peer()["repair"]
+            assert "gave back" in receiver.ctl("stats", receiver.name).stdout
+            assert 0 < sent["parityBytes"] < 0.13 * sender.peer()["txBytes"]
+    assert received["lost"] > 20
+    assert received["rebuilt"] > received["lost"] / 2
+    assert received["repaired"] + received["rebuilt"] >= 0.95 * received["lost"]
 
 
 @pytest.mark.alone
