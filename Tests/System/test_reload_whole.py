@@ -12,6 +12,9 @@ import pytest
 from lab import Keys, Lab, link, wait_until
 from lab.gateway import gateway
 
+# Pings of which none may be lost.
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def lab():
