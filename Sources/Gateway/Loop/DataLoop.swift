@@ -33,7 +33,7 @@ struct DataLoop: TunnelDriver, ~Copyable {
     var retired = UDPSocketPair.none
     var retiredUntil: Instant?
     let icmp: ICMPSocket
-    private let losses: UDPLossFiles
+    let losses: UDPLossFiles
     let steward: Steward
     /// The mark on what the sockets send; 0 is none.
     var mark: UInt32 = 0
@@ -49,7 +49,7 @@ struct DataLoop: TunnelDriver, ~Copyable {
     private var received = Arena(capacity: UDPSocket.batch * Self.slotSize)
     private var messages = [ctun_received](repeating: ctun_received(), count: UDPSocket.batch)
     var departures = Departures()
-    private let lossesAtStart: UDPLosses
+    let lossesAtStart: UDPLosses
     private var timerSetTo: Instant?
     /// The watch on the interface; `nil` while there can be none, and then when to look again.
     var deviceWatch: DeviceWatch?
@@ -64,7 +64,7 @@ struct DataLoop: TunnelDriver, ~Copyable {
     var controlFile: LinuxIO.FileDescriptor?
     /// The control socket is being made again.
     var isControlDue = false
-    private var refused = RefusedCounters()
+    var refused = RefusedCounters()
     /// The watch on routes and interfaces outside, and when to look at what it told.
     var networkWatch: NetlinkMonitor?
     var routesDueAt: Instant?
@@ -112,17 +112,6 @@ struct DataLoop: TunnelDriver, ~Copyable {
         try epoll.add(daemon.commands.descriptor, token: Source.commands.rawValue)
         try epoll.add(results.descriptor, token: Source.results.rawValue)
         return DataLoop(openings, daemon, epoll, timer, signals, results, handshakes)
-    }
-
-    /// The counts of what the system has refused so far. Asks the kernel about the device, which takes some 50 µs.
-    mutating func refusals() -> RefusedCounters {
-        let dropped = UInt64(sockets.v4?.overflows ?? 0) + UInt64(sockets.v6?.overflows ?? 0)
-        refused.checksums = dropped == 0 ? 0 : losses.read().checksums(of: dropped, since: lossesAtStart)
-        refused.received = dropped - refused.checksums
-        if var netlink = try? netlinkBesideDevice(), let drops = try? device.transmitDrops(&netlink) {
-            refused.unread = drops
-        }
-        return refused
     }
 
     /// Runs until the course is over, which a signal or the end of the device brings about.
@@ -340,22 +329,6 @@ struct DataLoop: TunnelDriver, ~Copyable {
             instant: Instant(nanoseconds: bootTime()),
             wall: WallTime(seconds: wall.seconds, nanoseconds: UInt32(wall.nanoseconds)))
     }
-}
-
-/// Packets, datagrams and jobs that somebody did not take.
-struct RefusedCounters: Sendable {
-    /// Packets that the device did not accept.
-    var packets: UInt64 = 0
-    /// Datagrams that no socket sent.
-    var datagrams: UInt64 = 0
-    /// Datagrams that the kernel dropped because a socket's buffer was full.
-    var received: UInt64 = 0
-    /// Datagrams that it dropped because their checksum was wrong.
-    var checksums: UInt64 = 0
-    /// Packets that the kernel dropped because the device's queue was full.
-    var unread: UInt64 = 0
-    /// Handshake messages for which the other thread had no time.
-    var handshakes: UInt64 = 0
 }
 
 /// The engine, on its own thread.

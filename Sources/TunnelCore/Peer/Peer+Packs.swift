@@ -117,7 +117,7 @@ extension Peer {
             hello.hasArrived || announcement(services.cargo) == nil || silentSessions > 0
                 || hello.sent >= Limits.helloRepeats.count
         else { return false }
-        guard header.isV4 else { return packet.byteCount > PathMTU.base }
+        guard header.isV4 else { return packet.byteCount > PathSizes.base }
         return packet.big16(at: IPv4Header.fragmentOffset) & 0x4000 != 0
     }
 
@@ -127,6 +127,6 @@ extension Peer {
         drops.count(.tooBig)
         let fitting = pathMTU.limit.payload
         services.ingress.refusals.append(
-            packet, header, at: services.now.instant, fitting: header.isV4 ? fitting : max(fitting, PathMTU.base))
+            packet, header, at: services.now.instant, fitting: header.isV4 ? fitting : max(fitting, PathSizes.base))
     }
 }

@@ -24,7 +24,7 @@ extension Peer {
 
     @inline(never)
     private mutating func lookAtPath(_ services: inout Services) {
-        guard pathMTU.ceiling > 0 else {
+        guard pathMTU.sizes.ceiling > 0 else {
             pathMTU.sleep()
             guard !isRouteAsked else { return }
             isRouteAsked = true
@@ -64,10 +64,10 @@ extension Peer {
         services.note(.pathMTU(publicKey, news))
     }
 
-    private mutating func ask(_ round: PathMTU.Round, on session: SessionSlot, _ services: inout Services) {
+    private mutating func ask(_ round: PathRound, on session: SessionSlot, _ services: inout Services) {
         for (index, size) in [round.sizes.0, round.sizes.1, 0].enumerated() where size > 0 || index == 2 {
             var ping = PingRecord(isAnswer: false, token: round.token &+ UInt64(index))
-            ping.size = size > 0 ? pathMTU.payload(of: size) : PingRecord.leastPadded
+            ping.size = size > 0 ? pathMTU.sizes.payload(of: size) : PingRecord.leastPadded
             _ = transmit(.control(.ping(ping)), on: session, &services)
         }
     }
