@@ -32,29 +32,32 @@ struct Gathering: ~Copyable {
         fileprivate let age: UInt64
 
         fileprivate var isBundle: Bool { if case .bundle = purpose { true } else { false } }
-        fileprivate var isPack: Bool { if case .pack = purpose { true } else { false } }
+        var isPack: Bool { if case .pack = purpose { true } else { false } }
     }
 
     private struct Entry {
-        var offset: Int32
-        var length: Int32
-        var shape: MemberShape
+        var offset: Int32 = 0
+        var length: Int32 = 0
+        var shape = MemberShape(layout: .none, segment: 0)
+        /// The hash of the packet's flow.
+        var flow: UInt64 = 0
     }
 
-    /// How many batches there are at most between two packets, and how many places: one packet may open some more.
+    /// How many batches there are at most between two packets, and how many places: one packet may open some more. The last is for a
+    /// pack that comes of a batch whose packets go alone.
     static let most = 8
-    static let capacity = 10
+    static let capacity = 11
     private static let slotSize = 65_536
 
     private var arena = Arena(capacity: capacity * slotSize)
     private var entries = RigidArray<Entry>(capacity: capacity * Limits.recordPackets)
-    private var batches = InlineArray<10, Batch?>(repeating: nil)
+    private var batches = InlineArray<11, Batch?>(repeating: nil)
     private(set) var count = 0
     private var age: UInt64 = 0
 
     init() {
         for _ in 0..<Self.capacity * Limits.recordPackets {
-            entries.append(Entry(offset: 0, length: 0, shape: MemberShape(layout: .none, segment: 0)))
+            entries.append(Entry())
         }
     }
 
@@ -105,7 +108,9 @@ struct Gathering: ~Copyable {
     }
 
     /// Whether a batch has to leave before another one can be opened.
-    var isFull: Bool { count == Self.capacity }
+    var isFull: Bool { count >= Self.capacity - 1 }
+    /// Whether there is no place for a pack.
+    var hasNoPlace: Bool { count == Self.capacity }
     /// Whether a batch has to leave before the next packet comes.
     @inline(__always) var isOverfull: Bool { count > Self.most }
 
@@ -121,7 +126,7 @@ struct Gathering: ~Copyable {
         return oldest
     }
 
-    /// A free place, of which there is one while `count < capacity`, becomes a batch.
+    /// A free place, of which there is one unless `hasNoPlace`, becomes a batch.
     mutating func open(_ purpose: Purpose, of flow: UInt64?, for peer: PeerSlot, trafficClass: UInt8, limit: Int) -> Int
     {
         age += 1
@@ -151,7 +156,7 @@ struct Gathering: ~Copyable {
         var space = arena[offset..<offset + bytes.byteCount]
         space.copy(bytes, to: 0)
         entries[index * Limits.recordPackets + batch.count] = Entry(
-            offset: Int32(offset), length: Int32(bytes.byteCount), shape: shape)
+            offset: Int32(offset), length: Int32(bytes.byteCount), shape: shape, flow: packet.flow.hash)
         batch.flows |= Self.bit(of: packet.flow.hash)
         batch.count += 1
         batch.packets += shape.packets(of: bytes.byteCount)
@@ -160,6 +165,9 @@ struct Gathering: ~Copyable {
         batch.wire += wire
         batches[index] = batch
     }
+
+    /// A batch may hold packets of any flow: that of one could not be seen.
+    mutating func noteAnyFlow(in index: Int) { batches[index]?.flows = .max }
 
     mutating func close(_ index: Int) {
         batches[index] = nil
@@ -170,6 +178,9 @@ struct Gathering: ~Copyable {
     mutating func removeAll(for peer: PeerSlot) {
         for index in batches.indices where batches[index]?.peer == peer { close(index) }
     }
+
+    /// The hash of the flow of a packet of a batch.
+    func flow(_ packet: Int, of index: Int) -> UInt64 { entries[index * Limits.recordPackets + packet].flow }
 
     /// The shape of a packet of a batch.
     func shape(_ packet: Int, of index: Int) -> MemberShape { entries[index * Limits.recordPackets + packet].shape }

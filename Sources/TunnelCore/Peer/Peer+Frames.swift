@@ -22,7 +22,11 @@ extension Peer {
         guard let session = sessionForFrames(services) else { return sendEarly(frame, &services) }
         guard path != nil else { return drops.count(.noEndpoint) }
         guard takesFrames(on: session, services) else { return refuseFrame(on: session, services) }
-        guard compression.codes else { return sendAlone(frame, on: session, &services) }
+        guard compression.codes else {
+            // Nothing is gathered but a pack, which all that follows joins.
+            let flow = services.egress.flows.find(ethernet: frame)
+            return sendAlone(frame, of: flow, on: session, &services)
+        }
         let stations = services.egress.flows.stations(frame, header, from: ingress?.number ?? .min)
         gather(frame, with: header, between: stations, on: session, &services)
     }
@@ -52,7 +56,8 @@ extension Peer {
         if staged.isEmpty, let previous = keypairs.previous,
             services.sessions[previous].canSend(at: services.now.instant), takesFrames(on: previous, services)
         {
-            return sendAlone(frame, on: previous, &services)
+            let flow = services.egress.flows.find(ethernet: frame)
+            return sendAlone(frame, of: flow, on: previous, &services)
         }
         stage(frame)
         guard let session = keypairs.current, services.sessions[session].canSend(at: services.now.instant) else {
@@ -75,8 +80,9 @@ extension Peer {
             return leave(GatheredPacket(frame, shape, trafficClass: 0, of: flow), on: session, &services)
         }
         guard !packet.hidesPorts else {
-            sendBatches(&services)
-            return sendAlone(frame, on: session, &services)
+            sendBesidePack(&services)
+            sendAlone(frame, of: services.egress.flows.find(ethernet: frame), on: session, &services)
+            return noteAnyFlowInPack(&services)
         }
         let inner = frame.extracting(header.payload..<header.payload + packet.length)
         let flow = services.egress.flows.find(inner, packet, between: stations, to: id.slot)
@@ -99,22 +105,26 @@ extension Peer {
         guard !isLarge(Record.headerSize + frame.bytes.byteCount, services) || !takesPacks(on: session, services) else {
             return addToPack(frame, &services)
         }
-        sendAlone(frame.bytes, on: session, &services)
+        sendAlone(frame.bytes, of: frame.flow, on: session, &services)
     }
 
     /// Sends a frame that was gathered, when it is not known whether the newest session takes it.
-    mutating func sendAlone(_ frame: RawSpan, _ services: inout Services) {
+    mutating func sendAlone(_ frame: RawSpan, of flow: FlowTable.Flow, _ services: inout Services) {
         guard let session = sessionForFrames(services) else { return sendEarly(frame, &services) }
         guard takesFrames(on: session, services) else { return refuseFrame(on: session, services) }
-        sendAlone(frame, on: session, &services)
+        sendAlone(frame, of: flow, on: session, &services)
     }
 
     /// Sends a frame as a record of its own, in fragments if it must be.
-    private mutating func sendAlone(_ frame: RawSpan, on session: SessionSlot, _ services: inout Services) {
+    private mutating func sendAlone(
+        _ frame: RawSpan, of flow: FlowTable.Flow, on session: SessionSlot, _ services: inout Services
+    ) {
         guard path != nil else { return }
-        if isLarge(Record.headerSize + frame.byteCount, services), takesPacks(on: session, services) {
+        // A batch leaves on the newest session.
+        if session == keypairs.current, isLarge(Record.headerSize + frame.byteCount, services),
+            takesPacks(on: session, services)
+        {
             let packet = EthernetFrame(frame)?.packet(in: frame)
-            let flow = services.egress.flows.find(ethernet: frame)
             return addToPack(
                 GatheredPacket(
                     frame, MemberShape(layout: .none, segment: 0), trafficClass: packet?.congestion.rawValue ?? 0,

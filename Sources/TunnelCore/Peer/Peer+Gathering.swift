@@ -28,10 +28,10 @@ extension Peer {
         gatherSlowly(packet, with: header, of: flow, &services)
     }
 
-    /// Sends a packet of which nobody can say to which flow it belongs: a fragment, for one. Nothing is overtaken.
+    /// Sends a packet of which nobody can say to which flow it belongs: a fragment, for one. It overtakes nothing, and joins a pack.
     @inline(never)
     private mutating func sendUngathered(_ packet: RawSpan, with header: InternetPacket, _ services: inout Services) {
-        sendBatches(&services)
+        sendBesidePack(&services)
         traffic.skipped[CompressionSkip.exposed.rawValue] &+= 1
         send(packet, with: header, &services)
     }
@@ -175,8 +175,8 @@ extension Peer {
             return false
         }
         if sharesUnits {
-            letPackPass(packet.flow, &services)
             letBundlePass(packet.flow, &services)
+            letPackPass(packet.flow, &services)
             // What passed may have been this unit.
             guard services.egress.gathering.unit(of: group, for: id.slot) == index else { return false }
         }
@@ -186,8 +186,8 @@ extension Peer {
 
     /// Opens a unit with a packet.
     mutating func openUnit(_ codec: Codec, with packet: GatheredPacket, _ services: inout Services) {
-        letPackPass(packet.flow, &services)
         letBundlePass(packet.flow, &services)
+        letPackPass(packet.flow, &services)
         let limit = policy(services).unitLimit(fraction: services.egress.flows.fraction(packet.flow))
         let group = sharesUnits ? nil : packet.flow.hash
         let index = open(
@@ -198,15 +198,18 @@ extension Peer {
     /// Adds a packet to the peer's bundle.
     mutating func addToBundle(_ packet: GatheredPacket, _ services: inout Services) {
         letUnitPass(packet.flow, &services)
+        if let index = services.egress.gathering.bundle(for: id.slot),
+            !services.egress.gathering.takes(packet, in: index)
+        {
+            sendBatch(index, &services)
+        }
+        // What goes alone joins the pack: so it may hold the flow only now.
         if let index = services.egress.gathering.pack(for: id.slot),
             services.egress.gathering.mayHold(packet.flow.hash, in: index)
         {
             return addToPack(packet, &services)
         }
-        if let index = services.egress.gathering.bundle(for: id.slot) {
-            if services.egress.gathering.takes(packet, in: index) { return append(packet, to: index, &services) }
-            sendBatch(index, &services)
-        }
+        if let index = services.egress.gathering.bundle(for: id.slot) { return append(packet, to: index, &services) }
         let limit = policy(services).limits.body
         let index = open(.bundle, of: nil, trafficClass: packet.trafficClass, limit: limit, &services)
         append(packet, to: index, &services)
@@ -256,92 +259,5 @@ extension Peer {
             services.egress.gathering.mayHold(flow.hash, in: index)
         else { return }
         sendBatch(index, &services)
-    }
-
-    // MARK: Out of a batch
-
-    /// Sends all that is gathered.
-    @inline(never)
-    mutating func sendBatches(_ services: inout Services) {
-        for index in 0..<Gathering.capacity where services.egress.gathering[index]?.peer == id.slot {
-            sendBatch(index, &services)
-        }
-    }
-
-    /// Sends a batch as what it is meant to be or, where that brings nothing, as what it could be, or packet by packet.
-    mutating func sendBatch(_ index: Int, _ services: inout Services) {
-        guard let batch = services.egress.gathering[index] else { return }
-        defer { services.egress.gathering.close(index) }
-        // What stands in the pack came before.
-        if let pack = services.egress.gathering.pack(for: id.slot), pack != index,
-            services.egress.gathering.shareFlows(pack, index)
-        {
-            sendBatch(pack, &services)
-        }
-        guard services.egress.outbox.takes(batch.wire) else { return services.drops.count(.overflow, batch.packets) }
-        // A session that began since the batch did has still to hear what the peer takes.
-        guard let session = keypairs.current, services.sessions[session].hello.hasArrived,
-            services.sessions[session].canSend(at: services.now.instant), path != nil,
-            cipher != .aes256gcm || services.sessions[session].aes.isOpen
-        else { return sendAlone(index, &services) }
-        if case .pack = batch.purpose {
-            if services.sessions[session].hello.confirmation.isDue { confirmAlone(on: session, &services) }
-            _ = transmit(.batch(index, .pack), on: session, &services)
-            return
-        }
-        // Nothing stands behind a record: the word goes with a lone packet, or before many.
-        if services.sessions[session].hello.confirmation.isDue {
-            guard batch.packets > 1 else { return sendAlone(index, &services) }
-            confirmAlone(on: session, &services)
-        }
-        if case .unit(let codec, let flow) = batch.purpose,
-            sendUnit(index, with: codec, of: flow, on: session, &services)
-        {
-            return
-        }
-        let policy = policy(services)
-        if batch.count > 1, batch.bytes <= policy.limits.body, policy.hello.records.contains(.bundle),
-            transmit(.batch(index, .bundle), on: session, &services) > 0
-        {
-            return
-        }
-        sendAlone(index, &services)
-    }
-
-    /// Sends a batch as a unit; false if that is not smaller.
-    private mutating func sendUnit(
-        _ index: Int, with codec: Codec, of flow: FlowTable.Flow, on session: SessionSlot, _ services: inout Services
-    ) -> Bool {
-        guard let batch = services.egress.gathering[index] else { return false }
-        let fraction = services.egress.flows.fraction(flow)
-        let form = policy(services).form(codec, size: batch.bytes, fraction: fraction)
-        let size = transmit(.batch(index, form), on: session, &services)
-        guard size > 0 else {
-            services.egress.flows.noteFailure(on: flow, size: batch.bytes)
-            traffic.skipped[CompressionSkip.backoff.rawValue] &+= UInt64(batch.packets)
-            return false
-        }
-        services.egress.flows.noteCoded(batch.plain, to: size, on: flow)
-        return true
-    }
-
-    /// Sends the packets of a batch one by one, as if they had not been gathered.
-    private mutating func sendAlone(_ index: Int, _ services: inout Services) {
-        guard let batch = services.egress.gathering[index] else { return }
-        for number in 0..<batch.count {
-            var packet = unsafe services.egress.gathering.packet(number, of: index)
-            let shape = services.egress.gathering.shape(number, of: index)
-            if services.cargo == .frames {
-                sendAlone(packet.bytes, &services)
-                continue
-            }
-            guard let header = InternetPacket(packet.bytes) else { continue }
-            if shape.segment == 0 {
-                send(packet.bytes, with: header, &services)
-            } else {
-                let virtio = shape.layout.virtio(segment: shape.segment)
-                sendSegments(of: &packet, with: header, virtio: virtio, &services)
-            }
-        }
     }
 }

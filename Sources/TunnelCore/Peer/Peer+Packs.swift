@@ -43,13 +43,24 @@ extension Peer {
     mutating func pack(
         _ packet: RawSpan, with header: InternetPacket, on session: SessionSlot, _ services: inout Services
     ) {
-        guard packet.byteCount + Members.overhead + Record.headerSize < Limits.unit else {
+        let limits = services.egress.limits(services.sessions[session].hello, pathMTU.limit)
+        guard limits.pieces(of: packet.byteCount + Members.overhead + Record.headerSize) > 0,
+            packet.byteCount + Members.overhead + Record.headerSize < Limits.unit
+        else {
+            if let index = services.egress.gathering.pack(for: id.slot) { sendBatch(index, &services) }
             _ = transmit(.packet(packet, header), on: session, &services)
             return
         }
         let flow = services.egress.flows.find(packet, header, to: id.slot)
         let shape = MemberShape(layout: PacketLayout(packet, header), segment: 0)
         addToPack(GatheredPacket(packet, shape, trafficClass: header.congestion.rawValue, of: flow), &services)
+        if header.hidesPorts { noteAnyFlowInPack(&services) }
+    }
+
+    /// Of the packet that was added last nobody can say to which flow it belongs.
+    func noteAnyFlowInPack(_ services: inout Services) {
+        guard let index = services.egress.gathering.pack(for: id.slot) else { return }
+        services.egress.gathering.noteAnyFlow(in: index)
     }
 
     mutating func addToPack(_ packet: GatheredPacket, _ services: inout Services) {
@@ -57,14 +68,11 @@ extension Peer {
             if services.egress.gathering.takes(packet, in: index) { return append(packet, to: index, &services) }
             sendBatch(index, &services)
         }
-        // One place is closed before a packet comes, so there is one.
-        guard !services.egress.gathering.isFull else { return services.drops.count(.overflow) }
+        guard !services.egress.gathering.hasNoPlace else { return services.drops.count(.overflow) }
         let index = services.egress.gathering.open(
             .pack, of: nil, for: id.slot, trafficClass: packet.trafficClass,
             limit: packLimit(for: packet.bytes.byteCount, services))
         append(packet, to: index, &services)
-        // Units of all flows leave in an order of their own: nothing waits beside them.
-        if compression.scope == .peer { sendBatch(index, &services) }
     }
 
     /// Adds a super-segment to the peer's packs, in smaller ones; false if it must be cut into packets.

@@ -60,34 +60,126 @@ import Testing
         #expect(pair.bob.received.count == 4)
     }
 
+    private static let policies = [
+        CompressionPolicy(.auto), CompressionPolicy(.receive), CompressionPolicy(.auto, scope: .peer),
+    ]
+
     @Test("the order of every flow stays, whatever the sizes", arguments: [1500, 1280, 576])
     func order(path: Int) {
-        for policy in [CompressionPolicy(.auto), CompressionPolicy(.receive), CompressionPolicy(.auto, scope: .peer)] {
+        for policy in Self.policies {
             for packs in [true, false] {
                 let pair = Self.pair(mtu: 4000, path: path, compression: policy, packs: packs)
                 var noise = Noise(seed: UInt64(path))
-                for _ in 0..<20 {
+                for _ in 0..<30 {
                     pair.forget()
-                    let packets = (0..<60).map { _ in
-                        let size = Int(noise.next() % 5 == 0 ? noise.next() % 3900 : noise.next() % 700)
-                        let port = UInt16(4000 + noise.next() % 4)
-                        return noise.next() % 2 == 0
-                            ? udp(1, 2, payload: size, port: port) : udp(1, 2, text(size), port: port)
-                    }
+                    let packets = (0..<60).map { _ in Self.some(&noise) }
                     pair.link.send(together: packets, from: pair.alice)
                     pair.link.drain()
-                    for port in UInt16(4000)..<4004 {
-                        let of = { (all: [[UInt8]]) in
-                            all.filter { $0[20] == UInt8(port >> 8) && $0[21] == UInt8(port & 255) }
-                        }
-                        let (came, sent) = (of(pair.bob.received), of(packets))
-                        #expect(
-                            came == sent,
-                            "\(packs) \(policy.mode) \(policy.scope): \(sent.count) sent, \(came.count) came")
-                    }
+                    Self.expectOrder(of: packets, in: pair, "\(packs) \(policy.mode) \(policy.scope)")
                 }
             }
         }
+    }
+
+    /// A packet of one of four flows and any size, compressible or not, marked or not, or a fragment of who knows which flow.
+    private static func some(_ noise: inout Noise) -> [UInt8] {
+        let size = Int(noise.next() % 5 == 0 ? noise.next() % 3900 : noise.next() % 700)
+        var packet = Segment()
+        packet.isTCP = false
+        packet.ports = (4000 + UInt16(noise.next() % 4), 9)
+        packet.identifier = UInt16(truncatingIfNeeded: noise.next())
+        packet.trafficClass = noise.next() % 4 == 0 ? 1 : 0
+        packet.fragment = noise.next() % 12 == 0 ? 0x2010 : 0
+        packet.payload = noise.next() % 2 == 0 ? noise.bytes(size) : text(size)
+        return packet.bytes
+    }
+
+    /// What is of one flow, or may be, has come in the order in which it was sent.
+    private static func expectOrder(of sent: [[UInt8]], in pair: Pair, _ about: String, at start: Int = 0) {
+        #expect(pair.bob.received.count == sent.count, "\(about)")
+        for port in UInt8(0)..<4 {
+            let isOf = { (packet: [UInt8]) in
+                packet[start + 20 + 1] == 0xa0 + port || packet[start + 6] & 0x20 != 0
+            }
+            let names = { (packets: [[UInt8]]) in
+                packets.filter(isOf).map { UInt16($0[start + 4]) << 8 | UInt16($0[start + 5]) }
+            }
+            #expect(names(pair.bob.received) == names(sent), "\(about): the order of flow \(port) is another")
+        }
+    }
+
+    @Test("the order of every flow stays in frames, too", arguments: [1500, 576])
+    func orderOfFrames(path: Int) {
+        for policy in Self.policies {
+            let pair = Self.pair(mtu: 4000, path: path, compression: policy, mode: .frames(isHub: false))
+            // Nothing is flooded then.
+            pair.link.send(ethernet: [ethernet(host(2, 1), .everybody, text(46))], from: pair.bob)
+            pair.link.run(for: .milliseconds(100))
+            var noise = Noise(seed: UInt64(path))
+            for _ in 0..<30 {
+                pair.forget()
+                let frames = (0..<60).map { _ in ethernet(host(1, 99), host(2, 1), ip: Self.some(&noise)) }
+                pair.link.send(ethernet: frames, from: pair.alice)
+                pair.link.drain()
+                Self.expectOrder(of: frames, in: pair, "\(policy.mode) \(policy.scope)", at: 14)
+            }
+        }
+    }
+
+    @Test("large frames go on on the session before, while the HELLO of the newest is not there")
+    func framesOfTheSessionBefore() {
+        let pair = Self.pair(mtu: 1500, path: 1500, mode: .frames(isHub: false))
+        pair.link.run(for: Limits.rekeyAfterTime + .seconds(1))
+        pair.link.rule = { $0.isHello ? .drop : .deliver }
+        let frames = (0..<20).map { ethernet(host(1, 99), .everybody, ip: udp(1, 2, payload: 1400 + $0)) }
+        for frame in frames {
+            pair.link.send(ethernet: [frame], from: pair.alice)
+            pair.link.run(for: .milliseconds(50))
+        }
+        #expect(pair.link.sightings.contains { $0.isHello })
+        #expect(pair.bob.received == frames)
+    }
+
+    @Test("super-segments stay in order beside what is small, whoever shares a unit", arguments: [1500, 1280, 576])
+    func orderOfSuperSegments(path: Int) {
+        for policy in Self.policies {
+            let pair = Self.pair(mtu: 1500, path: path, compression: policy)
+            var noise = Noise(seed: UInt64(path) + 1)
+            var next = [UInt32](repeating: 0, count: 4)
+            for _ in 0..<30 {
+                pair.forget()
+                var sent = [[UInt8]](repeating: [], count: 4)
+                let frames: [[UInt8]] = (0..<12).map { _ in
+                    var packet = Segment()
+                    let flow = Int(noise.next() % 4)
+                    packet.ports = (4000 + UInt16(flow), 9)
+                    packet.sequence = next[flow]
+                    let size = Int(noise.next() % 3 == 0 ? noise.next() % 600 : noise.next() % 40_000)
+                    packet.payload = noise.next() % 2 == 0 ? noise.bytes(size) : text(size)
+                    next[flow] &+= UInt32(size)
+                    sent[flow] += packet.payload
+                    let mss = [536, 1400, 1460][Int(noise.next() % 3)]
+                    return size > mss
+                        ? packet.frame(segment: mss) : [UInt8](repeating: 0, count: VirtioHeader.size) + packet.bytes
+                }
+                pair.link.send(frames: frames, from: pair.alice)
+                pair.link.drain()
+                for flow in 0..<4 {
+                    let came = pair.bob.received.filter { $0[21] == UInt8(0xa0 + flow) }.flatMap { $0[40...] }
+                    #expect(came == sent[flow], "\(policy.mode) \(policy.scope): flow \(flow)")
+                }
+            }
+        }
+    }
+
+    @Test("where units mix flows, a stream of full packets takes no more datagrams either", arguments: [1500, 1280])
+    func streamBesideMixedUnits(path: Int) {
+        let pair = Self.pair(mtu: 1500, path: path, compression: CompressionPolicy(.auto, scope: .peer))
+        let packets = (0..<120).map { _ in udp(1, 2, payload: 1472) }
+        pair.link.send(together: packets, from: pair.alice)
+        pair.link.drain()
+        #expect(pair.bob.received == packets)
+        #expect(Double(Self.sizes(pair).count) <= Double(120 * 1500) / Double(path - 60) * 1.02 + 1)
     }
 
     @Test("frames too, as tightly", arguments: [1500, 1280])
