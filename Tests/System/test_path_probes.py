@@ -1,10 +1,12 @@
 """How large datagrams may be on the path outside: found, followed, and told, with ICMP and without."""
 
 import socket
+import time
 
 import pytest
 
 from lab import Lab, link, payload, wait_until, wait_until_path_known
+from lab.sizes import Streams
 
 pytestmark = pytest.mark.xdist_group("path_probes")
 
@@ -37,6 +39,23 @@ def test_a_path_that_shrinks_is_noticed_while_data_flows():
                        "large datagrams vanish, and that is noticed", interval=0.02)
         wait_until_path_known(lab, ends[0], mtu=1400)
         assert "the path takes 1400 bytes, and what is larger vanishes without a word" in ends[0].log
+
+
+# It measures how long TCP stands still.
+@pytest.mark.alone
+@pytest.mark.parametrize("inner", [1420, 1500])
+def test_tcp_stands_still_for_less_than_a_second_when_the_path_shrinks_without_a_word(inner):
+    with Lab(router=True) as lab, link(lab, compression="auto", interface=(f"MTU = {inner}",)) as ends:
+        wait_until_path_known(lab, *ends, mtu=1500)
+        lab.router.drop(icmp=True, fragments=True)
+        with Streams(lab.a.host, lab.b.host, lab.b.v4) as streams:
+            wait_until(lambda: all(len(arrivals) > 100 for arrivals in streams.arrivals), "all streams flow")
+            since = time.monotonic()
+            lab.router.narrow(1280)
+            time.sleep(4)
+            until = time.monotonic()
+        assert streams.longest_pause(since, until) < 1
+        assert ends[0].peer()["pathMTU"]["mtu"] == 1280 and ends[0].peer()["pathMTU"]["blackHoles"] == 1
 
 
 def test_the_interfaces_mtu_follows_the_route_while_it_runs():
