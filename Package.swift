@@ -70,7 +70,7 @@ let package = Package(
             name: "Steward", dependencies: ["Addresses", "Keys", "LinuxIO", "Control", "CTun"],
             swiftSettings: testedSettings),
 
-        // What `gatewayctl estimate` does: a reader of captures, and the core on a wire in memory.
+        // Captures, read and written; and what `gatewayctl estimate` does: the core on a wire in memory.
         .target(name: "Capture", swiftSettings: testedSettings),
         .target(
             name: "Estimate", dependencies: ["Addresses", "Keys", "TunnelCore", "Control"],
@@ -79,7 +79,7 @@ let package = Package(
         .executableTarget(
             name: "Gateway",
             dependencies: [
-                "Addresses", "Keys", "TunnelCore", "LinuxIO", "Control", "Steward", "CTun",
+                "Addresses", "Keys", "TunnelCore", "LinuxIO", "Control", "Capture", "Steward", "CTun",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -81,6 +81,9 @@ public enum DropReason: Int, CaseIterable, Sendable {
 public struct DropCounters: Sendable {
     /// A place for each reason (`CapacityTests`).
     private(set) var counts = InlineArray<31, UInt64>(repeating: 0)
+    /// All of them together, and the last: for who looks what something brought about.
+    private(set) var total: UInt64 = 0
+    private(set) var last = DropReason.malformed
 
     public init() {}
 
@@ -88,5 +91,8 @@ public struct DropCounters: Sendable {
 
     @inline(__always) mutating func count(_ reason: DropReason, _ number: Int = 1) {
         counts[reason.rawValue] &+= UInt64(number)
+        guard number > 0 else { return }
+        total &+= UInt64(number)
+        last = reason
     }
 }

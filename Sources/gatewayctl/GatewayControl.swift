@@ -12,7 +12,8 @@ struct GatewayControl: ParsableCommand {
         subcommands: [
             Keygen.self, Genkey.self, Pubkey.self, Genpsk.self, Link.self, PeerCommand.self, KeyCommand.self,
             PresharedKeyCommand.self,
-            Reload.self, Stats.self, Show.self, Top.self, Events.self, Diagnose.self, Ping.self, EstimateCommand.self,
+            Reload.self, Stats.self, Show.self, Top.self, Events.self, TraceCommand.self, CaptureCommand.self,
+            Diagnose.self, Ping.self, EstimateCommand.self,
         ])
 
     /// As ArgumentParser's own, but an error is one line.

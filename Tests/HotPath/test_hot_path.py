@@ -54,6 +54,10 @@ CASES = {
         "compression": "auto", "peer": ["CompressionSkip = 7777", "Rate = auto 400mbit..1gbit"]},
     "TCP, no offloads": {"interface": ["Offload = off"]},
     "UDP of 64 bytes": {},
+    "TCP, somebody traces": {},
+    "TCP, automatic compression, somebody traces": {
+        "compression": "auto", "peer": ["CompressionSkip = 10.77.0.0/16, 7777"]},
+    "TCP, somebody captures": {},
 }
 
 
@@ -107,7 +111,7 @@ def counted(ends, library, directory):
 
 
 def check(case, counters, near, far):
-    with iperf3(near, far, udp=case.startswith("UDP")):
+    with iperf3(near, far, udp=case.startswith("UDP")), watched(case, counters):
         time.sleep(1)
         before, packets = {role: one.read() for role, one in counters.items()}, segments(near)
         wait_until(lambda: segments(near) - packets >= PACKETS, f"{PACKETS} packets pass", timeout=60)
@@ -130,6 +134,20 @@ def check(case, counters, near, far):
                      if kind not in ALLOCATIONS and calls[kind] / packets >= MOST_OTHERS]
         one.daemon.check_alive()
     assert not failures
+
+
+@contextlib.contextmanager
+def watched(case, counters):
+    """Somebody watches the packets of both daemons, if the case says so."""
+    query = {"traces": "trace?rate=100&seconds=60", "captures": "capture?content=plain&bytes=64&seconds=60&count=999999999&size=9999999999"}
+    wanted = query.get(case.split()[-1])
+    with contextlib.ExitStack() as stack:
+        for one in counters.values() if wanted else ():
+            process = subprocess.Popen(["curl", "-sN", "--unix-socket", one.daemon.control, f"http://gateway/v1/{wanted}"],
+                                       stdout=subprocess.DEVNULL)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+        yield
 
 
 @pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed")

@@ -9,17 +9,70 @@ extension ControlClient {
     public func follow(
         _ question: EventFilter, lost: (UInt64) -> Void = { _ in }, _ body: (GatewayEvent) -> Bool
     ) throws(ControlError) {
+        try serverSentEvents("/v1/events\(question.query(follows: true))") { (name, data) throws(ControlError) in
+            if name == "lost" {
+                lost(try read(Lost.self, from: data).lost)
+                return true
+            }
+            return body(try read(GatewayEvent.self, from: data))
+        }
+    }
+
+    /// `GET /v1/trace`: calls `body` with each line as it comes, and `sample` where some were passed over, until that is enough
+    /// or the daemon ends it.
+    public func trace(
+        _ question: TraceFilter, sample: (TraceSample) -> Void, _ body: (TraceLine) -> Bool
+    ) throws(ControlError) {
+        try serverSentEvents("/v1/trace\(question.query)") { (name, data) throws(ControlError) in
+            guard name == "sample" else { return body(try read(TraceLine.self, from: data)) }
+            sample(try read(TraceSample.self, from: data))
+            return true
+        }
+    }
+
+    /// `GET /v1/capture`: calls `body` with the capture's bytes as they come, until it ends or that is enough.
+    public func capture(_ question: TraceFilter, _ body: ([UInt8]) -> Bool) throws(ControlError) {
+        try follow("/v1/capture\(question.query)", accept: "application/x-pcapng") { (bytes) throws(ControlError) in
+            defer { bytes = [] }
+            return body(bytes)
+        }
+    }
+
+    private func serverSentEvents(
+        _ target: String, _ body: (String, [UInt8]) throws(ControlError) -> Bool
+    ) throws(ControlError) {
+        var event = ServerSentEvent()
+        try follow(target, accept: "text/event-stream") { (bytes) throws(ControlError) in
+            guard bytes.count <= HTTPReply.largestHead * 16 else {
+                throw .malformed(socket: socket, reason: "a line without an end")
+            }
+            var rest = bytes[...]
+            defer { bytes = Array(rest) }
+            while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+                let line = String(decoding: rest[..<end], as: UTF8.self)
+                rest = rest[(end + 1)...]
+                guard let (name, data) = event.take(line) else { continue }
+                guard try body(name, Array(data.utf8)) else { return false }
+            }
+            return true
+        }
+    }
+
+    /// Calls `body` with what has come of an answer without end, of which it takes what it can; until it says that that is enough or the
+    /// other end closes.
+    private func follow(
+        _ target: String, accept: String, _ body: (inout [UInt8]) throws(ControlError) -> Bool
+    ) throws(ControlError) {
         let stream = try UnixStream(interface: interface, path: socket, deadline: .now + .seconds(10))
         // HTTP/1.0: the body comes as it is, without chunks, and ends with the connection.
         let head =
-            "GET /v1/events\(question.query(follows: true)) HTTP/1.0\r\nAccept: text/event-stream\r\n"
-            + "User-Agent: gatewayctl/\(Release.version)\r\n\r\n"
+            "GET \(target) HTTP/1.0\r\nAccept: \(accept)\r\nUser-Agent: gatewayctl/\(Release.version)\r\n\r\n"
         try stream.send(Array(head.utf8))
         var bytes: [UInt8] = []
         var isBody = false
-        var event = ServerSentEvent()
-        // The daemon says at least every fifteen seconds that it is there.
-        while try stream.receive(into: &bytes, within: .seconds(60)) {
+        // The daemon says at least every fifteen seconds that it is there; of packets there may be none for an hour.
+        while try stream.receive(into: &bytes, within: accept == "text/event-stream" ? .seconds(60) : .seconds(90_000))
+        {
             if !isBody {
                 guard let head = try parseHead(bytes) else { continue }
                 bytes.removeFirst(head.bodyStart)
@@ -29,19 +82,7 @@ extension ControlClient {
                 }
                 isBody = true
             }
-            guard bytes.count <= HTTPReply.largestHead else {
-                throw .malformed(socket: socket, reason: "a line without an end")
-            }
-            while let end = bytes.firstIndex(of: UInt8(ascii: "\n")) {
-                let line = String(decoding: bytes[..<end], as: UTF8.self)
-                bytes.removeFirst(end + 1)
-                guard let (name, data) = event.take(line) else { continue }
-                if name == "lost" {
-                    lost(try read(Lost.self, from: Array(data.utf8)).lost)
-                } else if !body(try read(GatewayEvent.self, from: Array(data.utf8))) {
-                    return
-                }
-            }
+            guard try body(&bytes) else { return }
         }
     }
 
@@ -83,6 +124,18 @@ public struct EventFilter: Sendable {
         if let kind { items.append("kind=\(kind.percentEncoded)") }
         return items.isEmpty ? "" : "?" + items.joined(separator: "&")
     }
+}
+
+/// Which packets are wanted, and how many.
+public struct TraceFilter: Sendable {
+    private var items: [String] = []
+
+    public init() {}
+
+    /// Adds a term, as docs/control-api.md has it.
+    public mutating func add(_ name: String, _ value: String) { items.append("\(name)=\(value.percentEncoded)") }
+
+    var query: String { items.isEmpty ? "" : "?" + items.joined(separator: "&") }
 }
 
 /// A server-sent event, line by line.

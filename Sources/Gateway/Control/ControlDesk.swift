@@ -1,4 +1,5 @@
 import Control
+import Keys
 import LinuxIO
 import NIOCore
 import NIOHTTP1
@@ -69,6 +70,34 @@ final class ControlDesk: Sendable {
             }
             let reply = Self.reply(lines, outcome)
             if !daemon.commands.post({ _, _ in promise.succeed(reply) }) { promise.fail(TooBusy()) }
+        }
+        if !isPosted { promise.fail(TooBusy()) }
+        return promise.futureResult
+    }
+
+    /// Begins to write down what becomes of packets. One may at a time.
+    func beginTrace(_ question: TraceQuestion, on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
+        var key: PublicKey?
+        if let peer = question.peer {
+            key =
+                daemon.configuration.peers.first { $0.name == peer || $0.publicKey.description == peer }?.publicKey
+                ?? PublicKey(peer)
+        }
+        let (promise, wanted, batch) = (loop.makePromise(of: ControlReply.self), key, question.batch)
+        let isPosted = daemon.commands.post { data, now in
+            guard question.peer == nil || wanted.map({ data.tunnel.hasPeer($0) }) == true else {
+                return promise.succeed(
+                    ControlReply(
+                        .notFound, "no peer has that name or public key", code: "noPeer",
+                        cure: "GET /v1/peers lists them"))
+            }
+            guard let number = data.tunnel.beginTrace(question.wish, of: wanted, into: batch, at: now) else {
+                return promise.succeed(
+                    ControlReply(
+                        .serviceUnavailable, "somebody traces or captures already", code: "busy",
+                        cure: "end that first, one may at a time"))
+            }
+            promise.succeed(ControlReply(.ok, .trace(question, number)))
         }
         if !isPosted { promise.fail(TooBusy()) }
         return promise.futureResult

@@ -20,7 +20,7 @@ final class ControlHandler: ChannelInboundHandler {
     /// A request is being answered, or was: there is one for a connection.
     private var isTaken = false
     private var end: Scheduled<Void>?
-    private var stream: EventStream?
+    private var stream: (any ControlStream)?
 
     init(_ desk: ControlDesk) { self.desk = desk }
 
@@ -102,10 +102,14 @@ final class ControlHandler: ChannelInboundHandler {
     }
 
     private func respond(_ reply: ControlReply, to request: HTTPRequestHead, _ channel: any Channel) {
-        if case .events(let question) = reply.content {
-            follow(question, request, channel)
-        } else {
-            reply.send(for: request.headers, channel)
+        switch reply.content {
+        case .events(let question): follow(question, request, channel)
+        case .trace(let question, let number):
+            begin(request, question.isCapture ? "application/x-pcapng" : "text/event-stream", channel)
+            let stream = TraceStream(question, number, desk.daemon, channel)
+            self.stream = stream
+            stream.start()
+        case .json, .metrics, .refusal: reply.send(for: request.headers, channel)
         }
     }
 
@@ -117,20 +121,25 @@ final class ControlHandler: ChannelInboundHandler {
                     .serviceUnavailable, "too many follow the events already", code: "busy",
                     cure: "end one of the others, \(ControlDesk.mostFollowers) may"), to: request, channel)
         }
-        end?.cancel()
         var question = question
         if let last = request.headers.first(name: "Last-Event-ID").flatMap({ UInt64($0) }) {
             question.since = last &+ 1
         }
+        begin(request, "text/event-stream", channel)
+        let stream = EventStream(question, desk.daemon.log.history, channel)
+        self.stream = stream
+        stream.start()
+    }
+
+    /// Begins an answer that has no length.
+    private func begin(_ request: HTTPRequestHead, _ type: String, _ channel: any Channel) {
+        end?.cancel()
         var headers = HTTPHeaders()
-        headers.add(name: "Content-Type", value: "text/event-stream")
+        headers.add(name: "Content-Type", value: type)
         headers.add(name: "Cache-Control", value: "no-store")
         headers.add(name: "Connection", value: "close")
         let head = HTTPResponseHead(version: request.version, status: .ok, headers: headers)
         channel.write(HTTPServerResponsePart.head(head), promise: nil)
-        let stream = EventStream(question, desk.daemon.log.history, channel)
-        self.stream = stream
-        stream.start()
     }
 }
 

@@ -13,6 +13,8 @@ struct ControlReply: Sendable {
         case refusal(Refusal)
         /// Events from a number on, as they happen.
         case events(EventQuestion)
+        /// What becomes of packets, or the packets, as they come: what was begun with this number.
+        case trace(TraceQuestion, UInt64)
     }
 
     let status: HTTPResponseStatus
@@ -87,7 +89,7 @@ extension ControlReply {
             case .json(let body): (body, "application/json")
             case .metrics(let body): (body, "text/plain; version=0.0.4; charset=utf-8")
             case .refusal(let refusal): refusal.body(isText: Refusal.isText(for: headers))
-            case .events: (ByteBuffer(), "text/event-stream")
+            case .events, .trace: (ByteBuffer(), "text/event-stream")
             }
         var answered = HTTPHeaders()
         answered.add(name: "Content-Type", value: type)

@@ -27,7 +27,7 @@ struct ControlRequest: Sendable {
             reply.allowed = route.methods
             return loop.makeSucceededFuture(reply)
         }
-        guard method == .GET || user == 0 else {
+        guard route.isForReaders(method) || user == 0 else {
             return loop.makeSucceededFuture(
                 ControlReply(
                     .forbidden, "only root may \(route.deed)",
@@ -45,6 +45,7 @@ struct ControlRequest: Sendable {
         case .peers: desk.statistics.snapshot(on: loop).map(\.peers)
         case .peer(let name): desk.statistics.snapshot(on: loop).map { $0.peer(name) }
         case .events: loop.makeSucceededFuture(tellEvents(desk.daemon))
+        case .trace, .capture: beginTrace(route, desk, on: loop)
         case .diagnosis: desk.diagnose(target["peer"], on: loop)
         case .ping(let name): desk.ping(name, on: loop)
         case .reload: desk.reload(dryRun: target["dryRun"] == "1", on: loop)
@@ -61,6 +62,19 @@ struct ControlRequest: Sendable {
         }
         return question.follows
             ? ControlReply(.ok, .events(question)) : ControlReply(question.page(of: daemon.log.history))
+    }
+
+    private func beginTrace(
+        _ route: ControlRoute, _ desk: ControlDesk, on loop: any EventLoop
+    ) -> EventLoopFuture<ControlReply> {
+        do throws(TraceQuestion.Malformed) {
+            let question =
+                route == .trace ? try TraceQuestion(trace: target) : try TraceQuestion(capture: target)
+            return desk.beginTrace(question, on: loop)
+        } catch {
+            guard case .reason(let text) = error else { return loop.makeSucceededFuture(.busy) }
+            return loop.makeSucceededFuture(ControlReply(.badRequest, text, code: "badQuery"))
+        }
     }
 
     private func tellKey(_ daemon: Daemon, on loop: any EventLoop) -> EventLoopFuture<ControlReply> {

@@ -8,13 +8,15 @@ import NIOHTTP1
 ///     GET  /v1/events        what happened, or happens        the same
 ///     GET  /v1/key           our public key                   the same
 ///     GET  /v1/diagnose      what a diagnosis needs, and it   the same
+///     GET  /v1/trace         what becomes of packets          the same
+///     GET  /v1/capture       packets themselves               root
 ///     GET  /metrics          statistics for Prometheus        the same, and who may connect to MetricsListen
 ///     PUT  /v1/key           another private key              root
 ///     PUT  /v1/psk           another preshared key of a peer  root
 ///     POST /v1/reload        read the file again              root
 ///     POST /v1/peers/PEER/ping   how long the way takes       root
 enum ControlRoute: Equatable, Sendable {
-    case statistics, peers, events, diagnosis, key, presharedKey, reload, metrics
+    case statistics, peers, events, diagnosis, key, presharedKey, reload, metrics, trace, capture
     case peer(String)
     case ping(String)
 
@@ -28,6 +30,8 @@ enum ControlRoute: Equatable, Sendable {
         case "/v1/psk": self = .presharedKey
         case "/v1/reload": self = .reload
         case "/v1/diagnose": self = .diagnosis
+        case "/v1/trace": self = .trace
+        case "/v1/capture": self = .capture
         case "/metrics": self = .metrics
         default:
             let prefix = "/v1/peers/"
@@ -47,14 +51,18 @@ enum ControlRoute: Equatable, Sendable {
         switch self {
         case .reload: "reload"
         case .ping: "have a peer asked"
+        case .capture: "see packets"
         default: "change keys"
         }
     }
 
+    /// Whoever may connect may ask for it.
+    func isForReaders(_ method: HTTPMethod) -> Bool { method == .GET && self != .capture }
+
     /// The methods that it takes.
     var methods: [HTTPMethod] {
         switch self {
-        case .statistics, .peers, .peer, .events, .diagnosis, .metrics: [.GET]
+        case .statistics, .peers, .peer, .events, .diagnosis, .metrics, .trace, .capture: [.GET]
         case .key: [.GET, .PUT]
         case .presharedKey: [.PUT]
         case .reload, .ping: [.POST]

@@ -307,6 +307,7 @@ struct DataLoop: TunnelDriver, ~Copyable {
     }
 
     mutating func sendRuns() {
+        if tunnel.tracesWire { tunnel.traceOutbox(at: Self.now()) }
         refused.datagrams += departures.send(tunnel.outbox, on: &sockets)
         if !departures.failures.isEmpty { noteFailures() }
         if !departures.crowded.isEmpty { noteCrowded() }

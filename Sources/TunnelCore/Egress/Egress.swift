@@ -20,6 +20,8 @@ struct Egress: ~Copyable {
     var governor = Governor()
     var sizes = PayloadSizes()
     let cargo: Cargo
+    /// The size of the record that was compressed last.
+    private(set) var coded = 0
     private var sealer: Sealer
 
     /// `seed` is what an outsider must not know of the flow table.
@@ -87,6 +89,7 @@ struct Egress: ~Copyable {
         case .unit(let codec, let effort):
             let size = sealer.compress(index, of: gathering, with: codec, effort)
             guard size > 0, envelope.limits.wireSize(of: size) < batch.wire else { return 0 }
+            coded = size
             sent = sealer.send(record: size, on: &session, in: envelope, into: &outbox)
         case .pack:
             sent = sealer.send(pack: index, of: gathering, on: &session, in: envelope, into: &outbox)

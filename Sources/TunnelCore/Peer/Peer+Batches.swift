@@ -69,7 +69,7 @@ extension Peer {
         let size = transmit(.batch(index, form), on: session, &services)
         guard size > 0 else {
             services.egress.flows.noteFailure(on: flow, size: batch.bytes)
-            traffic.skipped[CompressionSkip.backoff.rawValue] &+= UInt64(batch.packets)
+            noteSkipped(.backoff, batch.packets, &services)
             return false
         }
         services.egress.flows.noteCoded(batch.plain, to: size, on: flow)

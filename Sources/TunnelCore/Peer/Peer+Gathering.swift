@@ -22,7 +22,7 @@ extension Peer {
         if services.egress.gathering.count == 0, packet.byteCount > GatherPolicy.bundledPacket,
             let reason = services.egress.flows.passUntried(flow, size: packet.byteCount)
         {
-            traffic.skipped[reason.rawValue] &+= 1
+            noteSkipped(reason, 1, &services)
             return send(packet, with: header, &services)
         }
         gatherSlowly(packet, with: header, of: flow, &services)
@@ -32,8 +32,15 @@ extension Peer {
     @inline(never)
     private mutating func sendUngathered(_ packet: RawSpan, with header: InternetPacket, _ services: inout Services) {
         sendBesidePack(&services)
-        traffic.skipped[CompressionSkip.exposed.rawValue] &+= 1
+        noteSkipped(.exposed, 1, &services)
         send(packet, with: header, &services)
+    }
+
+    /// Counts packets that are not compressed.
+    @inline(__always)
+    mutating func noteSkipped(_ reason: CompressionSkip, _ packets: Int, _ services: inout Services) {
+        traffic.skipped[reason.rawValue] &+= UInt64(packets)
+        if services.trace.isOn { services.trace.skip = reason }
     }
 
     @inline(never)
@@ -159,7 +166,7 @@ extension Peer {
         case .code(let codec): return codec
         case .leave(let reason):
             if let reason {
-                traffic.skipped[reason.rawValue] &+= UInt64(packet.shape.packets(of: packet.bytes.byteCount))
+                noteSkipped(reason, packet.shape.packets(of: packet.bytes.byteCount), &services)
             }
             return nil
         }

@@ -107,12 +107,13 @@ extension Peer {
             guard let header = EthernetFrame(bytes.bytes) else { return 0 }
             if packet.isCongested, header.packet(in: bytes.bytes) != nil {
                 var inner = bytes.part(header.payload...)
-                guard noteCongested(&inner) else { return 0 }
+                guard noteCongested(&inner, &services) else { return 0 }
             }
             let ingress = packet.origin == .min ? nil : MACTable.Place(packet.origin)
             send(bytes.bytes, with: header, from: ingress, &services)
         } else {
-            guard !packet.isCongested || noteCongested(&bytes), let header = InternetPacket(bytes.bytes) else {
+            guard !packet.isCongested || noteCongested(&bytes, &services), let header = InternetPacket(bytes.bytes)
+            else {
                 return 0
             }
             sendNow(bytes.bytes, with: header, &services)
@@ -121,8 +122,9 @@ extension Peer {
     }
 
     /// Marks a packet of a flow whose queue stands; false if it can't be marked, and is dropped.
-    private mutating func noteCongested(_ packet: inout MutableRawSpan) -> Bool {
+    private mutating func noteCongested(_ packet: inout MutableRawSpan, _ services: inout Services) -> Bool {
         guard CongestionBits.markExperienced(&packet) else {
+            if services.trace.isOn { traceDropped(packet.bytes, .queueDelay, &services) }
             drops.count(.queueDelay)
             return false
         }

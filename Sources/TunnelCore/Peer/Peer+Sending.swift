@@ -18,6 +18,10 @@ extension Peer {
         let size = services.egress.send(
             message, on: &services.sessions[session],
             to: Destination(path: path, peer: id.slot, limit: pathMTU.limit))
+        if services.trace.isOn, size > 0 {
+            let datagrams = Int(services.egress.outbox.appended.datagrams &- before)
+            traceSent(message, wire: size, datagrams: datagrams, on: session, &services)
+        }
         if let mark { keepSent(since: mark, isData: message.isData, on: session, &services) }
         if services.egress.queue.isUsed {
             let datagrams = Int(services.egress.outbox.appended.datagrams &- before)

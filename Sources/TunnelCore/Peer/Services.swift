@@ -13,6 +13,8 @@ struct Services: ~Copyable {
     var jobs = HandshakeJobs()
     var schedule = Schedule()
     var randomness: Randomness
+    /// What somebody watches.
+    var trace = Trace()
     var clockOffsets: ClockOffsets
     let ciphers: Ciphers
     /// The UDP port that datagrams leave from.

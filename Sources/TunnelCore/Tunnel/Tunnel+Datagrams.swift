@@ -12,6 +12,14 @@ extension Tunnel {
     ) {
         guard services.isUp else { return }
         services.now = now
+        guard !services.trace.isOn else {
+            return traceDatagram(&datagram, from: path, trafficClass: trafficClass, at: now)
+        }
+        handleMessage(&datagram, from: path, trafficClass: trafficClass)
+    }
+
+    @inline(__always)
+    mutating func handleMessage(_ datagram: inout MutableRawSpan, from path: Path, trafficClass: UInt8) {
         switch Message(datagram.bytes) {
         case .transport(let receiver):
             handleTransport(&datagram, to: receiver, from: path, CongestionBits(rawValue: trafficClass & 3))
@@ -173,6 +181,9 @@ extension Tunnel {
         guard let header = admit(&packet, from: slot, isMarked: isMarked) else { return }
         peers[slot].noteReceived(plain: header.length, wire: size)
         var content = packet.part(0..<header.length)
+        if services.trace.isOn {
+            traceDelivered(content.bytes, wire: size, from: slot)
+        }
         guard !holds(content.bytes, header, shape: nil, counter: counter, from: slot) else { return }
         if !services.ingress.inbox.append(&content, header) { services.drops.count(.overflow) }
     }
@@ -195,6 +206,7 @@ extension Tunnel {
         }
         let writes = services.ingress.inbox.count - writesBefore
         peers[slot].noteReceived(packets, count: count, plain: plain, writes: writes)
+        if services.trace.isOn { traceDelivered(packets, count: count, plain: plain, from: slot) }
     }
 
     private mutating func admit(_ decoded: Inbox.Decoded, from slot: PeerSlot, isMarked: Bool) -> InternetPacket? {

@@ -8,6 +8,12 @@ extension Tunnel {
     /// Ethernet frame. Its bytes are changed on the way.
     @inline(__always)
     public mutating func handleDeviceRead(_ read: inout MutableRawSpan, at now: Now) {
+        guard !services.trace.isOn else { return traceDeviceRead(&read, at: now) }
+        handleRead(&read, at: now)
+    }
+
+    @inline(__always)
+    mutating func handleRead(_ read: inout MutableRawSpan, at now: Now) {
         guard let virtio = VirtioHeader(read.bytes) else { return services.drops.count(.notIP) }
         var packet = read.part(VirtioHeader.size...)
         if mode != .packets {
@@ -83,7 +89,10 @@ extension Tunnel {
     }
 
     private mutating func countDropsOfOthers() {
-        while let slot = services.dropsOfOthers.popLast() { peers[slot].drops.count(.queueFull) }
+        while let slot = services.dropsOfOthers.popLast() {
+            peers[slot].drops.count(.queueFull)
+            if services.trace.isOn { traceDrops(.queueFull, 1, of: slot) }
+        }
     }
 
     /// Lets the oldest batches leave if there are more than may be between two packets.

@@ -15,6 +15,7 @@ extension Tunnel {
     public mutating func noteQueueFull(toPeer slot: PeerSlot, datagrams: Int) {
         guard slot.offset < peers.slotCount else { return }
         peers[slot].drops.count(.queueFull, datagrams)
+        if services.trace.isOn { traceDrops(.queueFull, datagrams, of: slot) }
     }
 
     /// Notes that an ICMP error came for a datagram to `endpoint`. Looks at all peers, so not more often than it can matter.

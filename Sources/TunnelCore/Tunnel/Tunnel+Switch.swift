@@ -76,6 +76,7 @@ extension Tunnel {
         }
         let writes = services.ingress.inbox.count - writesBefore
         peers[slot].noteReceived(frames, count: count, plain: plain, writes: writes)
+        if services.trace.isOn { traceDelivered(frames, count: count, plain: plain, from: slot) }
     }
 
     /// Checks a frame that came out of the chain, and learns where its sender is; `nil` if it is dropped.

@@ -105,7 +105,11 @@ public struct Tunnel: ~Copyable {
     public mutating func handleTimeout(at now: Now) {
         services.now = now
         while services.egress.outbox.hasRoom, let wake = services.schedule.poll(at: now.instant) {
+            let before = peers[wake.peer].drops.total
             peers[wake.peer].handleTimeout(scheduledAt: wake.at, &services)
+            if services.trace.isOn {
+                traceDrops(peers[wake.peer].drops.last, Int(peers[wake.peer].drops.total &- before), of: wake.peer)
+            }
             makeRoomToGather()
             releaseHeld(of: wake.peer)
         }

@@ -33,6 +33,17 @@ enum ControlRecord {
         }
     }
 
+    var kind: Record.Kind {
+        switch self {
+        case .hello: .hello
+        case .report: .report
+        case .ping: .ping
+        case .confirm: .confirm
+        case .receipt: .receipt
+        case .gone: .gone
+        }
+    }
+
     /// Bytes that `write` needs at most.
     var maximumSize: Int {
         switch self {

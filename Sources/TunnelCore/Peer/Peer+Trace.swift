@@ -1,0 +1,87 @@
+import BasicContainers
+
+// What is told to somebody who watches. Only called while somebody does.
+
+extension Peer {
+    /// Tells of a message that left.
+    @inline(never)
+    func traceSent(
+        _ message: borrowing OutboundMessage, wire: Int, datagrams: Int, on session: SessionSlot,
+        _ services: inout Services
+    ) {
+        let skip = services.trace.skip
+        services.trace.skip = nil
+        guard services.trace.wish.content == .steps else { return }
+        var record = TraceRecord(.out, of: id.slot, at: services.now.wall)
+        record.wire = Int32(clamping: wire)
+        record.datagrams = Int32(clamping: datagrams)
+        record.cipher = services.sessions[session].aes.isOpen ? .aes256gcm : .chacha20poly1305
+        record.packets = 1
+        switch message {
+        case .packet(let packet, let header), .confirming(let packet, let header, _):
+            record.form = .packet
+            record.flow = TraceFlow(packet, header)
+            record.plain = Int32(clamping: packet.byteCount)
+            record.skip = skip
+        case .frame(let frame, _):
+            record.form = .frame
+            record.flow = TraceFlow(frame: frame)
+            record.plain = Int32(clamping: frame.byteCount)
+            record.skip = skip
+        case .batch(let index, let form): return trace(index, form, record, skip, &services)
+        case .control(let control):
+            record.form = .control
+            record.packets = 0
+            if case .hello = control { record.cipher = .chacha20poly1305 }
+            record.kind = control.kind.rawValue
+        case .parity:
+            record.form = .control
+            record.packets = 0
+            record.kind = Record.Kind.parity.rawValue
+        case .keepalive:
+            record.form = .keepalive
+            record.packets = 0
+        }
+        services.trace.note(record)
+    }
+
+    private func trace(
+        _ index: Int, _ form: BatchForm, _ sent: TraceRecord, _ skip: CompressionSkip?, _ services: inout Services
+    ) {
+        guard let batch = services.egress.gathering[index] else { return }
+        var record = sent
+        record.packets = Int32(clamping: batch.packets)
+        record.plain = Int32(clamping: batch.plain)
+        switch form {
+        case .unit(let codec, _):
+            record.form = .unit
+            record.codec = codec
+            record.coded = Int32(clamping: services.egress.coded)
+        case .bundle:
+            record.form = .bundle
+            record.skip = skip ?? .small
+        case .pack:
+            record.form = .pack
+            record.skip = skip
+        }
+        let first = services.egress.gathering.bytes(0, of: index)
+        record.flow = services.cargo == .frames ? TraceFlow(frame: first) : TraceFlow(first)
+        services.trace.note(record)
+    }
+
+    /// Tells of a packet that waited and was dropped.
+    @inline(never)
+    func traceDropped(_ packet: RawSpan, _ reason: DropReason, _ services: inout Services) {
+        var record = TraceRecord(.out, of: id.slot, at: services.now.wall)
+        record.drop = reason
+        record.dropped = 1
+        record.packets = 1
+        record.plain = Int32(clamping: packet.byteCount)
+        record.flow = TraceFlow(packet)
+        if services.trace.wish.content == .plain {
+            _ = services.trace.note(record, packet)
+        } else if services.trace.wish.content == .steps {
+            services.trace.note(record)
+        }
+    }
+}
