@@ -10,7 +10,8 @@ struct GatewayControl: ParsableCommand {
         abstract: "Keys, config files and statistics of WireGuard-compatible gateways.",
         version: Release.version,
         subcommands: [
-            Keygen.self, Genkey.self, Pubkey.self, Genpsk.self, Link.self, PeerCommand.self, KeyCommand.self,
+            Keygen.self, Genkey.self, Pubkey.self, Genpsk.self, Link.self, Invite.self, Join.self, PeerCommand.self,
+            KeyCommand.self,
             PresharedKeyCommand.self,
             Reload.self, Stats.self, Show.self, Top.self, Events.self, TraceCommand.self, CaptureCommand.self,
             Diagnose.self, Ping.self, EstimateCommand.self,

@@ -107,11 +107,12 @@ enum SiteChange {
         return file
     }
 
-    static func make(_ change: FileChange, in file: SiteFile) throws(Failure) {
+    static func make(_ change: FileChange, in file: SiteFile, quietly: Bool = false) throws(Failure) {
         let name = file.configuration.interface.name
         try reporting { () throws(FileFailure) in try TextFile.change([change]) }
         guard RunDirectory.current.running().contains(name) else {
-            return Terminal.write("\(file.path): changed; no gateway named \(name) runs here\n")
+            if !quietly { Terminal.write("\(file.path): changed; no gateway named \(name) runs here\n") }
+            return
         }
         let reply: ReloadReply
         do throws(ControlError) {
@@ -122,7 +123,7 @@ enum SiteChange {
             throw Failure(failure.status, "\(failure.message); \(file.path) is as it was")
         }
         let changes = reply.changes ?? []
-        for change in changes {
+        for change in changes where !quietly || !change.isApplied {
             Terminal.write(change.reason.map { "\(change.what): not changed, \($0)\n" } ?? "\(change.what)\n")
         }
         if changes.isEmpty {

@@ -28,6 +28,9 @@ enum Terminal {
         write(Array("gatewayctl: \(line)\n".utf8), to: STDERR_FILENO)
     }
 
+    /// One line for the person, on standard error.
+    static func say(_ message: String) { write(Array("\(message)\n".utf8), to: STDERR_FILENO) }
+
     private static func write(_ bytes: [UInt8], to descriptor: Int32) {
         var done = 0
         while done < bytes.count {

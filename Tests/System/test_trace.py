@@ -10,7 +10,7 @@ import pytest
 
 from lab import Lab, link, wait_until
 from lab.api import ask, connect
-from lab.gateway import GATEWAYCTL, REPOSITORY, gateway
+from lab.gateway import GATEWAYCTL, REPOSITORY
 
 DISSECTOR = REPOSITORY / "packaging/wireshark/gateway.lua"
 

@@ -21,12 +21,12 @@ struct TraceQuestion: Sendable {
     var size: Int
 
     /// How often what was written is fetched.
-    var pause: Interval { isCapture ? .milliseconds(20) : .milliseconds(100) }
+    var pause: Interval { isCapture ? .milliseconds(50) : .milliseconds(100) }
     var isCapture: Bool { wish.content != .steps }
 
     /// Memory for what is written between two times.
     var batch: TraceBatch {
-        isCapture ? TraceBatch(records: 16_384, bytes: 4 << 20) : TraceBatch(records: max(rate / 10, 4) * 2)
+        isCapture ? TraceBatch(records: 32_768, bytes: 8 << 20) : TraceBatch(records: max(rate / 10, 4) * 2)
     }
 
     private static let mostSeconds = 86_400
