@@ -128,7 +128,7 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "Addresses", "Keys", "TunnelCore", "TestKit", "CZlib", "Control", "Capture",
+                "Addresses", "Keys", "TunnelCore", "TestKit", "CZlib", "Control", "Capture", "Steward",
                 .product(name: "BasicContainers", package: "swift-collections"),
             ],
             path: "Tests/Fuzz/Targets", swiftSettings: settings),

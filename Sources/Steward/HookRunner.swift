@@ -11,6 +11,9 @@ final class HookRunner: Sendable {
     /// How long a command on the way down may take, in nanoseconds: two of them end before systemd loses its patience.
     private static let limit: Int64 = 30_000_000_000
 
+    /// After how long it is said, and then again and again, that one on the way up still runs: it may wait for something.
+    private static let minute: Int64 = 60_000_000_000
+
     /// A line of the shell's, and the key that asks for it.
     private struct Command {
         let key: String
@@ -118,7 +121,11 @@ final class HookRunner: Sendable {
         do throws(SystemError) {
             let process = try ShellCommand(text)
             let mayTakeLong = moment == .preUp || moment == .postUp
-            ending = process.wait(limit: mayTakeLong ? nil : Self.limit, interruption: interruption)
+            let reminder = ShellCommand.Reminder(every: Self.minute) { [log] in
+                log(.warning, "\(key) still runs: \(text)")
+            }
+            ending = process.wait(
+                limit: mayTakeLong ? nil : Self.limit, interruption: interruption, mayTakeLong ? reminder : nil)
         } catch {
             log(.warning, "\(error)")
         }

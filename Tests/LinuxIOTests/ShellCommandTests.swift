@@ -1,5 +1,6 @@
 import Glibc
 import LinuxIO
+import Synchronization
 import Testing
 
 extension LinuxIOTests {
@@ -37,6 +38,25 @@ extension LinuxIOTests {
             let command = try ShellCommand("trap '' TERM; while :; do sleep 0.01; done")
             let ending = command.wait(limit: 300_000_000, grace: 10_000_000, interruption: interruption)
             #expect(ending == .init(status: 128 + SIGKILL, cause: .late))
+        }
+
+        @Test("who wants to hear that a command still runs does, again and again")
+        func reminders() throws {
+            let told = Mutex(0)
+            let end = "/tmp/gateway-reminded-\(getpid())"
+            let reminder = ShellCommand.Reminder(every: 5_000_000) {
+                let count = told.withLock { count in
+                    count += 1
+                    return count
+                }
+                // The third time lets it end.
+                if count == 3 { close(unsafe open(end, O_CREAT | O_WRONLY, 0o600)) }
+            }
+            let interruption = try EventFD()
+            let command = try ShellCommand("until [ -e \(end) ]; do sleep 0.01; done; rm \(end)")
+            let ending = command.wait(limit: nil, interruption: interruption, reminder)
+            #expect(ending == .init(status: 0))
+            #expect(told.withLock { $0 } >= 3)
         }
 
         @Test("a stopped command ends as well")

@@ -19,6 +19,18 @@ public struct ShellCommand: ~Copyable {
         }
     }
 
+    /// Somebody who wants to hear that a command still runs.
+    public struct Reminder {
+        /// Nanoseconds.
+        public let interval: Int64
+        public let tell: () -> Void
+
+        public init(every interval: Int64, _ tell: @escaping () -> Void) {
+            self.interval = interval
+            self.tell = tell
+        }
+    }
+
     /// Why a command is ended.
     public enum Cause: Sendable { case interrupted, late }
 
@@ -55,19 +67,24 @@ public struct ShellCommand: ~Copyable {
     }
 
     /// Waits until it ends. It is told to end (SIGTERM) when `interruption` is signalled or after `limit` nanoseconds, and
-    /// killed when that happens again or after `grace`.
+    /// killed when that happens again or after `grace`. While it runs, `reminder` is told at its intervals.
     public consuming func wait(
-        limit: Int64?, grace: Int64 = ShellCommand.grace, interruption: borrowing EventFD
+        limit: Int64?, grace: Int64 = ShellCommand.grace, interruption: borrowing EventFD, _ reminder: Reminder? = nil
     ) -> Ending {
         var cause: Cause?
         var isKilled = false
         var deadline = limit.map { bootTime() + $0 } ?? .max
+        var reminding = reminder.map { bootTime() + $0.interval } ?? .max
         while true {
             var status: Int32 = 0
             let found = unsafe waitpid(process, &status, WNOHANG)
             if found == process { return Ending(status: Self.status(status), cause: cause) }
             if found < 0, errno != EINTR { return Ending(status: 127, cause: cause) }
-            sleep(until: deadline, interruption)
+            sleep(until: min(deadline, reminding), interruption)
+            if let reminder, bootTime() >= reminding {
+                reminding = bootTime() + reminder.interval
+                reminder.tell()
+            }
             let isInterrupted = interruption.take()
             guard isInterrupted || bootTime() >= deadline else { continue }
             // What even a kill does not end hangs in the kernel.

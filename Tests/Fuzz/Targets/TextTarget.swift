@@ -1,11 +1,12 @@
 @testable import Capture
 @testable import Control
+@testable import Steward
 
 /// Texts and files. The first byte says of which kind; nothing makes a reader do anything but read it or say what is wrong,
 /// and it does not matter in which pieces it comes.
 enum TextTarget {
     private enum Kind: UInt8, CaseIterable {
-        case configuration, uapi, http, json, capture
+        case configuration, uapi, http, json, capture, steward
     }
 
     static func run(_ input: inout FuzzInput) throws(Violation) {
@@ -17,7 +18,21 @@ enum TextTarget {
         case .http: try http(bytes, piece: Int(options >> 3) + 1)
         case .json: try json(bytes)
         case .capture: try capture(bytes, piece: Int(options >> 3) + 1)
+        case .steward: try steward(bytes)
         case nil: break
+        }
+    }
+
+    // MARK: What daemon and steward say to each other
+
+    private static func steward(_ bytes: [UInt8]) throws(Violation) {
+        if let request = try? StewardRequest(bytes) {
+            let written = request.bytes
+            try require((try? StewardRequest(written))?.bytes == written, "a request is not read back")
+        }
+        if let reply = try? StewardReply(bytes) {
+            let written = reply.bytes
+            try require((try? StewardReply(written))?.bytes == written, "a reply is not read back")
         }
     }
 
