@@ -126,6 +126,8 @@ int ctun_process_open(int process) {
     return fd < 0 ? -errno : (int)fd;
 }
 
+int ctun_process_kill(int process) { return syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0) < 0 ? -errno : 0; }
+
 int ctun_name_thread(const uint8_t *name, size_t n) {
     char text[16];
     if (n >= sizeof text) return -EINVAL;

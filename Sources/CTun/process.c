@@ -2,13 +2,20 @@
 #include "ctun.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#ifndef SYS_memfd_secret
+#define SYS_memfd_secret 447
+#endif
 
 int ctun_fork(void) {
     sigset_t all, before;
@@ -20,6 +27,60 @@ int ctun_fork(void) {
     error = errno;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return process < 0 ? -error : process;
+}
+
+// In the child of a process with threads: only what may be called in a signal handler.
+static void become(int program, char *const *words, char *const *environment, int channel, int report) {
+    sigset_t none;
+    sigemptyset(&none);
+    // A terminal's signals are for whoever began us.
+    (void)setpgid(0, 0);
+    (void)signal(SIGPIPE, SIG_DFL);
+    int32_t error = -EBADF;
+    if (fcntl(channel, F_SETFD, 0) == 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0) {
+        fexecve(program, words, environment);
+        error = -errno;
+    }
+    (void)!write(report, &error, sizeof error);
+    _exit(127);
+}
+
+int ctun_spawn_apart(int program, char *const *words, char *const *environment, int channel) {
+    int report[2];
+    if (pipe2(report, O_CLOEXEC) < 0) return -errno;
+    pid_t between = fork();
+    if (between == 0) {
+        pid_t process = fork();
+        if (process == 0) become(program, words, environment, channel, report[1]);
+        int32_t result = process < 0 ? -errno : process;
+        (void)!write(report[1], &result, sizeof result);
+        _exit(0);
+    }
+    int error = errno;
+    close(report[1]);
+    int32_t said, process = between < 0 ? -error : -ECHILD, failure = 0;
+    for (;;) {
+        ssize_t count = read(report[0], &said, sizeof said);
+        if (count < 0 && errno == EINTR) continue;
+        if (count != sizeof said) break;
+        if (said > 0) process = said; else failure = said;
+    }
+    close(report[0]);
+    if (between > 0) while (waitpid(between, NULL, 0) < 0 && errno == EINTR) {}
+    return failure < 0 ? failure : process;
+}
+
+int ctun_secret_memory(uint64_t size, int secret) {
+    int fd = secret ? (int)syscall(SYS_memfd_secret, O_CLOEXEC)
+                    : memfd_create("gateway state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) return -errno;
+    int failed = ftruncate(fd, (off_t)size);
+    // The size of the other kind can't be changed any more by itself.
+    if (!failed && !secret) failed = fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    if (!failed) return fd;
+    int error = errno;
+    close(fd);
+    return -error;
 }
 
 int ctun_close_others(const int32_t *kept, size_t n) {

@@ -93,16 +93,12 @@ static int bind_to(int fd, int family, uint16_t port, uint16_t *bound) {
     return 0;
 }
 
-int ctun_udp_open(int family, uint16_t port, uint32_t mark, struct ctun_udp **out) {
-    int fd = socket(family == 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
-    if (fd < 0) return -errno;
-    uint16_t bound = 0;
-    int result = configure(fd, family, mark);
-    if (result == 0) result = bind_to(fd, family, port, &bound);
-    struct ctun_udp *udp = result == 0 ? calloc(1, sizeof *udp) : NULL;
+// Puts a socket into a context of its own; closes it if there is no memory.
+static int wrap(int fd, int family, uint16_t port, uint32_t mark, struct ctun_udp **out) {
+    struct ctun_udp *udp = calloc(1, sizeof *udp);
     if (!udp) {
         close(fd);
-        return result < 0 ? result : -ENOMEM;
+        return -ENOMEM;
     }
     int size;
     socklen_t length = sizeof size;
@@ -110,11 +106,43 @@ int ctun_udp_open(int family, uint16_t port, uint32_t mark, struct ctun_udp **ou
     udp->outlet_count = 1;
     udp->mark = mark;
     udp->family = family;
-    udp->port = bound;
+    udp->port = port;
     udp->has_segment = getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &size, &length) == 0;
     udp->send_offload = udp->has_segment;
     *out = udp;
     return 0;
+}
+
+int ctun_udp_open(int family, uint16_t port, uint32_t mark, struct ctun_udp **out) {
+    int fd = socket(family == 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
+    if (fd < 0) return -errno;
+    uint16_t bound = 0;
+    int result = configure(fd, family, mark);
+    if (result == 0) result = bind_to(fd, family, port, &bound);
+    if (result < 0) {
+        close(fd);
+        return result;
+    }
+    return wrap(fd, family, bound, mark, out);
+}
+
+int ctun_udp_adopt(int fd, int family, uint32_t dropped, struct ctun_udp **out) {
+    int domain = 0, kind = 0, mark = 0;
+    union socket_address name;
+    socklen_t size = sizeof domain, name_size = sizeof name;
+    int failed = getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0;
+    if (!failed) failed = getsockopt(fd, SOL_SOCKET, SO_TYPE, &kind, &size) < 0;
+    if (!failed) failed = getsockopt(fd, SOL_SOCKET, SO_MARK, &mark, &size) < 0;
+    if (!failed) failed = getsockname(fd, &name.any, &name_size) < 0;
+    int result = failed ? -errno : 0;
+    if (!failed && (domain != (family == 4 ? AF_INET : AF_INET6) || kind != SOCK_DGRAM)) result = -EPROTO;
+    if (result < 0) {
+        close(fd);
+        return result;
+    }
+    result = wrap(fd, family, ctun_decode_address(&name).port, (uint32_t)mark, out);
+    if (result == 0) (*out)->overflows = dropped;
+    return result;
 }
 
 int ctun_tcp_listen(const struct ctun_address *address) {

@@ -19,7 +19,7 @@ public final class Steward: Sendable {
     public enum Severity: Sendable { case information, warning }
 
     enum Affair: Int, CaseIterable {
-        case hooks, files, names, network, sockets
+        case hooks, files, names, network, sockets, succession
     }
 
     /// Milliseconds that the thread which carries packets waits for an answer at most.
@@ -28,10 +28,21 @@ public final class Steward: Sendable {
     private let lines: [Line]
     private let process: ChildProcess
 
+    /// What a process that takes the daemon's place is told, besides what the daemon was.
+    public struct Successor: Sendable {
+        let isConfined: Bool
+        let environment: [String]
+
+        public init(isConfined: Bool, environment: [String]) {
+            self.isConfined = isConfined
+            self.environment = environment
+        }
+    }
+
     /// Starts it, with the rights that the caller has. `control` is the path of the control socket. Only while there is one
     /// thread.
     public static func start(
-        _ configuration: Configuration, control: String, _ log: @escaping Log
+        _ configuration: Configuration, control: String, _ successor: Successor, _ log: @escaping Log
     ) throws(SystemError) -> Steward {
         var ours: [MessageChannel] = []
         var its: [MessageChannel] = []
@@ -45,7 +56,10 @@ public final class Steward: Sendable {
             title: "gateway-helper of \(configuration.interface.name)", keeping: its.map(\.descriptor)
         ) {
             do throws(SystemError) {
-                try StewardProcess(configuration, control: control, log, channels).run()
+                let runner = SuccessorRunner(
+                    configuration, control: control, isConfined: successor.isConfined,
+                    environment: successor.environment)
+                try StewardProcess(configuration, control: control, runner, log, channels).run()
             } catch {
                 log(.warning, "\(error)")
                 _exit(1)
@@ -207,6 +221,46 @@ public final class Steward: Sendable {
         let message = try exchange(request, affair, Self.patience, passing: descriptor)
         switch try? StewardReply(message.bytes) {
         case .done: return message
+        case .failed(let attempt, let number): throw SystemError(attempt, number: number)
+        default: throw Self.gone
+        }
+    }
+
+    // MARK: An upgrade
+
+    /// What became of the question for another process.
+    public enum Succession: Sendable {
+        /// It begins, and speaks over this.
+        case begun(MessageChannel)
+        /// A line that says why not.
+        case refused(String)
+    }
+
+    /// Begins a process that is to take the daemon's place.
+    public func beginSuccessor() -> Succession {
+        guard let message = try? exchange(.beginSuccessor, .succession, 10_000) else {
+            return .refused("the helper process does not answer")
+        }
+        switch try? StewardReply(message.bytes) {
+        case .done:
+            guard let descriptor = message.takeDescriptor() else { return .refused("the helper process is lost") }
+            return .begun(MessageChannel(adopting: descriptor))
+        case .noSuccessor(let line): return .refused(line)
+        case .failed(let attempt, let number): return .refused("\(SystemError(attempt, number: number))")
+        default: return .refused("the helper process is lost")
+        }
+    }
+
+    /// Ends it, and waits for that.
+    public func endSuccessor() { _ = try? exchange(.endSuccessor, .succession, 5000) }
+
+    /// Memory for the state.
+    public func makeMemory(size: Int, isSecret: Bool) throws(SystemError) -> FileDescriptor {
+        let answer = try exchange(.makeMemory(UInt64(size), isSecret: isSecret), .succession, Self.patience)
+        switch try? StewardReply(answer.bytes) {
+        case .done:
+            guard let descriptor = answer.takeDescriptor() else { throw Self.gone }
+            return descriptor
         case .failed(let attempt, let number): throw SystemError(attempt, number: number)
         default: throw Self.gone
         }

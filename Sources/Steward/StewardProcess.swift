@@ -15,12 +15,15 @@ final class StewardProcess: Sendable {
     private let hooks: HookRunner
     private let files: ConfigurationFiles
     private let firewall: FirewallTables
+    private let successors: SuccessorRunner
     private let watches = Mutex<[Door: SocketWatch]>([:])
     private let log: Steward.Log
 
     init(
-        _ configuration: Configuration, control: String, _ log: @escaping Steward.Log, _ channels: [MessageChannel]
+        _ configuration: Configuration, control: String, _ successors: SuccessorRunner, _ log: @escaping Steward.Log,
+        _ channels: [MessageChannel]
     ) throws(SystemError) {
+        self.successors = successors
         name = configuration.interface.name
         self.control = control
         self.channels = channels
@@ -104,6 +107,7 @@ final class StewardProcess: Sendable {
             return Self.answer { () throws(SystemError) in try Self.acceptMarkedReplies() }
         case (.network, _): return Answer(firewall.answer(request))
         case (.sockets, _): return answerAboutSockets(request, passed)
+        case (.succession, _): return answerAboutSuccession(request)
         default: return Answer(.refused)
         }
     }
@@ -172,6 +176,25 @@ final class StewardProcess: Sendable {
                 for output in [STDOUT_FILENO, STDERR_FILENO] { dup2(nothing.raw, output) }
                 return nothing
             }
+        default: return Answer(.refused)
+        }
+    }
+
+    private func answerAboutSuccession(_ request: StewardRequest) -> Answer {
+        switch request {
+        case .beginSuccessor:
+            switch successors.begin() {
+            case .success(let channel):
+                return Self.answer(descriptor: { () throws(SystemError) in try channel.copyDescriptor() })
+            case .failure(let refused): return Answer(.noSuccessor(refused.line))
+            }
+        case .endSuccessor:
+            successors.end()
+            return Answer(.done)
+        case .makeMemory(let size, let isSecret):
+            return Self.answer(descriptor: { () throws(SystemError) in
+                try SecretMemory.make(size: Int(size), isSecret: isSecret)
+            })
         default: return Answer(.refused)
         }
     }

@@ -18,6 +18,8 @@ public enum StewardReply: Sendable {
     /// Why a name has no address.
     case noAddress(String)
     case program(ProgramOutcome)
+    /// Why no other process takes the daemon's place.
+    case noSuccessor(String)
 }
 
 /// What became of a program that was run to its end.
@@ -65,6 +67,9 @@ extension StewardReply {
             message.append(UInt8(11))
             message.append(status)
             message.append(Self.cut(said))
+        case .noSuccessor(let reason):
+            message.append(UInt8(12))
+            message.append(Self.cut(reason))
         }
         return message.bytes
     }
@@ -94,6 +99,7 @@ extension StewardReply {
         case 11:
             let status = try message.int32()
             self = .program(.ended(status, said: try message.line()))
+        case 12: self = .noSuccessor(try message.line())
         default: throw MessageReader.Malformed()
         }
         try message.finish()

@@ -38,6 +38,14 @@ public enum StewardRequest: Sendable {
     case openNetlink
     /// Standard output and error are to be nobody's.
     case releaseOutput
+
+    // About an upgrade.
+    /// The process that is to take the daemon's place begins.
+    case beginSuccessor
+    /// It is to end.
+    case endSuccessor
+    /// So many bytes of memory, which even the kernel can't read if that can be had and is wanted.
+    case makeMemory(UInt64, isSecret: Bool)
 }
 
 /// When commands of the operator's run.
@@ -89,6 +97,8 @@ extension StewardRequest {
     private static let mostPeers = 65_536
     private static let mostAddresses = 4096
     private static let longestName = 255
+    /// What the state of so many peers takes, and as much again.
+    static let mostMemory: UInt64 = 2 << 30
 
     var bytes: [UInt8] {
         var message = MessageWriter()
@@ -129,6 +139,13 @@ extension StewardRequest {
         case .isSocketGone(let door): message.append(43, door)
         case .openNetlink: message.append(UInt8(44))
         case .releaseOutput: message.append(UInt8(45))
+        case .beginSuccessor: message.append(UInt8(50))
+        case .endSuccessor: message.append(UInt8(51))
+        case .makeMemory(let size, let isSecret):
+            message.append(UInt8(52))
+            message.append(UInt32(truncatingIfNeeded: size))
+            message.append(UInt32(truncatingIfNeeded: size >> 32))
+            message.append(isSecret)
         }
         return message.bytes
     }
@@ -178,6 +195,13 @@ extension StewardRequest {
         case 43: self = .isSocketGone(try message.choice())
         case 44: self = .openNetlink
         case 45: self = .releaseOutput
+        case 50: self = .beginSuccessor
+        case 51: self = .endSuccessor
+        case 52:
+            let low = UInt64(try message.uint32())
+            let size = low | UInt64(try message.uint32()) << 32
+            guard size <= Self.mostMemory else { throw MessageReader.Malformed() }
+            self = .makeMemory(size, isSecret: try message.bool())
         default: throw MessageReader.Malformed()
         }
         try message.finish()

@@ -13,8 +13,8 @@ struct GatewayControl: ParsableCommand {
             Keygen.self, Genkey.self, Pubkey.self, Genpsk.self, Link.self, Invite.self, Join.self, PeerCommand.self,
             KeyCommand.self,
             PresharedKeyCommand.self,
-            Reload.self, Stats.self, Show.self, Top.self, Events.self, TraceCommand.self, CaptureCommand.self,
-            Diagnose.self, Ping.self, EstimateCommand.self,
+            Reload.self, Upgrade.self, Stats.self, Show.self, Top.self, Events.self, TraceCommand.self,
+            CaptureCommand.self, Diagnose.self, Ping.self, EstimateCommand.self,
         ])
 
     /// As ArgumentParser's own, but an error is one line.

@@ -152,6 +152,9 @@ enum { CTUN_BATCH = 64 };
 /// Opens, sets up and binds. `family` is 4 or 6 (6 only: never mapped IPv4), `port` in host order, 0 for any.
 /// Returns 0 with `*out` set; release with ctun_udp_close.
 int ctun_udp_open(int family, uint16_t port, uint32_t mark, struct ctun_udp **out);
+/// Takes over a socket that ctun_udp_open made, here or in another process, with what was set; `dropped` is what was dropped before.
+/// Closes `fd` if that fails: -EPROTO if it is of another kind.
+int ctun_udp_adopt(int fd, int family, uint32_t dropped, struct ctun_udp **out);
 void ctun_udp_close(struct ctun_udp *udp);
 
 int ctun_udp_descriptor(const struct ctun_udp *udp);
@@ -224,6 +227,8 @@ int ctun_signalfd_read(int fd);
 
 /// A descriptor that is readable when the process, a child of ours, has ended. -ENOSYS from a kernel before 5.3.
 int ctun_process_open(int process);
+/// Kills the process that ctun_process_open was asked for.
+int ctun_process_kill(int process);
 
 /// Names the calling thread, as `top -H` shows it: at most 15 bytes, without terminator.
 int ctun_name_thread(const uint8_t *__counted_by(n) name __noescape, size_t n);
@@ -249,6 +254,13 @@ int ctun_close_others(const int32_t *__counted_by(n) kept __noescape, size_t n);
 /// Has the process be called `title` where its arguments stood, and by its first 15 bytes for short.
 int ctun_name_process(uint8_t *__counted_by(n) space __noescape, size_t n, const uint8_t *__counted_by(m) title __noescape,
                       size_t m);
+
+/// Executes the program that is open as `program` in a process of its own, which belongs to no terminal, is no child of ours, and keeps
+/// `channel` and 0 to 2; the number of the process. May be called while there are threads.
+int ctun_spawn_apart(int program, char *const *words, char *const *environment, int channel);
+/// A descriptor of so many bytes of memory that can be mapped here and by whom it is given to. `secret`: not even the kernel's other
+/// parts see it, and it is never swapped out (memfd_secret(2)); -ENOSYS where there is none.
+int ctun_secret_memory(uint64_t size, int secret);
 
 /// Two ends of a stream over which descriptors may go too.
 int ctun_channel_pair(int32_t *__counted_by(n) ends __noescape, size_t n);

@@ -55,7 +55,7 @@ public struct MistakenName: Hashable, Sendable {
 
     /// The commands of `gatewayctl`.
     public static let controlCommands = [
-        "keygen", "genkey", "pubkey", "genpsk", "link", "peer", "key", "psk", "reload", "stats", "show", "top",
+        "keygen", "genkey", "pubkey", "genpsk", "link", "peer", "key", "psk", "reload", "upgrade", "stats", "show", "top",
         "events",
         "diagnose", "ping", "estimate",
     ]

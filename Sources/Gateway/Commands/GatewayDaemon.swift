@@ -14,7 +14,7 @@ struct GatewayDaemon: ParsableCommand {
             WireGuard peer this is WireGuard; to another gateway it also compresses.
             """,
         version: Release.version,
-        subcommands: [RunCommand.self, CheckCommand.self, InterfaceCommand.self],
+        subcommands: [RunCommand.self, CheckCommand.self, InterfaceCommand.self, TakeoverCommand.self],
         defaultSubcommand: InterfaceCommand.self)
 
     /// Runs the command as ArgumentParser's own `main` does, but an error is one line.

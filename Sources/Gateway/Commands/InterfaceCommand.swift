@@ -44,6 +44,7 @@ struct InterfaceCommand: ParsableCommand {
             throw error
         }
         try daemon.serve(device, socket, whenReady: Background.tellReady)
+        try daemon.leave()
     }
 
     /// The mistake in a word in the place of the name, unless it stands behind `interface`, where it is meant.
@@ -155,7 +156,7 @@ private enum Background {
 }
 
 /// The variables that wireguard-go knows too.
-private enum Environment {
+enum Environment {
     static subscript(name: String) -> String? {
         unsafe getenv(name).map { unsafe String(cString: $0) }
     }

@@ -17,7 +17,9 @@ struct RunCommand: ParsableCommand {
     func run() throws {
         let (configuration, key) = try file.load()
         let log = Log("\(configuration.interface.name)", .information)
-        try Daemon(configuration, log, isConfined: rights.isConfined).run(key)
+        let daemon = try Daemon(configuration, log, isConfined: rights.isConfined)
+        try daemon.run(key)
+        try daemon.leave()
     }
 }
 

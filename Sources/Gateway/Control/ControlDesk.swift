@@ -46,6 +46,8 @@ final class ControlDesk: Sendable {
     ) -> EventLoopFuture<ControlReply> {
         let promise = loop.makePromise(of: ControlReply.self)
         let isPosted = chores.post { [daemon] in
+            // The other process is to be asked.
+            if daemon.isHandedOver { return promise.fail(TooBusy()) }
             switch prepare(daemon) {
             case .refusal(let reply): promise.succeed(reply)
             case .command(let command):
@@ -62,6 +64,7 @@ final class ControlDesk: Sendable {
     func reload(dryRun: Bool, on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
         let promise = loop.makePromise(of: ControlReply.self)
         let isPosted = chores.post { [self] in
+            if daemon.isHandedOver { return promise.fail(TooBusy()) }
             let first = daemon.log.history.next
             let outcome = daemon.reload(chores, dryRun: dryRun)
             let said = daemon.log.history.page(since: first, atMost: EventHistory.capacity).events
@@ -98,6 +101,25 @@ final class ControlDesk: Sendable {
                         cure: "end that first, one may at a time"))
             }
             promise.succeed(ControlReply(.ok, .trace(question, number)))
+        }
+        if !isPosted { promise.fail(TooBusy()) }
+        return promise.futureResult
+    }
+
+    /// Has another process take the place of this one; answers when it has, or why it has not.
+    func upgrade(on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
+        let promise = loop.makePromise(of: ControlReply.self)
+        let isPosted = chores.post { [self] in
+            if daemon.isHandedOver { return promise.fail(TooBusy()) }
+            switch daemon.upgrade(chores) {
+            case .done(let reply): promise.succeed(ControlReply(reply))
+            case .refused(let line):
+                promise.succeed(
+                    ControlReply(
+                        .unprocessableEntity, line, code: "upgradeRefused", cure: "nothing was changed by that"))
+            }
+            // This process ends when this is done: the answer is on its way then.
+            for _ in 0..<2 { try? loop.submit {}.wait() }
         }
         if !isPosted { promise.fail(TooBusy()) }
         return promise.futureResult

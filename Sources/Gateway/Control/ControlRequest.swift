@@ -49,6 +49,7 @@ struct ControlRequest: Sendable {
         case .diagnosis: desk.diagnose(target["peer"], on: loop)
         case .ping(let name): desk.ping(name, on: loop)
         case .reload: desk.reload(dryRun: target["dryRun"] == "1", on: loop)
+        case .upgrade: desk.upgrade(on: loop)
         case .presharedKey: setPresharedKey(desk, on: loop)
         case .key: method == .GET ? tellKey(desk.daemon, on: loop) : setKey(desk, on: loop)
         }

@@ -14,9 +14,10 @@ import NIOHTTP1
 ///     PUT  /v1/key           another private key              root
 ///     PUT  /v1/psk           another preshared key of a peer  root
 ///     POST /v1/reload        read the file again              root
+///     POST /v1/upgrade       another process takes over       root
 ///     POST /v1/peers/PEER/ping   how long the way takes       root
 enum ControlRoute: Equatable, Sendable {
-    case statistics, peers, events, diagnosis, key, presharedKey, reload, metrics, trace, capture
+    case statistics, peers, events, diagnosis, key, presharedKey, reload, upgrade, metrics, trace, capture
     case peer(String)
     case ping(String)
 
@@ -29,6 +30,7 @@ enum ControlRoute: Equatable, Sendable {
         case "/v1/key": self = .key
         case "/v1/psk": self = .presharedKey
         case "/v1/reload": self = .reload
+        case "/v1/upgrade": self = .upgrade
         case "/v1/diagnose": self = .diagnosis
         case "/v1/trace": self = .trace
         case "/v1/capture": self = .capture
@@ -50,6 +52,7 @@ enum ControlRoute: Equatable, Sendable {
     var deed: String {
         switch self {
         case .reload: "reload"
+        case .upgrade: "upgrade"
         case .ping: "have a peer asked"
         case .capture: "see packets"
         default: "change keys"
@@ -65,7 +68,7 @@ enum ControlRoute: Equatable, Sendable {
         case .statistics, .peers, .peer, .events, .diagnosis, .metrics, .trace, .capture: [.GET]
         case .key: [.GET, .PUT]
         case .presharedKey: [.PUT]
-        case .reload, .ping: [.POST]
+        case .reload, .upgrade, .ping: [.POST]
         }
     }
 }

@@ -22,6 +22,8 @@ final class ControlServer: Sendable {
         var channel: (any Channel)?
         var watch: NIOLoopBound<EventWatch>?
         var isClosed = false
+        /// Another descriptor of the socket, for a process that takes over.
+        var copy: CopiedDescriptor?
     }
 
     let path: String
@@ -33,15 +35,19 @@ final class ControlServer: Sendable {
     private let connections = OpenConnections()
     private let state = Mutex(State())
 
-    /// Listens on `/run/gateway/NAME.sock`, for root and the group `gateway`, on one of the group's loops.
-    init(_ daemon: Daemon, _ chores: Chores, on group: MultiThreadedEventLoopGroup) throws(Failure) {
+    /// Listens on `/run/gateway/NAME.sock`, for root and the group `gateway`, on one of the group's loops; or goes on with a socket that
+    /// another process made.
+    init(
+        _ daemon: Daemon, _ chores: Chores, on group: MultiThreadedEventLoopGroup,
+        _ socket: consuming LinuxIO.FileDescriptor? = nil
+    ) throws(Failure) {
         name = daemon.configuration.interface.name
         path = RunDirectory.current.socket(of: name)
         log = daemon.log
         steward = daemon.steward
         desk = ControlDesk(daemon, chores)
         self.group = group
-        let channel = try open()
+        let (channel, copy) = try open(socket)
         let loop = group.next()
         let log = log
         let statistics = desk.statistics
@@ -52,6 +58,7 @@ final class ControlServer: Sendable {
         }.wait()
         state.withLock { state in
             state.channel = channel
+            state.copy = copy
             state.watch = watch
         }
     }
@@ -64,9 +71,10 @@ final class ControlServer: Sendable {
         state.withLock { state in
             guard !state.isClosed else { return }
             do throws(Failure) {
-                let channel = try open()
+                let (channel, copy) = try open(nil)
                 state.channel?.close(promise: nil)
                 state.channel = channel
+                state.copy = copy
                 log.warning("\(path) had been removed and was made again")
             } catch {
                 log.warning("\(path) was removed, gatewayctl will not work: \(error.message)")
@@ -74,8 +82,17 @@ final class ControlServer: Sendable {
         }
     }
 
-    /// Closes the socket and removes its file; once.
-    func close() {
+    /// Lends another descriptor of the socket.
+    func copyDescriptor() -> CopiedDescriptor? { state.withLock { $0.copy } }
+
+    /// Takes connections, or lets them wait.
+    func setAccepting(_ accepts: Bool) {
+        let channel = state.withLock { $0.channel }
+        try? channel?.setOption(.autoRead, value: accepts).wait()
+    }
+
+    /// Closes the socket and removes its file, unless another process has taken it over; once.
+    func close(keepingFile keeps: Bool = false) {
         let (channel, watch) = state.withLock { state in
             state.isClosed = true
             defer {
@@ -87,20 +104,24 @@ final class ControlServer: Sendable {
         if let watch { group.next().execute { watch.value.stop() } }
         connections.close()
         guard let channel else { return }
-        steward.removeSocket(.control)
+        if !keeps { steward.removeSocket(.control) }
         try? channel.close().wait()
     }
 
-    private func open() throws(Failure) -> any Channel {
-        let socket: LinuxIO.FileDescriptor
+    private func listen() throws(Failure) -> LinuxIO.FileDescriptor {
         do throws(SystemError) {
-            socket = try steward.listen(.control)
+            return try steward.listen(.control)
         } catch {
             guard error.number == EADDRINUSE else {
                 throw Failure(error.number == EACCES ? .permission : .cantCreate, "\(error)")
             }
             throw Failure(.cantCreate, "another gateway named \(name) is running (it answers on \(path))")
         }
+    }
+
+    private func open(_ made: consuming LinuxIO.FileDescriptor?) throws(Failure) -> (any Channel, CopiedDescriptor) {
+        let socket: LinuxIO.FileDescriptor
+        if let made { socket = made } else { socket = try listen() }
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.maxMessagesPerRead, value: 1)
             .serverChannelInitializer { channel in
@@ -112,9 +133,10 @@ final class ControlServer: Sendable {
                 connections.add(channel)
                 return channel.eventLoop.makeCompletedFuture { try Self.configure(channel, ControlHandler(desk)) }
             }
+        let copy = CopiedDescriptor(of: socket.raw)
         let descriptor = socket.release()
         do {
-            return try bootstrap.withBoundSocket(descriptor).wait()
+            return (try bootstrap.withBoundSocket(descriptor).wait(), copy)
         } catch {
             throw Failure(.unavailable, "serve on \(path): \(error)")
         }

@@ -12,6 +12,7 @@ final class MetricsServer: Sendable {
     private let channel: any Channel
 
     private let connections = OpenConnections()
+    private let copy: CopiedDescriptor
 
     /// Takes the port.
     static func listen(
@@ -45,6 +46,7 @@ final class MetricsServer: Sendable {
                     try ControlServer.configure(channel, MetricsHandler(statistics))
                 }
             }
+        copy = CopiedDescriptor(of: socket.raw)
         let descriptor = socket.release()
         do {
             channel = try bootstrap.withBoundSocket(descriptor).wait()
@@ -52,6 +54,12 @@ final class MetricsServer: Sendable {
             throw Failure(.unavailable, "serve on \(endpoint): \(error)")
         }
     }
+
+    /// Lends another descriptor of the socket.
+    func copyDescriptor() -> CopiedDescriptor? { copy.raw < 0 ? nil : copy }
+
+    /// Takes connections, or lets them wait.
+    func setAccepting(_ accepts: Bool) { try? channel.setOption(.autoRead, value: accepts).wait() }
 
     func close() {
         connections.close()

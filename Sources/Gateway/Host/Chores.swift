@@ -37,6 +37,8 @@ final class Chores: Sendable {
     /// when the loop has done what changed.
     func reload(isServing: Bool) {
         _ = post { [self] in
+            // The other process hears of it as well.
+            if daemon.isHandedOver { return }
             let supervisor = isServing ? daemon.supervisor : nil
             supervisor?.tell(.reloading)
             daemon.reload(self)

@@ -18,6 +18,9 @@ struct Firewall {
         self.log = log
     }
 
+    /// They are there: another process made them.
+    mutating func adopt(_ families: [RoutingRule.Family]) { self.families = families }
+
     /// Makes the tables, or makes them anew. That it can't is said, and ends nothing.
     mutating func make(_ families: [RoutingRule.Family], mark: UInt32) {
         guard !families.isEmpty else { return }

@@ -41,6 +41,24 @@ struct Network: ~Copyable {
         self.log = log
     }
 
+    /// Takes over what another process made.
+    init(
+        adopting made: KeptDaemon.KeptNetwork, index: UInt32, _ configuration: Configuration, _ steward: Steward,
+        _ log: Log
+    ) throws(SystemError) {
+        netlink = try Netlink()
+        plan = RoutingPlan(configuration, defaultTable: made.mark)
+        self.index = index
+        interface = configuration.interface
+        mtu = configuration.interface.mtu
+        self.steward = steward
+        firewall = Firewall(interface, steward, log)
+        firewall.adopt(plan.families)
+        self.log = log
+        rules = made.rules
+        derived = made.derived
+    }
+
     /// Makes everything. On a failure, what was made is undone by `undo` and by the end of the interface.
     mutating func make(
         _ configuration: Configuration, _ key: PublicKey, mtu: Int, _ bridge: Bridge?

@@ -9,11 +9,21 @@ final class EventHistory: Sendable {
     static let capacity = 10_000
 
     private struct State {
-        /// A ring once it is full: the event with number `id` is at `id % capacity`.
+        /// A ring once it is full: the event with number `id` is at `(id - first) % capacity`.
         var events: [GatewayEvent] = []
         var next: UInt64 = 0
+        /// The number of the first that this process had.
+        var first: UInt64 = 0
         /// Those who wait for the next: each is called once.
         var waiting: [ObjectIdentifier: @Sendable () -> Void] = [:]
+
+        mutating func append(_ event: GatewayEvent) {
+            let place = place(of: next)
+            if place < events.count { events[place] = event } else { events.append(event) }
+            next += 1
+        }
+
+        func place(of id: UInt64) -> Int { Int((id - first) % UInt64(EventHistory.capacity)) }
     }
 
     private let state = Mutex(State())
@@ -25,14 +35,28 @@ final class EventHistory: Sendable {
             var event = event
             event.id = state.next
             event.time = Double(now.seconds) + Double(now.nanoseconds / 1_000_000) / 1000
-            let place = Int(state.next % UInt64(Self.capacity))
-            if place < state.events.count { state.events[place] = event } else { state.events.append(event) }
-            state.next += 1
+            state.append(event)
             guard !state.waiting.isEmpty else { return [(@Sendable () -> Void)]() }
             defer { state.waiting = [:] }
             return Array(state.waiting.values)
         }
         for wake in waiting { wake() }
+    }
+
+    /// Goes on with the numbers of a process before; what it had is not there.
+    func begin(at number: UInt64) {
+        state.withLock { state in
+            guard number > state.next else { return }
+            let kept = state.events.enumerated().map { place, event in
+                var event = event
+                event.id = number + UInt64(place)
+                return event
+            }
+            state.events = []
+            state.next = number
+            state.first = number
+            for event in kept { state.append(event) }
+        }
     }
 
     /// The number that the next event will have.
@@ -45,7 +69,7 @@ final class EventHistory: Sendable {
             let asked = min(since ?? (state.next - min(UInt64(count), state.next)), state.next)
             let first = max(asked, oldest)
             let end = min(first + UInt64(count), state.next)
-            let events = (first..<end).map { state.events[Int($0 % UInt64(Self.capacity))] }
+            let events = (first..<end).map { state.events[state.place(of: $0)] }
             return EventPage(events: events, next: end, lost: since == nil ? 0 : first - asked)
         }
     }

@@ -17,7 +17,7 @@ typealias LoopCommand = @Sendable (inout DataLoop, Now) -> Void
 struct DataLoop: TunnelDriver, ~Copyable {
     enum Source: UInt64 {
         case device, v4, v6, timer, signals, commands, results, deviceState, socketFile, controlFile, hooks,
-            network, retiredV4, retiredV6
+            network, retiredV4, retiredV6, keeper, predecessor
     }
 
     /// Reads of the device and turns of the sockets that one wake-up handles before it looks at the others.
@@ -40,16 +40,16 @@ struct DataLoop: TunnelDriver, ~Copyable {
     var offloads: Set<Configuration.Offload> = []
     var epoll: Epoll
     private let timer: TimerFD
-    private let signals: SignalFD
+    let signals: SignalFD
     let commands: Mailbox<LoopCommand>
-    private let results: Mailbox<HandshakeResult>
-    private let handshakes: WorkThread<HandshakeJob>
+    let results: Mailbox<HandshakeResult>
+    let handshakes: WorkThread<HandshakeJob>
 
     private var deviceRead = Arena(capacity: Self.slotSize + TunDevice.headerSize)
     private var received = Arena(capacity: UDPSocket.batch * Self.slotSize)
     private var messages = [ctun_received](repeating: ctun_received(), count: UDPSocket.batch)
     var departures = Departures()
-    let lossesAtStart: UDPLosses
+    var lossesAtStart: UDPLosses
     private var timerSetTo: Instant?
     /// The watch on the interface; `nil` while there can be none, and then when to look again.
     var deviceWatch: DeviceWatch?
@@ -70,6 +70,14 @@ struct DataLoop: TunnelDriver, ~Copyable {
     var routesDueAt: Instant?
     /// There were too many questions about routes for one turn.
     var routesPending = false
+    /// `PostUp` is done, and nothing ends it yet.
+    private(set) var isServing = false
+    /// Another process wants to take over; then that it has.
+    var handover: Handover?
+    var isHandedOver = false
+    /// The process before this one that stayed for the sake of its number, and the one before, if it was another.
+    var keeper: MessageChannel?
+    var predecessor: MessageChannel?
 
     private init(
         _ openings: consuming Openings, _ daemon: Daemon, _ epoll: consuming Epoll, _ timer: consuming TimerFD,
@@ -150,14 +158,10 @@ struct DataLoop: TunnelDriver, ~Copyable {
                     openMessages(Self.receive(&retired.v6, &received, &messages), at: now)
                 case .timer: timer.take()
                 case .signals:
-                    switch signals.read() {
-                    case SIGHUP:
-                        chores.reload(isServing: course.isServing)
-                        lookAfterControl(chores)
-                    case nil: break
-                    default: course.end(.signal)
-                    }
+                    if let signal = signals.read() { take(signal: signal, &course, chores) }
                 case .commands: for command in commands.takeAll() { command(&self, now) }
+                case .keeper: readKeeper(&course, chores)
+                case .predecessor: readPredecessor(&course, chores)
                 case .results: for result in results.takeAll() { take(result, at: now) }
                 case .deviceState: readDeviceState(at: now)
                 case .controlFile: lookAfterControl(chores)
@@ -173,7 +177,16 @@ struct DataLoop: TunnelDriver, ~Copyable {
             followRoutes(chores, at: now)
             handleTimeouts(at: now)
             finishTurn(at: now, &events, &pulse)
+            isServing = course.isServing
+            if handover != nil { handOver(&course, chores) }
         }
+    }
+
+    /// Takes a signal, whoever it was sent to.
+    mutating func take(signal: Int32, _ course: inout Course, _ chores: Chores) {
+        guard signal == SIGHUP else { return course.end(.signal) }
+        chores.reload(isServing: course.isServing)
+        lookAfterControl(chores)
     }
 
     /// Sends, writes and passes on what the turn brought, and sets the timer.

@@ -13,6 +13,8 @@ struct Course: ~Copyable {
         case socketGone
         /// Nobody is there any more to run commands and to read and write files.
         case stewardGone
+        /// Another process has taken over all of it.
+        case handedOver
         /// A command of `PostUp` failed.
         case failed(Failure)
     }
@@ -35,6 +37,21 @@ struct Course: ~Copyable {
         self.supervisor = supervisor
         self.isDropIn = isDropIn
         hooks.start(.postUp)
+    }
+
+    /// Goes on with what another process began.
+    init(takingOver hooks: Hooks, _ log: Log, _ supervisor: Supervisor?, isDropIn: Bool) {
+        self.hooks = hooks
+        self.log = log
+        self.supervisor = supervisor
+        self.isDropIn = isDropIn
+        phase = .serving
+    }
+
+    /// Another process goes on.
+    mutating func handOver() {
+        ending = .handedOver
+        phase = .over
     }
 
     var isOver: Bool { phase == .over }

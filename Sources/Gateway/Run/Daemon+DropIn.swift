@@ -33,13 +33,7 @@ extension Daemon {
         tell(confined)
         whenReady(steward)
         let ending = try interface.serve(isDropIn: true)
-        switch ending {
-        case .signal: log.info("down")
-        case .deviceGone: log.info("the interface was deleted: down")
-        case .socketGone: log.info("the socket's file was removed: down")
-        case .failed, .stewardGone, nil: break
-        }
-        interface.end()
-        if case .stewardGone = ending { throw Hooks.loss }
+        if case .handedOver = ending { return interface.leave() }
+        try end(interface, ending, isDropIn: true, Hooks(steward))
     }
 }

@@ -135,7 +135,7 @@ extension Daemon {
     }
 
     /// Has something done on the data thread and waits for it; `nil` if that does not come to it within five seconds.
-    private func onLoop<Value: Sendable>(_ body: @escaping @Sendable (inout DataLoop, Now) -> Value) -> Value? {
+    func onLoop<Value: Sendable>(_ body: @escaping @Sendable (inout DataLoop, Now) -> Value) -> Value? {
         guard let done = try? Mailbox<Value>(capacity: 1),
             commands.post({ loop, now in _ = done.post(body(&loop, now)) })
         else { return nil }

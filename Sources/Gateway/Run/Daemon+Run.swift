@@ -35,14 +35,8 @@ extension Daemon {
             _ = try hooks.run(.failure)
             throw failure
         }
-        interface.end()
-        if case .stewardGone = ending { throw Hooks.loss }
-        _ = try hooks.run(.postDown)
-        log.info("down")
-        // Somebody else ended it: a service that is to run is started again.
-        if case .deviceGone = ending {
-            throw Failure(.unavailable, "the interface \(configuration.interface.name) was deleted while it ran")
-        }
+        if case .handedOver = ending { return interface.leave() }
+        try end(interface, ending, isDropIn: false, hooks)
     }
 
     private func open() throws(Failure) -> Openings {
@@ -94,7 +88,7 @@ extension Daemon {
         log.info("MTU \(mtu): the routes to the endpoints take that now")
     }
 
-    private func store(_ made: consuming sending Network) {
+    func store(_ made: consuming sending Network) {
         var made: Network? = consume made
         network.withLock { $0 = made.take() }
     }

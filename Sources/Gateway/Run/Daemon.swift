@@ -34,17 +34,26 @@ final class Daemon: Sendable {
     /// The process that does what this one gives up the right to.
     let steward: Steward
     let isConfined: Bool
-    private let started = bootTime()
+    /// The servers, as long as they take connections.
+    let doors = Mutex(Doors())
+    /// Another process has taken over; it is told of that once.
+    let departure = Mutex<Handover?>(nil)
+    /// A process that stayed for the sake of its number hears of our end.
+    let keeper = Mutex<MessageChannel?>(nil)
+    private let start: Atomic<Int64>
 
     /// Make it before there are threads.
     init(_ configuration: Configuration, _ log: Log, isConfined: Bool) throws(Failure) {
         current = Mutex(Settings(configuration))
+        start = Atomic(bootTime())
         self.log = log
         self.isConfined = isConfined
-        supervisor = Supervisor.takeFromEnvironment()
+        let supervisor = Supervisor.takeFromEnvironment()
+        self.supervisor = supervisor
         let control = RunDirectory.current.socket(of: configuration.interface.name)
         steward = try Failure.from(.unavailable) { () throws(SystemError) in
-            try Steward.start(configuration, control: control) { severity, line in
+            let successor = Steward.Successor(isConfined: isConfined, environment: supervisor?.environment ?? [])
+            return try Steward.start(configuration, control: control, successor) { severity, line in
                 switch severity {
                 case .information: log.info(line)
                 case .warning: log.warning(line)
@@ -54,7 +63,14 @@ final class Daemon: Sendable {
         commands = try Failure.from(.unavailable) { () throws(SystemError) in try Mailbox(capacity: 1024) }
     }
 
-    var uptime: UInt64 { UInt64((bootTime() - started) / 1_000_000_000) }
+    /// When the first process of this interface started.
+    var started: Int64 { start.load(ordering: .relaxed) }
+    func adoptStart(_ time: Int64) { start.store(min(time, bootTime()), ordering: .relaxed) }
+
+    var uptime: UInt64 { UInt64(max(bootTime() - started, 0) / 1_000_000_000) }
+
+    var hasKeeper: Bool { keeper.withLock { $0 != nil } }
+    var isHandedOver: Bool { departure.withLock { $0 != nil } }
 
     /// Takes over what others may ask for of the sockets.
     func note(_ loop: borrowing DataLoop) {

@@ -4,8 +4,8 @@ import LinuxIO
 struct Openings: ~Copyable {
     let device: TunDevice
     var sockets: UDPSocketPair
-    let icmp = ICMPSocket()
-    let losses = UDPLossFiles()
+    var icmp = ICMPSocket()
+    var losses = UDPLossFiles()
     /// Where `MetricsListen` is.
     var metrics: FileDescriptor?
 }

@@ -1,4 +1,6 @@
+import Addresses
 import Control
+import Glibc
 import Keys
 import LinuxIO
 import NIOCore
@@ -22,6 +24,10 @@ struct RunningInterface: ~Copyable {
     private var metrics: MetricsServer?
     /// The device with the interface, and the sockets.
     private var loop: DataLoop?
+    /// Another process has taken over: what was made stays.
+    private var isHandedOver = false
+    /// It goes on with what another process made.
+    private var isTakenOver = false
 
     /// Makes nothing but the threads beside the loop. Make it after what blocks signals: threads inherit that.
     init(_ daemon: Daemon, _ hooks: Hooks) throws(Failure) {
@@ -32,9 +38,11 @@ struct RunningInterface: ~Copyable {
     }
 
     deinit {
+        // Whoever asked for the upgrade is answered by one of them.
+        if isHandedOver { chores.finish() }
         close()
         chores.finish()
-        daemon.unmakeNetwork()
+        if isHandedOver { daemon.network.withLock { $0 = nil } } else { daemon.unmakeNetwork() }
         // The group stays, idle, until the process ends (`OpenConnections`).
         _ = unsafe Unmanaged.passRetained(group)
     }
@@ -61,6 +69,7 @@ struct RunningInterface: ~Copyable {
         loop.watch(server)
         daemon.keyInFile.withLock { $0 = key.publicKey }
         daemon.note(loop)
+        noteDoors()
         Daemon.configure(&loop.tunnel, configuration, key, sizes)
         daemon.log.info(
             "up: \(Daemon.summary(configuration)), UDP port \(loop.sockets.port), MTU \(sizes.mtu), "
@@ -86,14 +95,84 @@ struct RunningInterface: ~Copyable {
         try loop.watchUAPI()
         if let control { loop.watch(control) }
         daemon.note(loop)
+        noteDoors()
         daemon.log.info("ready: UDP port \(loop.sockets.port)")
         self.loop = consume loop
     }
 
+    /// Goes on with what another process gives away, on its word. `key` is that of the file.
+    mutating func takeOver(
+        _ inherited: consuming Inherited, _ key: PrivateKey?, _ early: consuming EarlyOpenings, _ signals: consuming SignalFD
+    ) throws(Failure) {
+        isTakenOver = true
+        // Until the word is given all of it is the other's.
+        isHandedOver = true
+        var inherited = inherited
+        let metrics = early.metrics
+        var loop = try inherited.makeLoop(daemon, early.icmp, early.losses, signals)
+        if let kept = inherited.kept { try daemon.adopt(kept, loop.device.index) }
+        if let key { daemon.keyInFile.withLock { $0 = key.publicKey } }
+        try inherited.awaitWord()
+        isHandedOver = false
+        // Nobody else does any of it from here on: what goes wrong now is said, and all that can goes on.
+        loop.setOffloads(daemon.configuration.interface.offloads)
+        serve(&inherited, metrics)
+        daemon.note(loop)
+        noteDoors()
+        if let control { loop.watch(control) }
+        if key == nil { try? loop.watchUAPI() }
+        let keeper = inherited.keeper
+        daemon.keeper.withLock { $0 = keeper }
+        do throws(SystemError) {
+            try loop.watchRetired()
+            try loop.follow(keeper: keeper, predecessor: inherited.predecessor)
+        } catch {
+            daemon.log.warning("\(error)")
+        }
+        chores.resolveAll(
+            daemon.configuration.peers.filter { $0.endpoint?.numeric == nil && !loop.tunnel.hasEndpoint($0.publicKey) })
+        inherited.tellRunning()
+        daemon.log.info(
+            "took over: \(Release.version), process \(getpid()), UDP port \(loop.sockets.port), \(loop.tunnel.peerCount) peers")
+        self.loop = consume loop
+    }
+
+    /// Serves on the sockets that another process made.
+    private mutating func serve(
+        _ inherited: inout Inherited, _ opened: consuming LinuxIO.FileDescriptor?
+    ) {
+        do throws(Failure) {
+            if let socket = inherited.take(.uapi) { uapi = try UAPIServer(daemon, socket, on: group) }
+            let server = try ControlServer(daemon, chores, on: group, inherited.take(.control))
+            control = server
+            guard let endpoint = daemon.configuration.interface.metricsListen else { return }
+            var opened = opened
+            let theirs = inherited.take(.metrics)
+            if let socket = opened.take() {
+                metrics = try MetricsServer(endpoint, socket, server.statistics, on: group)
+            } else if inherited.kept?.metrics == endpoint, let socket = theirs {
+                metrics = try MetricsServer(endpoint, socket, server.statistics, on: group)
+            }
+        } catch {
+            daemon.log.error(error.message)
+        }
+    }
+
+    private func noteDoors() {
+        let doors = Doors(uapi: uapi, control: control, metrics: metrics)
+        daemon.doors.withLock { $0 = doors }
+    }
+
+    /// Lets go of everything, which another process has now.
+    consuming func leave() { isHandedOver = true }
+
     /// Runs `PostUp`, serves until something ends that, and runs `PreDown`; what it was.
     mutating func serve(isDropIn: Bool) throws(Failure) -> Course.Ending? {
         var events = EventLog(daemon, chores)
-        var course = Course(hooks, daemon.log, daemon.supervisor, isDropIn: isDropIn)
+        var course =
+            isTakenOver
+            ? Course(takingOver: hooks, daemon.log, daemon.supervisor, isDropIn: isDropIn)
+            : Course(hooks, daemon.log, daemon.supervisor, isDropIn: isDropIn)
         do throws(SystemError) {
             try loop?.run(&course, chores, &events, Pulse(daemon))
         } catch {
@@ -113,8 +192,9 @@ struct RunningInterface: ~Copyable {
 
     /// Closes the sockets before the interface goes: whoever waits for its end may make both anew at once.
     private func close() {
-        uapi?.close()
-        control?.close()
+        daemon.doors.withLock { $0 = Doors() }
+        uapi?.close(keepingFile: isHandedOver)
+        control?.close(keepingFile: isHandedOver)
         metrics?.close()
     }
 }

@@ -13,6 +13,8 @@ final class UAPIServer: Sendable {
     private let connections = OpenConnections()
     private let channel: any Channel
     private let isOpen = Atomic<Bool>(true)
+    /// Another descriptor of the socket, for a process that takes over.
+    private let copy: CopiedDescriptor
 
     /// Makes the socket, for root alone. One that nobody answers on is replaced. `make` is `UAPISocket.open` where there is no
     /// steward.
@@ -52,6 +54,7 @@ final class UAPIServer: Sendable {
                     try channel.pipeline.syncOperations.addHandler(UAPIHandler(daemon, order.value))
                 }
             }
+        copy = CopiedDescriptor(of: socket.raw)
         let descriptor = socket.release()
         do {
             channel = try bootstrap.withBoundSocket(descriptor).wait()
@@ -61,10 +64,16 @@ final class UAPIServer: Sendable {
         }
     }
 
-    /// Closes the socket and removes its file; once.
-    func close() {
+    /// Lends another descriptor of the socket.
+    func copyDescriptor() -> CopiedDescriptor? { copy.raw < 0 ? nil : copy }
+
+    /// Takes connections, or lets them wait.
+    func setAccepting(_ accepts: Bool) { try? channel.setOption(.autoRead, value: accepts).wait() }
+
+    /// Closes the socket and removes its file, unless another process has taken it over; once.
+    func close(keepingFile keeps: Bool = false) {
         guard isOpen.exchange(false, ordering: .relaxed) else { return }
-        steward.removeSocket(.uapi)
+        if !keeps { steward.removeSocket(.uapi) }
         connections.close()
         try? channel.close().wait()
     }

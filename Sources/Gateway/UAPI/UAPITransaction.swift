@@ -54,6 +54,8 @@ struct UAPITransaction: Sendable {
 
     /// Does a portion; true if that was the last.
     private mutating func advance(_ loop: inout DataLoop, _ daemon: Daemon, at now: Now) throws(UAPIError) -> Bool {
+        // It would be lost.
+        if loop.isHandedOver { throw .unknown }
         if next < 0 {
             try prepare(&loop, daemon)
             next = 0

@@ -32,6 +32,9 @@ private func setName(_ name: String) {
     _ = ctun_name_thread(bytes.span)
 }
 
+/// Names the process as lists of processes show it, which is named like its only thread.
+public func nameProcess(_ name: String) { setName(name) }
+
 /// Runs `body` on a new detached thread that blocks the signals which the calling thread blocks. `name` is what `top -H`
 /// shows, at most 15 bytes.
 public func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {

@@ -34,6 +34,9 @@ public final class MessageChannel: Sendable {
 
     private init(_ file: consuming FileDescriptor) { self.file = file }
 
+    /// An end that another process has given us.
+    public convenience init(adopting file: consuming FileDescriptor) { self.init(file) }
+
     /// Two ends.
     public static func pair() throws(SystemError) -> (MessageChannel, MessageChannel) {
         var ends: [Int32] = [-1, -1]
@@ -44,6 +47,13 @@ public final class MessageChannel: Sendable {
 
     /// Readable when a message comes, or the other end is gone; borrowed.
     public var descriptor: Int32 { file.raw }
+
+    /// Another descriptor of this end.
+    public func copyDescriptor() throws(SystemError) -> FileDescriptor {
+        let copy = fcntl(file.raw, F_DUPFD_CLOEXEC, 0)
+        guard copy >= 0 else { throw SystemError("copy a channel", number: errno) }
+        return FileDescriptor(owning: copy)
+    }
 
     /// Sends a message, with a copy of the descriptor if it is not negative. `EMSGSIZE` if it is too large, `EPIPE` if nobody
     /// is there.

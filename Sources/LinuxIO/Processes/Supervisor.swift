@@ -28,6 +28,7 @@ public final class Supervisor: Sendable {
     /// Within how many nanoseconds it wants to hear `alive` again, once it has heard `ready`; `nil` if it does not care.
     public let patience: Int64?
     private let socket: FileDescriptor
+    private let path: String
 
     /// The one that the environment names, if there is one; its variables are taken out of the environment, so that no
     /// command that is run speaks for us. Call it before there are threads.
@@ -48,8 +49,17 @@ public final class Supervisor: Sendable {
         let result = ctun_notify_open(bytes.span)
         guard result >= 0 else { return nil }
         socket = FileDescriptor(owning: result)
+        self.path = path
         self.patience = patience.flatMap { $0 > 0 && $0 < Int64.max / 1000 ? $0 * 1000 : nil }
     }
+
+    /// What a process needs in its environment to be heard by the same.
+    public var environment: [String] {
+        ["NOTIFY_SOCKET=\(path)"] + (patience.map { ["WATCHDOG_USEC=\($0 / 1000)"] } ?? [])
+    }
+
+    /// Another process is the one to look after from now on; it is heard once this has arrived.
+    public func tell(mainProcess number: Int32) { send("MAINPID=\(number)", mustArrive: true) }
 
     /// Tells it, with a line for people. Waits a second at most where it must not get lost; else for nothing.
     public func tell(_ notice: Notice, status: String? = nil) {

@@ -35,6 +35,18 @@ public struct UDPSocket: ~Copyable, @unchecked Sendable {
         unsafe self.context = context
     }
 
+    /// Takes over a socket that another process has made, with what was set there; `dropped` is what `overflows` was.
+    public init(
+        adopting file: consuming FileDescriptor, family: Family, dropped: UInt32 = 0
+    ) throws(SystemError) {
+        var context: OpaquePointer?
+        let result = unsafe ctun_udp_adopt(file.release(), Int32(family.rawValue), dropped, &context)
+        try SystemError.check(result, "take over the socket for IPv\(family.rawValue)")
+        guard let context = unsafe context else { throw SystemError("take over a socket", number: 0) }
+        self.family = family
+        unsafe self.context = context
+    }
+
     deinit { unsafe ctun_udp_close(context) }
 
     /// Closes now; the port is free again.

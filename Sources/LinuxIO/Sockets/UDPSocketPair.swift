@@ -8,6 +8,22 @@ public struct UDPSocketPair: ~Copyable, Sendable {
     /// The port of both.
     public let port: UInt16
 
+    /// Takes over sockets that another process has made, of which there is one at least.
+    public init(adopting v4: consuming UDPSocket?, _ v6: consuming UDPSocket?) throws(SystemError) {
+        guard let port = v4?.localPort ?? v6?.localPort else {
+            throw SystemError("take over sockets", number: ENOTSOCK)
+        }
+        self.v4 = v4
+        self.v6 = v6
+        self.port = port
+    }
+
+    fileprivate init(v4: consuming UDPSocket?, v6: consuming UDPSocket?, port: UInt16) {
+        self.v4 = v4
+        self.v6 = v6
+        self.port = port
+    }
+
     /// No sockets.
     public static var none: UDPSocketPair { UDPSocketPair(v4: nil, v6: nil, port: 0) }
 }

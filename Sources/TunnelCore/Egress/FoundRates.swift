@@ -65,6 +65,9 @@ struct FoundRates: ~Copyable {
         lines[Int(place)].lane = nil
     }
 
+    /// Goes on with what was found before.
+    mutating func resume(_ place: Int32, at rate: UInt64) { lines[Int(place)].search.resume(at: rate) }
+
     /// Bits a second, and between which bounds.
     func rate(_ place: Int32) -> UInt64 { lines[Int(place)].search.rate }
     func bounds(_ place: Int32) -> ClosedRange<UInt64> { lines[Int(place)].search.bounds }

@@ -100,6 +100,9 @@ struct RateSearch {
         return other
     }
 
+    /// Goes on with a rate that was found before.
+    mutating func resume(at rate: UInt64) { self.rate = min(max(rate, bounds.lowerBound), bounds.upperBound) }
+
     /// Begins with another lane on the same path: counts begin anew.
     mutating func beginLane() {
         last = nil

@@ -309,3 +309,23 @@ struct Gaps {
         }
     }
 }
+
+// What a new process takes over: what was counted, which the peer goes by; nothing is waited for any more.
+extension Gaps {
+    func write(to state: inout StateWriter) {
+        for count in [counts.lost, counts.repaired, counts.givenUp + pending, counts.runs, counts.rebuilt] {
+            state.put(count)
+        }
+    }
+
+    init(_ state: inout StateReader) throws(StateProblem) {
+        counts.lost = try state.number()
+        counts.repaired = try state.number()
+        counts.givenUp = try state.number()
+        counts.runs = try state.number()
+        counts.rebuilt = try state.number()
+        // They only grow, and others are added to them.
+        let most = max(counts.lost, counts.repaired, counts.givenUp, counts.runs, counts.rebuilt)
+        guard most < 1 << 62 else { throw .implausible("losses") }
+    }
+}

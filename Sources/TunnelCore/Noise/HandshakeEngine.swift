@@ -13,6 +13,23 @@ public enum HandshakeJob: Sendable {
     case initiation(InlineArray<148, UInt8>, index: ReceiverIndex, from: Path, at: Now)
     /// A response came to the initiation that we sent to this peer as `index`.
     case response(PeerID, InlineArray<92, UInt8>, index: ReceiverIndex, from: Path)
+    /// Tell the times of all peers' handshakes, which a new process goes on with.
+    case tellTimes
+    /// Go on with these.
+    case adoptTimes(PeerID, HandshakeTimes)
+    /// Forget all keys: another process goes on.
+    case forget
+}
+
+/// The times of a peer's handshakes that must not be forgotten: what comes with an earlier one is a replay.
+public struct HandshakeTimes: Sendable, Equatable {
+    /// In our last initiation, and in the peer's.
+    public var lastSent = TAI64N.zero
+    public var lastReceived = TAI64N.zero
+    /// When that came.
+    public var lastReceivedAt = Instant.distantPast
+
+    public init() {}
 }
 
 /// The result of a job. `index` is always the one that the job brought, so that the asker can take it back.
@@ -25,6 +42,8 @@ public enum HandshakeResult: Sendable {
     case response(PeerID, InlineArray<92, UInt8>, SessionKeys, index: ReceiverIndex, remote: ReceiverIndex, from: Path)
     /// Our initiation was answered: the session.
     case established(PeerID, SessionKeys, index: ReceiverIndex, remote: ReceiverIndex, from: Path)
+    /// The times of all peers' handshakes.
+    case times([PeerID: HandshakeTimes])
     /// The message proved nothing, or the peer is gone.
     case failed(HandshakeFailure, PeerID?, index: ReceiverIndex, from: Path?)
 }
@@ -67,9 +86,7 @@ public struct HandshakeEngine: ~Copyable {
         /// X25519 of both static keys; `nil` if the peer's key can't be used.
         var staticShared: Secret?
         var pending: Handshake.Pending?
-        var lastSent = TAI64N.zero
-        var lastReceived = TAI64N.zero
-        var lastReceivedAt = Instant.distantPast
+        var times = HandshakeTimes()
 
         init(_ publicKey: PublicKey, _ presharedKey: PresharedKey?, staticShared: Secret?) {
             self.publicKey = publicKey
@@ -100,6 +117,15 @@ public struct HandshakeEngine: ~Copyable {
             return respond(to: message, index: index, from: path, at: now)
         case .response(let peer, let message, let index, let path):
             return finish(peer, message, index: index, from: path)
+        case .tellTimes: return .times(peers.mapValues(\.times))
+        case .adoptTimes(let peer, let times):
+            peers[peer]?.times = times
+            return .done
+        case .forget:
+            identity = nil
+            peers = [:]
+            identifiers = [:]
+            return .done
         }
     }
 
@@ -134,12 +160,12 @@ public struct HandshakeEngine: ~Copyable {
         guard let peer = peers[id], let shared = peer.staticShared else {
             return .failed(.unusableKey, id, index: sender, from: nil)
         }
-        let timestamp = TAI64N(now.wall, after: peer.lastSent)
+        let timestamp = TAI64N(now.wall, after: peer.times.lastSent)
         let initiated = Handshake.initiate(
             from: identity, to: Handshake.Responder(publicKey: peer.publicKey, staticShared: shared), sender: sender,
             timestamp: timestamp, ephemeral: ephemeral())
         guard let initiated else { return .failed(.unusableKey, id, index: sender, from: nil) }
-        peer.lastSent = timestamp
+        peer.times.lastSent = timestamp
         peer.pending = initiated.pending
         return .initiation(id, initiated.message, index: sender)
     }
@@ -156,17 +182,17 @@ public struct HandshakeEngine: ~Copyable {
         guard let received, let id = identifiers[received.initiator], let peer = peers[id] else {
             return .failed(stranger.map { .stranger($0) } ?? .notAuthentic, nil, index: index, from: path)
         }
-        guard received.timestamp > peer.lastReceived else {
+        guard received.timestamp > peer.times.lastReceived else {
             return .failed(.replayed, id, index: index, from: path)
         }
-        guard now.instant - peer.lastReceivedAt >= Limits.initiationInterval else {
+        guard now.instant - peer.times.lastReceivedAt >= Limits.initiationInterval else {
             return .failed(.flood, id, index: index, from: path)
         }
         let answer = Handshake.respond(
             to: received, presharedKey: peer.presharedKey, sender: index, ephemeral: ephemeral())
         guard let answer else { return .failed(.notAuthentic, id, index: index, from: path) }
-        peer.lastReceived = received.timestamp
-        peer.lastReceivedAt = now.instant
+        peer.times.lastReceived = received.timestamp
+        peer.times.lastReceivedAt = now.instant
         return .response(id, answer.message, answer.keys, index: index, remote: received.sender, from: path)
     }
 

@@ -10,6 +10,8 @@ public struct TAI64N: Comparable, Hashable, Sendable {
     private static let granularity: UInt32 = 1 << 24
 
     public static let zero = TAI64N(seconds: 0, nanoseconds: 0)
+    /// None of a clock's is later.
+    static let latest = TAI64N(seconds: 1 << 63, nanoseconds: 0)
 
     private init(seconds: UInt64, nanoseconds: UInt32) {
         self.seconds = seconds
@@ -26,7 +28,7 @@ public struct TAI64N: Comparable, Hashable, Sendable {
     }
 
     private var next: TAI64N {
-        let more = nanoseconds + Self.granularity
+        let more = nanoseconds &+ Self.granularity
         return more < 1_000_000_000
             ? TAI64N(seconds: seconds, nanoseconds: more) : TAI64N(seconds: seconds &+ 1, nanoseconds: 0)
     }
@@ -46,5 +48,22 @@ public struct TAI64N: Comparable, Hashable, Sendable {
 
     public static func < (a: TAI64N, b: TAI64N) -> Bool {
         (a.seconds, a.nanoseconds) < (b.seconds, b.nanoseconds)
+    }
+}
+
+// What a new process takes over.
+extension HandshakeTimes {
+    func write(to state: inout StateWriter) {
+        state.put(lastSent.bytes.span)
+        state.put(lastReceived.bytes.span)
+        state.put(lastReceivedAt)
+    }
+
+    init(_ state: inout StateReader) throws(StateProblem) {
+        lastSent = TAI64N(bytes: try state.array())
+        lastReceived = TAI64N(bytes: try state.array())
+        lastReceivedAt = try state.instant()
+        // The next one is this one and a little more.
+        guard lastSent < TAI64N.latest else { throw .implausible("the time of a handshake") }
     }
 }

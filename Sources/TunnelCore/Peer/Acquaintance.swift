@@ -30,3 +30,22 @@ struct Acquaintance {
         return hello
     }
 }
+
+// What a new process takes over.
+extension Acquaintance {
+    func write(to state: inout StateWriter) {
+        state.put(optional: heard) { $1.write(to: &$0) }
+        state.put(optional: told) { state, told in
+            told.announcement.write(to: &state)
+            state.put(told.digest)
+        }
+    }
+
+    init(_ state: inout StateReader) throws(StateProblem) {
+        heard = try state.optional { state throws(StateProblem) in try Hello(&state) }
+        told = try state.optional { state throws(StateProblem) in
+            let announcement = try Announcement(&state)
+            return (announcement, try state.number())
+        }
+    }
+}

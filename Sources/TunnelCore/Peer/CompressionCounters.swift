@@ -42,3 +42,46 @@ public struct CompressionCounters: Sendable {
         bundled.add(plain: plain, wire: wire)
     }
 }
+
+// What a new process takes over.
+extension CompressionCounters {
+    func write(to state: inout StateWriter) {
+        for bytes in [sent, received, bundled] { Self.write(bytes, to: &state) }
+        state.put(UInt32(units.count))
+        for index in units.indices {
+            state.put(units[index])
+            Self.write(coded[index], to: &state)
+        }
+        state.put(bundles)
+        state.put(bundledPackets)
+        state.put(UInt32(skipped.count))
+        for index in skipped.indices { state.put(skipped[index]) }
+    }
+
+    init(_ state: inout StateReader) throws(StateProblem) {
+        sent = try Self.bytes(&state)
+        received = try Self.bytes(&state)
+        bundled = try Self.bytes(&state)
+        guard try state.count(eachAtLeast: 24) == units.count else { throw .implausible("codecs") }
+        for index in units.indices {
+            units[index] = try state.number()
+            coded[index] = try Self.bytes(&state)
+        }
+        bundles = try state.number()
+        bundledPackets = try state.number()
+        guard try state.count(eachAtLeast: 8) == skipped.count else { throw .implausible("reasons") }
+        for index in skipped.indices { skipped[index] = try state.number() }
+    }
+
+    private static func write(_ bytes: Bytes, to state: inout StateWriter) {
+        state.put(bytes.plain)
+        state.put(bytes.wire)
+    }
+
+    private static func bytes(_ state: inout StateReader) throws(StateProblem) -> Bytes {
+        var bytes = Bytes()
+        bytes.plain = try state.number()
+        bytes.wire = try state.number()
+        return bytes
+    }
+}

@@ -46,3 +46,22 @@ struct Handshaking {
         askedBeforeEnd = false
     }
 }
+
+// What a new process takes over. A handshake that was under way begins anew there, and cookies are asked for again.
+extension Handshaking {
+    func write(to state: inout StateWriter) {
+        state.put(pending != nil)
+        state.put(UInt32(clamping: attempts))
+        state.put(lastInitiation)
+        state.put(askedBeforeEnd)
+    }
+
+    /// True if a handshake was under way.
+    mutating func read(_ state: inout StateReader) throws(StateProblem) -> Bool {
+        let wasPending = try state.bool()
+        attempts = Int(try state.number(UInt32.self))
+        lastInitiation = try state.instant()
+        askedBeforeEnd = try state.bool()
+        return wasPending
+    }
+}

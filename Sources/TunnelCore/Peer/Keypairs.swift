@@ -54,3 +54,10 @@ struct Keypairs {
         return ended
     }
 }
+
+// What a new process takes over.
+extension Keypairs {
+    init(current: SessionSlot?, previous: SessionSlot?, next: SessionSlot?) {
+        (self.current, self.previous, self.next) = (current, previous, next)
+    }
+}

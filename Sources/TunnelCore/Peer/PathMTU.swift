@@ -326,3 +326,34 @@ struct PathMTU {
         wasSilent = true
     }
 }
+
+// What a new process takes over: what was found. A search that was under way begins anew from there.
+extension PathMTU {
+    func write(to state: inout StateWriter) {
+        sizes.write(to: &state)
+        state.put(phase == .complete)
+        state.put(source == .icmp)
+        state.put(UInt16(clamping: told))
+        state.put(raiseAt)
+        state.put(ignored)
+        state.put(blackHoles)
+    }
+
+    init(_ state: inout StateReader) throws(StateProblem) {
+        self.init()
+        sizes = try PathSizes(&state)
+        let isComplete = try state.bool()
+        let isToldByICMP = try state.bool()
+        told = Int(try state.number(UInt16.self))
+        let raiseAt = try state.instant()
+        ignored = try state.number()
+        blackHoles = try state.number()
+        if sizes.confirmed > 0 {
+            source = isToldByICMP ? .icmp : .probed
+            phase = isComplete ? .complete : .searching
+            if isComplete { self.raiseAt = raiseAt }
+        }
+        update()
+        setWatch()
+    }
+}

@@ -156,3 +156,36 @@ struct PathQuality {
         }
     }
 }
+
+// What a new process takes over. The next report begins a new comparison.
+extension PathQuality {
+    func write(to state: inout StateWriter) {
+        state.put(optional: roundTrip) { $0.put($1) }
+        state.put(loss)
+        state.put(rate)
+        state.put(optional: shortest) { state, shortest in
+            state.put(shortest.now)
+            state.put(shortest.before)
+        }
+        state.put(spanStart)
+        state.put(optional: latest) { $0.put($1) }
+        state.put(optional: beforeLatest) { $0.put($1) }
+    }
+
+    init(_ state: inout StateReader) throws(StateProblem) {
+        roundTrip = try state.optional(Self.trip)
+        loss = min(max(try state.double(), 0), 1)
+        rate = min(max(try state.double(), 0), 1e15)
+        shortest = try state.optional { state throws(StateProblem) -> (now: Interval, before: Interval) in
+            let now = try Self.trip(&state)
+            return (now, try Self.trip(&state))
+        }
+        spanStart = try state.instant()
+        latest = try state.optional(Self.trip)
+        beforeLatest = try state.optional(Self.trip)
+    }
+
+    private static func trip(_ state: inout StateReader) throws(StateProblem) -> Interval {
+        min(max(try state.interval(), Interval(nanoseconds: 0)), .seconds(600))
+    }
+}

@@ -89,3 +89,33 @@ struct PathSizes {
         return count == 0 ? upper - 1 : between.dropFirst(count / 2).first ?? upper - 1
     }
 }
+
+// What a new process takes over.
+extension PathSizes {
+    func write(to state: inout StateWriter) {
+        state.put(UInt16(clamping: ceiling))
+        state.put(UInt16(clamping: route))
+        state.put(isV4)
+        state.put(UInt16(clamping: confirmed))
+        state.put(UInt32(clamping: failed == .max ? 0 : failed))
+        state.put(UInt16(clamping: hint))
+    }
+
+    init(_ state: inout StateReader) throws(StateProblem) {
+        let ceiling = Int(try state.number(UInt16.self))
+        let route = Int(try state.number(UInt16.self))
+        let isV4 = try state.bool()
+        let confirmed = Int(try state.number(UInt16.self))
+        let failed = Int(try state.number(UInt32.self))
+        let hint = Int(try state.number(UInt16.self))
+        guard ceiling > 0 else {
+            self.init()
+            return
+        }
+        self.init(ceiling: ceiling, route: route, isV4: isV4)
+        let range = floor...self.ceiling
+        if range.contains(hint) { self.hint = hint }
+        if failed > floor, failed > confirmed { self.failed = failed }
+        if range.contains(confirmed) { self.confirmed = confirmed }
+    }
+}

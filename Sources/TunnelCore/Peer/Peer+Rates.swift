@@ -36,6 +36,13 @@ extension Peer {
         services.egress.queue.setRate(nil, of: id.slot)
     }
 
+    /// Goes on with what the peer has said, and with the rate that was found, after another process.
+    mutating func resumeRates(told: UInt64?, found: UInt64?, _ services: inout Services) {
+        rates.restore(told: told)
+        if let found, rates.isFound { services.egress.found.resume(rates.found, at: found) }
+        applyRate(&services)
+    }
+
     private func applyRate(_ services: inout Services) {
         services.egress.queue.setRate(rates.sending(services.egress.found), of: id.slot)
     }

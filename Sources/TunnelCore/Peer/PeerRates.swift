@@ -29,3 +29,10 @@ struct PeerRates {
         return rate == nil || told != nil
     }
 }
+
+// What a new process takes over.
+extension PeerRates {
+    mutating func restore(told rate: UInt64?) {
+        if let rate, Self.sensible.contains(UInt32(clamping: rate / 1000)) { told = rate }
+    }
+}

@@ -43,3 +43,17 @@ struct PeerTimers {
         deadlines.indices.reduce(.distantFuture) { min($0, deadlines[$1]) }
     }
 }
+
+// What a new process takes over. A later version may have more timers.
+extension PeerTimers {
+    func write(to state: inout StateWriter) {
+        state.put(UInt32(deadlines.count))
+        for index in deadlines.indices { state.put(deadlines[index]) }
+    }
+
+    mutating func read(_ state: inout StateReader) throws(StateProblem) {
+        let count = try state.count(eachAtLeast: 8)
+        guard count == deadlines.count else { throw .implausible("timers") }
+        for index in deadlines.indices { deadlines[index] = try state.instant() }
+    }
+}

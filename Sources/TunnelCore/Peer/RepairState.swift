@@ -104,3 +104,22 @@ struct RepairState {
     /// For how long after the last loss datagrams are kept, and packets wait.
     static let memory = Interval.seconds(30)
 }
+
+// What a new process takes over: what was counted.
+extension RepairState {
+    func write(to state: inout StateWriter) {
+        for count in [resent, resentBytes, told, gone, paritySent, parityBytes] { state.put(count) }
+        gaps.write(to: &state)
+    }
+
+    mutating func read(_ state: inout StateReader) throws(StateProblem) {
+        resent = try state.number()
+        resentBytes = try state.number()
+        told = try state.number()
+        gone = try state.number()
+        paritySent = try state.number()
+        parityBytes = try state.number()
+        guard max(resent, told, gone, paritySent) < 1 << 62 else { throw .implausible("repairs") }
+        gaps = try Gaps(&state)
+    }
+}

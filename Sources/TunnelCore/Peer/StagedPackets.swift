@@ -6,6 +6,7 @@ struct StagedPackets {
     private var bytes = 0
 
     var isEmpty: Bool { packets.isEmpty }
+    var count: Int { packets.count }
 
     /// Adds a copy of `packet`; how many others it pushed out.
     mutating func append(_ packet: RawSpan) -> Int {

@@ -113,6 +113,9 @@ struct MACTable: ~Copyable {
         }
     }
 
+    /// How many there may be.
+    var count: Int { entries.count { $0.place != Self.nowhere } }
+
     // MARK: Inside
 
     private mutating func see(_ index: Int, at place: Int32, _ now: Instant) -> Bool {
@@ -156,5 +159,38 @@ struct MACTable: ~Copyable {
         guard !entries.isEmpty else { return 0..<0 }
         let start = (Int(truncatingIfNeeded: hash.fold(station, 0, round: 0)) & (Self.sets - 1)) * Self.ways
         return start..<start + Self.ways
+    }
+}
+
+// What a new process takes over.
+extension MACTable {
+    /// `place` gives a peer's slot the number by which it is known there.
+    func write(to state: inout StateWriter, at now: Instant, _ place: (PeerSlot) -> Int?) {
+        let alive = entries.indices.filter { isAlive($0, at: now) }
+        state.put(UInt32(alive.count))
+        for index in alive {
+            let number = entries[index].place == Self.here ? -1 : place(PeerSlot(entries[index].place)) ?? -1
+            state.put(Int32(clamping: number))
+            state.put(entries[index].station)
+            state.put(entries[index].seenAt)
+        }
+    }
+
+    mutating func read(_ state: inout StateReader, _ slot: (Int) -> PeerSlot?) throws(StateProblem) {
+        for _ in 0..<(try state.count(eachAtLeast: 20)) {
+            let number = try state.number(Int32.self)
+            let station = try state.number(UInt64.self)
+            let seenAt = try state.instant()
+            var place = Self.here
+            if number >= 0 {
+                guard let slot = slot(Int(number)) else { throw .implausible("a place") }
+                place = slot.number
+            }
+            guard mayHaveMore(place, seenAt),
+                let index = set(of: station).first(where: { entries[$0].place == Self.nowhere })
+            else { continue }
+            entries[index] = Entry(station: station, place: place, seenAt: seenAt, movedAt: seenAt)
+            counts[Int(place + 1)] += 1
+        }
     }
 }

@@ -29,3 +29,20 @@ struct Arrivals {
         reportedAt = now
     }
 }
+
+// What a new process takes over.
+extension Arrivals {
+    func write(to state: inout StateWriter) {
+        state.put(datagrams)
+        state.put(bytes)
+        state.put(reportedBytes)
+        state.put(reportedAt)
+    }
+
+    init(_ state: inout StateReader) throws(StateProblem) {
+        datagrams = try state.number()
+        bytes = try state.number()
+        reportedBytes = try state.number()
+        reportedAt = try state.instant()
+    }
+}

@@ -29,3 +29,18 @@ struct Confirmation {
         isOwed = false
     }
 }
+
+// What a new process takes over.
+extension Confirmation {
+    func write(to state: inout StateWriter) {
+        state.put(isOffered)
+        state.put(isOwed)
+        state.put(UInt32(clamping: sent))
+    }
+
+    init(_ state: inout StateReader) throws(StateProblem) {
+        isOffered = try state.bool()
+        isOwed = try state.bool()
+        sent = Int(try state.number(UInt32.self))
+    }
+}

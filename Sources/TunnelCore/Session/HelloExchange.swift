@@ -103,3 +103,49 @@ struct Announcement: Equatable {
     var downRate: UInt32?
     var wantsReports = false
 }
+
+// What a new process takes over.
+extension HelloExchange {
+    func write(to state: inout StateWriter) {
+        state.put(codecs.rawValue)
+        state.put(UInt32(clamping: maximumUnit))
+        state.put(records.rawValue)
+        state.put(wantsReports)
+        state.put(hasArrived)
+        state.put(isConfirmed)
+        state.put(UInt32(clamping: sent))
+        state.put(arrivedBefore)
+        state.put(hasTraffic)
+        confirmation.write(to: &state)
+    }
+
+    init(_ state: inout StateReader) throws(StateProblem) {
+        codecs = CodecSet(rawValue: try state.number()).intersection(.all)
+        preferredCodec = codecs.preferred
+        maximumUnit = min(Int(try state.number(UInt32.self)), Limits.unit)
+        records = RecordSet(rawValue: try state.number())
+        wantsReports = try state.bool()
+        hasArrived = try state.bool()
+        isConfirmed = try state.bool()
+        sent = Int(try state.number(UInt32.self))
+        arrivedBefore = try state.number()
+        hasTraffic = try state.bool()
+        confirmation = try Confirmation(&state)
+    }
+}
+
+extension Announcement {
+    func write(to state: inout StateWriter) {
+        state.put(codecs.rawValue)
+        state.put(records.rawValue)
+        state.put(optional: downRate) { $0.put($1) }
+        state.put(wantsReports)
+    }
+
+    init(_ state: inout StateReader) throws(StateProblem) {
+        codecs = CodecSet(rawValue: try state.number()).intersection(.all)
+        records = RecordSet(rawValue: try state.number())
+        downRate = try state.optional { state throws(StateProblem) in try state.number() }
+        wantsReports = try state.bool()
+    }
+}

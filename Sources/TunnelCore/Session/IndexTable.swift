@@ -53,6 +53,15 @@ struct IndexTable {
         }
     }
 
+    /// Has an index that somebody knows already stand for `target`; false if it is in use, or none.
+    mutating func claim(_ index: ReceiverIndex, for target: Target) -> Bool {
+        guard index.rawValue != 0, self[index] == nil else { return false }
+        if (count + 1) * 2 > entries.count { grow() }
+        put(target, at: index)
+        count += 1
+        return true
+    }
+
     /// Changes what an index in use stands for.
     mutating func update(_ index: ReceiverIndex, to target: Target) {
         precondition(self[index] != nil)

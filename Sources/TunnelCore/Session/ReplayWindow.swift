@@ -42,3 +42,17 @@ struct ReplayWindow {
 
     private static func slot(of word: UInt64) -> Int { Int(word & (words - 1)) }
 }
+
+// What a new process takes over.
+extension ReplayWindow {
+    func write(to state: inout StateWriter) {
+        state.put(greatest)
+        for index in ring.indices { state.put(ring[index]) }
+    }
+
+    init(_ state: inout StateReader) throws(StateProblem) {
+        greatest = try state.number()
+        guard greatest < Limits.rejectAfterMessages else { throw .implausible("a counter") }
+        for index in ring.indices { ring[index] = try state.number() }
+    }
+}

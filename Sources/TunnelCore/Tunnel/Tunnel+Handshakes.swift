@@ -44,7 +44,7 @@ extension Tunnel {
     public mutating func handle(_ result: HandshakeResult, at now: Now) {
         services.now = now
         switch result {
-        case .done: break
+        case .done, .times: break
         case .initiation(let id, let message, let index):
             guard let slot = peers.slot(of: id) else { return }
             peers[slot].send(initiation: message, index, &services)

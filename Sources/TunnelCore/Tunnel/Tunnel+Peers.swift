@@ -22,6 +22,11 @@ extension Tunnel {
 
     public func hasPeer(_ key: PublicKey) -> Bool { peers.slot(of: key) != nil }
 
+    public var peerCount: Int { peers.count }
+
+    /// Whether it is known where a peer is.
+    public func hasEndpoint(_ key: PublicKey) -> Bool { peers.slot(of: key).map { peers[$0].path != nil } ?? false }
+
     /// Any of the peers; `nil` if there is none.
     public var somePeer: PublicKey? { peers.keys.first }
 

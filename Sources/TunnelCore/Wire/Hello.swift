@@ -161,3 +161,33 @@ extension Hello {
         return digest
     }
 }
+
+// What a new process takes over.
+extension Hello {
+    func write(to state: inout StateWriter) {
+        state.put(version)
+        state.put(seen)
+        state.put(asks)
+        state.put(codecs.rawValue)
+        state.put(UInt32(clamping: maximumUnit))
+        state.put(optional: aesIndex) { $0.put($1.rawValue) }
+        state.put(records.rawValue)
+        state.put(optional: downRate) { $0.put($1) }
+        state.put(wantsReports)
+        state.put(digest)
+    }
+
+    init(_ state: inout StateReader) throws(StateProblem) {
+        version = try state.number()
+        seen = try state.bool()
+        asks = try state.bool()
+        codecs = CodecSet(rawValue: try state.number()).intersection(.all)
+        maximumUnit = Int(try state.number(UInt32.self))
+        let index = try state.optional { state throws(StateProblem) -> UInt32 in try state.number() }
+        aesIndex = index.map { ReceiverIndex(rawValue: $0) }
+        records = RecordSet(rawValue: try state.number())
+        downRate = try state.optional { state throws(StateProblem) in try state.number() }
+        wantsReports = try state.bool()
+        digest = try state.number()
+    }
+}
