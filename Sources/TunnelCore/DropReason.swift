@@ -87,6 +87,9 @@ public struct DropCounters: Sendable {
 
     public init() {}
 
+    /// Goes on with these.
+    init(_ counts: InlineArray<31, UInt64>) { self.counts = counts }
+
     public subscript(reason: DropReason) -> UInt64 { counts[reason.rawValue] }
 
     @inline(__always) mutating func count(_ reason: DropReason, _ number: Int = 1) {
@@ -94,19 +97,5 @@ public struct DropCounters: Sendable {
         guard number > 0 else { return }
         total &+= UInt64(number)
         last = reason
-    }
-}
-
-// What a new process takes over. A later version may have more reasons.
-extension DropCounters {
-    func write(to state: inout StateWriter) {
-        state.put(UInt32(counts.count))
-        for index in counts.indices { state.put(counts[index]) }
-    }
-
-    init(_ state: inout StateReader) throws(StateProblem) {
-        let count = try state.count(eachAtLeast: 8)
-        guard count == counts.count else { throw .implausible("reasons for drops") }
-        for index in counts.indices { counts[index] = try state.number() }
     }
 }

@@ -73,6 +73,12 @@ struct Pair {
         introduce(alice, site(1), to: bob, options)
     }
 
+    /// Another process takes the place of one of them.
+    mutating func replace(_ old: End, by new: End) {
+        link.replace(old, by: new)
+        if old === alice { alice = new } else { bob = new }
+    }
+
     func introduce(_ other: End, _ place: Site, to end: End, _ options: Options) {
         link.change(end) { tunnel, now in
             tunnel.setPeer(other.publicKey, Self.configuration(place, options), at: now)

@@ -119,7 +119,7 @@ def test_systemd_starts_reloads_watches_upgrades_and_purges_it(package, host):
     assert said == {
         "start": "0", "hook": "/var/lib/up", "resolver": "nameserver 10.9.0.53", "socket": "gateway:660", "mark": "1",
         "tables": "table ip gateway-t0 table ip6 gateway-t0", "capabilities": "0000000000000000", "user": "gateway", "reload": "0",
-        "bad_reload": "1", "upgraded": "0", "after_upgrade": "active", "file": "same", "watchdog": "1 running",
+        "bad_reload": "1", "upgraded": "0", "took_over": "1 0", "after_upgrade": "active", "file": "same", "watchdog": "1 running",
         "result": "success", "resolver_after": "nameserver 192.0.2.53", "tables_after": "", "after_purge": "inactive",
         "user_after": "", "left": "", "status": said["status"]}
     assert "in touch with 0 of 1 peer" in said["status"]
@@ -171,6 +171,7 @@ cp /etc/gateway/t0.conf /root/before
 before=$(unit MainPID)
 dpkg --install /root/*.deb
 [ "$(unit MainPID)" != "$before" ]; echo $? | note upgraded
+echo "$(journalctl --unit gateway@t0 | grep -c 'took over') $(unit NRestarts)" | note took_over
 systemctl is-active gateway@t0 | note after_upgrade
 cmp /etc/gateway/t0.conf /root/before && echo same | note file
 pid=$(unit MainPID)

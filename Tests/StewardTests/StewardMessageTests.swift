@@ -22,6 +22,7 @@ struct StewardMessageTests {
             FirewallRules([.v4, .v6], mark: 51820, addresses: [.v4(0x0a09_0001), .v6(0xfd09 << 112 | 1)])),
         .removeFirewall([.v6]), .sweepFirewall, .acceptMarkedReplies, .listen(.control), .removeSocket(.uapi),
         .watchSocket(.control), .isSocketGone(.uapi), .openNetlink, .releaseOutput,
+        .beginSuccessor, .endSuccessor, .makeMemory(5 << 20, isSecret: true), .makeMemory(1 << 31, isSecret: false),
     ]
     static let replies: [StewardReply] = [
         .done, .answer(true), .answer(false), .refused, .failed("listen on /run/x", 98), .hooksEnded(nil),
@@ -32,6 +33,12 @@ struct StewardMessageTests {
             FileRecord("/etc/x", .isReadableByOthers(true)), FileRecord("/etc/x", .isReadableByOthers(nil)),
         ]),
         .endpoint(Endpoint(.v6(1), port: 7, scope: 3)), .program(.missing), .program(.ended(1, said: "no")),
+        .noSuccessor("it is no program"),
+    ]
+    static let words: [SuccessionMessage] = [
+        .prepared(version: "0.1.0", process: 77), .ready, .running, .refused(65, "it is damaged"), .ended(0),
+        .descriptor(.memory), .descriptor(.device), .handedOver, .go(stays: true), .go(stays: false), .abort,
+        .signal(15),
     ]
 
     @Test("Every request arrives as it was sent", arguments: requests.indices)
@@ -44,6 +51,18 @@ struct StewardMessageTests {
     func repliesArrive(_ index: Int) throws {
         let bytes = Self.replies[index].bytes
         #expect(try StewardReply(bytes).bytes == bytes)
+    }
+
+    @Test("Every word of an upgrade arrives as it was sent, and what is cut off does not", arguments: words)
+    func wordsArrive(_ word: SuccessionMessage) {
+        #expect(SuccessionMessage(word.bytes) == word)
+        for length in word.bytes.indices { #expect(SuccessionMessage(Array(word.bytes[..<length])) == nil) }
+        #expect(SuccessionMessage(word.bytes + [0]) == nil)
+    }
+
+    @Test("No more memory is asked for than a state can take")
+    func memoryIsBounded() {
+        #expect((try? StewardRequest(StewardRequest.makeMemory(1 << 40, isSecret: true).bytes)) == nil)
     }
 
     @Test("What is cut off or has something behind it is refused")

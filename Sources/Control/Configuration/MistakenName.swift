@@ -55,7 +55,8 @@ public struct MistakenName: Hashable, Sendable {
 
     /// The commands of `gatewayctl`.
     public static let controlCommands = [
-        "keygen", "genkey", "pubkey", "genpsk", "link", "peer", "key", "psk", "reload", "upgrade", "stats", "show", "top",
+        "keygen", "genkey", "pubkey", "genpsk", "link", "peer", "key", "psk", "reload", "upgrade", "stats", "show",
+        "top",
         "events",
         "diagnose", "ping", "estimate",
     ]

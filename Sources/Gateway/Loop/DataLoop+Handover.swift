@@ -52,7 +52,7 @@ extension DataLoop {
             if let keeper { try handover.give(.keeper, keeper.descriptor) }
             return try handover.finish(signals: signals)
         } catch {
-            return "\(error)"
+            return error.number == ECONNRESET || error.number == EPIPE ? "the new process ended" : "\(error)"
         }
     }
 
@@ -107,6 +107,9 @@ extension DataLoop {
         refused = kept.refused
         if retired.port != 0 { retiredUntil = kept.retiredUntil ?? Self.now().instant }
     }
+
+    /// Tells the supervisor's line who was in touch before.
+    func resume(_ pulse: inout Pulse?) { pulse?.resume(tunnel, at: Self.now()) }
 
     /// Waits for the sockets of the port before as well.
     mutating func watchRetired() throws(SystemError) {

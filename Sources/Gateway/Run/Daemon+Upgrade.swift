@@ -65,7 +65,8 @@ extension Daemon {
                 let microseconds = UInt64(max(nanoseconds, 0) / 1000)
                 departure.withLock { $0 = handover }
                 log.info(
-                    "upgraded to \(version): process \(process) goes on, after \(microseconds) µs in which packets waited")
+                    "upgraded to \(version): process \(process) goes on, after \(microseconds) µs in which packets waited"
+                )
                 return .done(UpgradeReply(version: version, process: process, waitedMicroseconds: microseconds))
             }
         } catch {
@@ -115,7 +116,11 @@ extension Daemon {
     /// The last of this process once another goes on: it stays for the sake of its number where nobody was told of the other; its exit
     /// code.
     func depart() -> Int32 {
-        guard let handover = departure.withLock({ $0 }), handover.stays else { return 0 }
+        guard let handover = departure.withLock({ $0 }) else { return 0 }
+        guard handover.stays else {
+            handover.passOn()
+            return 0
+        }
         // Nothing of what it knew is of use here any more.
         change(to: Configuration(file: "", interface: .init(name: configuration.interface.name, privateKey: .unset)))
         return handover.keep()

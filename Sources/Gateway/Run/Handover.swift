@@ -15,7 +15,7 @@ final class Handover: Sendable {
     }
 
     /// Milliseconds that the other may take for each of its answers, in which packets wait.
-    private static let patience: Int32 = 5000
+    private static let patience: Int32 = 3000
 
     private let channel: MessageChannel
     private let memory: SecretMemory
@@ -46,7 +46,7 @@ final class Handover: Sendable {
     // MARK: On the data thread
 
     /// Writes the state; its length, or `nil` if there is no room.
-    func write(_ body: (inout StateWriter) -> Void) -> Int? { unsafe StateEnvelope.seal(into: memory.bytes, body) }
+    func write(_ body: (inout StateWriter) -> Void) -> Int? { unsafe StateEnvelope.wrap(into: memory.bytes, body) }
 
     func writeFirst(to state: inout StateWriter) { first.write(to: &state) }
 
@@ -109,12 +109,18 @@ final class Handover: Sendable {
 
     /// Waits for the outcome.
     func wait() -> Outcome {
-        outcome.wait(milliseconds: 6 * Self.patience)
+        outcome.wait(milliseconds: 10 * Self.patience)
         if let outcome = outcome.takeAll().first { return outcome }
         isCancelled.store(true, ordering: .releasing)
         // It may just have begun.
-        outcome.wait(milliseconds: 6 * Self.patience)
+        outcome.wait(milliseconds: 10 * Self.patience)
         return outcome.takeAll().first ?? .refused("the data thread is busy")
+    }
+
+    /// Passes on what was signalled to this process before anybody knew of the other.
+    func passOn() {
+        guard let signals = try? SignalFD([SIGTERM, SIGINT, SIGHUP]) else { return }
+        while let signal = signals.read() { try? channel.send(SuccessionMessage.signal(signal).bytes) }
     }
 
     /// Stays until the other ends, and passes signals on; its exit code.
@@ -131,6 +137,8 @@ final class Handover: Sendable {
                         guard let signal = signals.read() else { continue }
                         try? channel.send(SuccessionMessage.signal(signal).bytes)
                     } else if case .ended(let status)? = try receive() {
+                        // Its process ends when it is gone.
+                        _ = try? receive()
                         return status
                     }
                 }

@@ -71,7 +71,7 @@ struct Inherited: ~Copyable {
         defer { memory.wipe() }
         let memory = memory
         let content = unsafe try Self.reading { () throws(StateProblem) in
-            unsafe try StateEnvelope.open(UnsafeRawBufferPointer(memory.bytes))
+            unsafe try StateEnvelope.unwrap(UnsafeRawBufferPointer(memory.bytes))
         }
         var state = unsafe StateReader(content)
         let (kept, keptLoop) = try Self.reading { () throws(StateProblem) in

@@ -31,6 +31,15 @@ struct Pulse {
         interval = supervisor.patience.map { Interval(nanoseconds: $0 / 2) }
     }
 
+    /// Takes note of who was in touch with a process before.
+    mutating func resume(_ tunnel: borrowing Tunnel, at now: Now) {
+        for peer in tunnel.statistics(at: now.instant).peers {
+            guard let last = peer.lastHandshake else { continue }
+            let age = Interval.seconds(min(max(now.wall.seconds - last.seconds, 0), 1 << 32))
+            if age < Self.memory { met[peer.publicKey] = now.instant + age * -1 }
+        }
+    }
+
     /// Takes note of who is in touch.
     mutating func note(_ event: TunnelEvent, at time: Instant) {
         guard case .handshakeDone(let key, _, _) = event else { return }

@@ -102,7 +102,8 @@ struct RunningInterface: ~Copyable {
 
     /// Goes on with what another process gives away, on its word. `key` is that of the file.
     mutating func takeOver(
-        _ inherited: consuming Inherited, _ key: PrivateKey?, _ early: consuming EarlyOpenings, _ signals: consuming SignalFD
+        _ inherited: consuming Inherited, _ key: PrivateKey?, _ early: consuming EarlyOpenings,
+        _ signals: consuming SignalFD
     ) throws(Failure) {
         isTakenOver = true
         // Until the word is given all of it is the other's.
@@ -133,7 +134,8 @@ struct RunningInterface: ~Copyable {
             daemon.configuration.peers.filter { $0.endpoint?.numeric == nil && !loop.tunnel.hasEndpoint($0.publicKey) })
         inherited.tellRunning()
         daemon.log.info(
-            "took over: \(Release.version), process \(getpid()), UDP port \(loop.sockets.port), \(loop.tunnel.peerCount) peers")
+            "took over: \(Release.version), process \(getpid()), UDP port \(loop.sockets.port), \(loop.tunnel.peerCount) peers"
+        )
         self.loop = consume loop
     }
 
@@ -173,8 +175,10 @@ struct RunningInterface: ~Copyable {
             isTakenOver
             ? Course(takingOver: hooks, daemon.log, daemon.supervisor, isDropIn: isDropIn)
             : Course(hooks, daemon.log, daemon.supervisor, isDropIn: isDropIn)
+        var pulse = Pulse(daemon)
+        if isTakenOver { loop?.resume(&pulse) }
         do throws(SystemError) {
-            try loop?.run(&course, chores, &events, Pulse(daemon))
+            try loop?.run(&course, chores, &events, pulse)
         } catch {
             throw Failure(.unavailable, error)
         }

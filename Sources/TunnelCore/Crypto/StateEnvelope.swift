@@ -18,7 +18,7 @@ public enum StateEnvelope {
 
     /// Puts an envelope around what `body` writes into the memory; how long both are, or `nil` if there was no room.
     @unsafe
-    public static func seal(
+    public static func wrap(
         into space: UnsafeMutableRawBufferPointer, _ body: (inout StateWriter) -> Void
     ) -> Int? {
         guard space.count >= size else { return nil }
@@ -37,7 +37,7 @@ public enum StateEnvelope {
 
     /// The content of an envelope, which lies in the same memory; there may be more memory behind it.
     @unsafe
-    public static func open(_ bytes: UnsafeRawBufferPointer) throws(StateProblem) -> UnsafeRawBufferPointer {
+    public static func unwrap(_ bytes: UnsafeRawBufferPointer) throws(StateProblem) -> UnsafeRawBufferPointer {
         var head = unsafe StateReader(UnsafeRawBufferPointer(rebasing: bytes.prefix(size)))
         let magic: InlineArray<8, UInt8> = try head.array()
         guard magic.indices.allSatisfy({ magic[$0] == Self.magic[$0] }) else { throw .foreign }

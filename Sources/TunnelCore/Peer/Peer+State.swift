@@ -168,42 +168,25 @@ struct KeptSettings {
 }
 
 extension CompressionPolicy.Mode {
-    fileprivate var number: UInt8 {
-        switch self {
-        case .off: 0
-        case .receive: 1
-        case .auto: 2
-        case .codec(let codec): 16 + codec.rawValue
-        }
-    }
+    /// In the order of their numbers.
+    private static let numbered: [Self] = [.off, .receive, .auto, .codec(.deflate), .codec(.zstd)]
+
+    fileprivate var number: UInt8 { UInt8(Self.numbered.firstIndex(of: self) ?? 0) }
 
     fileprivate init(_ number: UInt8) throws(StateProblem) {
-        switch number {
-        case 0: self = .off
-        case 1: self = .receive
-        case 2: self = .auto
-        default:
-            guard number >= 16, let codec = Codec(rawValue: number - 16) else { throw .implausible("a compression") }
-            self = .codec(codec)
-        }
+        guard Int(number) < Self.numbered.count else { throw .implausible("a compression") }
+        self = Self.numbered[Int(number)]
     }
 }
 
 extension CipherPolicy {
-    fileprivate var number: UInt8 {
-        switch self {
-        case .chacha20poly1305: 0
-        case .auto: 1
-        case .aes256gcm: 2
-        }
-    }
+    /// In the order of their numbers.
+    private static let numbered: [Self] = [.chacha20poly1305, .auto, .aes256gcm]
+
+    fileprivate var number: UInt8 { UInt8(Self.numbered.firstIndex(of: self) ?? 0) }
 
     fileprivate init(_ number: UInt8) throws(StateProblem) {
-        switch number {
-        case 0: self = .chacha20poly1305
-        case 1: self = .auto
-        case 2: self = .aes256gcm
-        default: throw .implausible("a cipher")
-        }
+        guard Int(number) < Self.numbered.count else { throw .implausible("a cipher") }
+        self = Self.numbered[Int(number)]
     }
 }

@@ -10,6 +10,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case frame
     /// Texts and files: config, UAPI, HTTP, JSON, captures.
     case text
+    /// What a new process takes over from the one that it replaces.
+    case state
 
     /// Does with an input what the fuzzer does.
     public func run(_ input: [UInt8]) throws(Violation) {
@@ -20,6 +22,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .datagram: try DatagramTarget(&input).run(&input)
         case .frame: try FrameTarget(&input).run(&input)
         case .text: try TextTarget.run(&input)
+        case .state: try StateTarget.run(&input)
         }
     }
 
@@ -31,6 +34,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .datagram: DatagramTarget.seeds
         case .frame: FrameTarget.seeds
         case .text: TextTarget.seeds
+        case .state: StateTarget.seeds
         }
     }
 }

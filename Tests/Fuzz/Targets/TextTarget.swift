@@ -30,6 +30,9 @@ enum TextTarget {
             let written = request.bytes
             try require((try? StewardRequest(written))?.bytes == written, "a request is not read back")
         }
+        if let message = SuccessionMessage(bytes) {
+            try require(SuccessionMessage(message.bytes) == message, "a word of an upgrade is not read back")
+        }
         if let reply = try? StewardReply(bytes) {
             let written = reply.bytes
             try require((try? StewardReply(written))?.bytes == written, "a reply is not read back")
