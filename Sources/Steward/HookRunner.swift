@@ -8,11 +8,15 @@ import Synchronization
 ///
 /// They run on a thread of their own, a list at a time; which they are is known from the start.
 final class HookRunner: Sendable {
-    /// How long a command on the way down may take, in nanoseconds: two of them end before systemd loses its patience.
-    private static let limit: Int64 = 30_000_000_000
-
-    /// After how long it is said, and then again and again, that one on the way up still runs: it may wait for something.
-    private static let minute: Int64 = 60_000_000_000
+    /// How long commands may take, in nanoseconds.
+    struct Limits {
+        /// On the way down: two of them end before systemd loses its patience.
+        var down: Int64 = 30_000_000_000
+        /// On the way up, where one may wait for something.
+        var up: Int64 = 900_000_000_000
+        /// After how long it is said, and then again and again, that one on the way up still runs.
+        var reminder: Int64 = 60_000_000_000
+    }
 
     /// A line of the shell's, and the key that asks for it.
     private struct Command {
@@ -23,12 +27,16 @@ final class HookRunner: Sendable {
 
     private let lists: Mutex<[HookMoment: [Command]]>
     private let log: Steward.Log
+    private let limits: Limits
     private let interruption: EventFD
     private let isOver = Mutex(false)
     private let isRunning = Mutex(false)
 
-    init(_ interface: Configuration.Interface, _ log: @escaping Steward.Log) throws(SystemError) {
+    init(
+        _ interface: Configuration.Interface, _ log: @escaping Steward.Log, _ limits: Limits = Limits()
+    ) throws(SystemError) {
         self.log = log
+        self.limits = limits
         interruption = try EventFD()
         lists = Mutex(Self.lists(interface))
     }
@@ -118,26 +126,33 @@ final class HookRunner: Sendable {
         let (key, text) = (command.key, command.text)
         log(.information, "\(key): \(text)")
         var ending = ShellCommand.Ending(status: 127)
+        let isGoingUp = moment == .preUp || moment == .postUp
+        let limit = isGoingUp ? limits.up : limits.down
         do throws(SystemError) {
             let process = try ShellCommand(text)
-            let mayTakeLong = moment == .preUp || moment == .postUp
-            let reminder = ShellCommand.Reminder(every: Self.minute) { [log] in
+            let reminder = ShellCommand.Reminder(every: limits.reminder) { [log] in
                 log(.warning, "\(key) still runs: \(text)")
             }
-            ending = process.wait(
-                limit: mayTakeLong ? nil : Self.limit, interruption: interruption, mayTakeLong ? reminder : nil)
+            ending = process.wait(limit: limit, interruption: interruption, isGoingUp ? reminder : nil)
         } catch {
             log(.warning, "\(error)")
         }
         switch ending.cause {
         case .interrupted: return "\(key) was interrupted: \(text)"
-        case .late: return "\(key) took longer than 30 s and was ended: \(text)"
+        case .late: return "\(key) took longer than \(Self.seconds(limit)) and was ended: \(text)"
         case nil: break
         }
         guard ending.status == 0 else {
             return "\(key) failed with status \(ending.status): \(text)\(command.cure)"
         }
         return nil
+    }
+}
+
+extension HookRunner {
+    private static func seconds(_ nanoseconds: Int64) -> String {
+        let seconds = nanoseconds / 1_000_000_000
+        return seconds >= 120 ? "\(seconds / 60) min" : "\(seconds) s"
     }
 }
 

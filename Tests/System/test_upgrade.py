@@ -100,10 +100,13 @@ def test_with_a_thousand_peers(lab):
         assert len(stats) == 1001 and stats[0]["handshakes"] == 1
 
 
-def test_a_link_with_a_rate_loses_nothing_that_does_not_wait(lab):
-    with link(lab, a={"peer": ["#: Rate = 20mbit"]}) as (a, _), no_loss(lab):
-        upgrade(a)
-        assert a.peer()["queue"]["rate"] == 20_000_000
+def test_in_front_of_a_link_with_a_rate_what_waits_leaves_before(lab):
+    with link(lab, a={"peer": ["#: Rate = 10mbit"]}) as (a, _), streams(lab) as gaps, no_loss(lab):
+        wait_until(lambda: a.peer()["queue"]["packets"] > 0, "packets wait", timeout=5)
+        for _ in range(3):
+            upgrade(a)
+            assert a.peer()["queue"]["rate"] == 10_000_000
+    assert max(gaps.values()) < STALL, gaps
 
 
 # What is kept

@@ -10,6 +10,8 @@ extension DataLoop {
     /// Milliseconds in which the handshake thread must tell what it knows.
     private static let patience: Int32 = 2000
     private static let mostRounds = 1000
+    /// TCP is to stand still for less than 200 ms.
+    private static let mostDrain = Interval.milliseconds(120)
 
     /// Hands over, if nothing else waits to be done; else in the next turn.
     mutating func handOver(_ course: inout Course, _ chores: Chores) {
@@ -17,10 +19,13 @@ extension DataLoop {
         let now = Self.now()
         for command in commands.takeAll() { command(&self, now) }
         guard let handover else { return }
+        if isServing, drains(at: now) { return }
         self.handover = nil
         let start = bootTime()
         if let problem = tryToHandOver(handover) {
             handover.abort()
+            if drainUntil != nil { try? epoll.add(device.descriptor, token: Source.device.rawValue) }
+            drainUntil = nil
             // The other may have changed that.
             setOffloads(offloads)
             handover.tell(.refused(problem))
@@ -31,6 +36,16 @@ extension DataLoop {
         handshakes.post(.forget)
         course.handOver()
         handover.tell(.done(nanoseconds: bootTime() - start))
+    }
+
+    /// Lets what waits in front of a link with a rate leave before, while nothing new comes from the device; true while that goes on.
+    private mutating func drains(at now: Now) -> Bool {
+        guard tunnel.hasQueued else { return false }
+        if drainUntil == nil {
+            drainUntil = now.instant + Self.mostDrain
+            try? epoll.remove(device.descriptor)
+        }
+        return drainUntil.map { now.instant < $0 } ?? false
     }
 
     /// Why it did not come to that.
@@ -59,7 +74,6 @@ extension DataLoop {
     /// Brings all that is under way to its end; what the handshake thread knows.
     private mutating func rest() -> [PeerID: HandshakeTimes]? {
         let now = Self.now()
-        // What a link with a rate would take by and by is lost with the queue otherwise.
         for _ in 0..<Self.mostRounds where tunnel.hasKept { handleKept(at: now) }
         for _ in 0..<Self.mostRounds {
             guard tunnel.releaseHeld(at: now) else { break }

@@ -75,6 +75,8 @@ struct DataLoop: TunnelDriver, ~Copyable {
     /// Another process wants to take over; then that it has.
     var handover: Handover?
     var isHandedOver = false
+    /// Until when what waits may leave before.
+    var drainUntil: Instant?
     /// The process before this one that stayed for the sake of its number, and the one before, if it was another.
     var keeper: MessageChannel?
     var predecessor: MessageChannel?

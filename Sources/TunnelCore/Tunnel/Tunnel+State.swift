@@ -11,6 +11,9 @@ extension Tunnel {
         return 4096 + peers.count * Peer.largestState + prefixes * 18 + addresses.count * 24
     }
 
+    /// Packets wait in front of a link with a rate.
+    public var hasQueued: Bool { services.egress.queue.count + services.egress.queue.sealedCount > 0 }
+
     /// Makes ready for the device what waits for something that was lost; false if there is nothing more of that. To be called, with the
     /// inbox written each time, until then.
     public mutating func releaseHeld(at now: Now) -> Bool {
