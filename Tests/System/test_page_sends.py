@@ -6,7 +6,6 @@ import contextlib
 import random
 import socket
 import struct
-import threading
 import time
 from collections import Counter
 
@@ -16,7 +15,7 @@ from lab import Lab, all_drops, payload
 from lab.small_packets import stopped
 from lab.traffic import send_tcp
 from page.codecs import DEFLATE, ZSTD
-from page.far_end import ROLES, bound_for, far_end, hellos, meet
+from page.far_end import bound_for, far_end, hellos, meet, ROLES, serve
 from page.packets import ecn
 from page.records import (
     BUNDLE, EVERYTHING, FRAGMENT, MEMBERS, PING, REPORT, Bundle, Fragment, Hello, Ping, Report, Unit, padded)
@@ -215,23 +214,6 @@ def watched(lab, **options):
         peer.listen(0.2)
         device.read()
         yield ours, peer, device
-
-
-def serve(peer, action, timeout=30):
-    """Does something in the background, while the Python end does its part."""
-    outcome = []
-
-    def act():
-        try:
-            outcome.append(action())
-        except BaseException as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=act, daemon=True)
-    thread.start()
-    peer.run(lambda: not thread.is_alive(), "the traffic to end", timeout)
-    if isinstance(outcome[0], BaseException):
-        raise outcome[0]
 
 
 def flurry(lab, version, count, classes=(0,)):

@@ -7,12 +7,15 @@ from .codecs import KNOWN
 from .fragments import fragments
 from .members import Member
 from .packets import ecn
-from .records import BUNDLE, FRAGMENT, MEMBERS, padded, record, unit
+from .records import BUNDLE, FRAGMENT, MEMBERS, PACK, padded, record, unit
 
 ROOM = 1408
 """Bytes of the largest payload that is a record."""
+_LARGEST = 1420
+"""Bytes of the largest packet that a datagram has room for."""
 _AROUND = 28 + 32
 """Bytes on the wire around a payload."""
+_BYTES = 60_000
 _FEW = 16
 """Packets in one record: fewer than the page allows, for the sake of whoever waits."""
 
@@ -24,16 +27,29 @@ def payloads(packets, theirs, numbers):
     """
     most = _FEW if theirs and BUNDLE in theirs.records else 1
     for bits, group in itertools.groupby(packets, ecn):
-        group = list(group)
-        for at in range(0, len(group), most):
-            some = group[at:at + most]
-            ways = [[padded(packet) for packet in some], *(_records(some, theirs, numbers) if theirs else [])]
+        for some in _groups(group, most):
+            ways = list(_records(some, theirs, numbers)) if theirs else []
+            if not (theirs and _takes_packs(theirs)) or max(map(len, some)) <= _LARGEST:
+                ways.append([padded(packet) for packet in some])
             for payload in min(ways, key=lambda way: sum(len(payload) + _AROUND for payload in way)):
                 yield payload, bits
 
 
+def _groups(packets, most):
+    """No more packets than that, and no more bytes than a record has, in one."""
+    some = []
+    for packet in packets:
+        if some and (len(some) == most or sum(map(len, some)) + len(packet) > _BYTES):
+            yield some
+            some = []
+        some.append(packet)
+    yield some
+
+
 def _records(packets, theirs, numbers):
     """The ways to send them all as records."""
+    if _takes_packs(theirs) and max(map(len, packets)) > _LARGEST:
+        yield _in_pieces(record(PACK, 0, members.encode(map(Member, packets))), numbers)
     decoded, layout = packets[0], 0
     if BUNDLE in theirs.records:
         decoded, layout = members.encode(map(Member, packets)), MEMBERS
@@ -46,4 +62,14 @@ def _records(packets, theirs, numbers):
         if len(whole) <= ROOM:
             yield [whole]
         elif FRAGMENT in theirs.records:
-            yield [piece.encode() for piece in fragments(next(numbers), whole, -(-len(whole) // (ROOM - 10)))]
+            yield _in_pieces(whole, numbers)
+
+
+def _in_pieces(whole, numbers):
+    if len(whole) <= ROOM:
+        return [whole]
+    return [piece.encode() for piece in fragments(next(numbers), whole, -(-len(whole) // (ROOM - 10)))]
+
+
+def _takes_packs(theirs):
+    return theirs.records >= {PACK, FRAGMENT}

@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import socket
 import subprocess
+import threading
 
 from lab.gateway import gateway
 from lab.site import PORT, preshared_key
@@ -59,6 +60,23 @@ def ping(lab, peer, *options, count=1):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         peer.run(lambda: process.poll() is not None, "ping to end", timeout=15 + count)
         return f" {count} received" in process.stdout.read()
+
+
+def serve(peer, action, timeout=30):
+    """Does something in the background, while the Python end does its part."""
+    outcome = []
+
+    def act():
+        try:
+            outcome.append(action())
+        except BaseException as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    peer.run(lambda: not thread.is_alive(), "the traffic to end", timeout)
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
 
 
 def bound_for(*prefixes):

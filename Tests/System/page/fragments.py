@@ -1,6 +1,6 @@
-"""A UNIT, or a PARITY, in pieces (§3.5), and the pieces put together again, without socket and clock."""
+"""A UNIT, a PARITY or a PACK in pieces (§3.5), and the pieces put together again, without socket and clock."""
 
-from .records import PARITY, UNIT, Fragment
+from .records import PACK, PARITY, UNIT, Fragment
 from .wrong import require
 
 _PATIENCE = 1
@@ -8,7 +8,7 @@ _PATIENCE = 1
 
 
 def fragments(number, whole, count):
-    """The pieces of a UNIT or PARITY record, which comes with or without padding."""
+    """The pieces of such a record, which comes with or without padding."""
     size = 4 + int.from_bytes(whole[2:4], "little")
     step = -(-size // count)
     return [Fragment(number, size, index, count, whole[:size][index * step:][:step]) for index in range(count)]
@@ -37,7 +37,7 @@ class Assembly:
             return None
         del self._units[name]
         whole = b"".join(piece for _, piece in sorted(unit.pieces.items()))
-        require(whole[0] in (UNIT, PARITY), "neither UNIT nor PARITY in the fragments")
+        require(whole[0] in (UNIT, PARITY, PACK), "what does not travel in fragments")
         return whole, unit.congested
 
 

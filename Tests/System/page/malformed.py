@@ -9,7 +9,7 @@ from .fragments import fragments
 from .members import LIKE, SEGMENTED, Member, number
 from .packets import header, udp
 from .records import (
-    BUNDLE, CODECS, FRAGMENT, GONE, HELLO, MEMBERS, PARITY, PING, RECEIPT, REPORT, UNIT, Fragment, Hello, Parity, Report,
+    BUNDLE, CODECS, FRAGMENT, GONE, HELLO, MEMBERS, PACK, PARITY, PING, RECEIPT, REPORT, UNIT, Fragment, Hello, Parity, Report,
     option, padded, record, unit)
 
 _MEGABYTES = bytes(4 << 20)
@@ -134,6 +134,14 @@ def _fragments(packet):
         "with a piece too short": piece._replace(piece=piece.piece[:-1]),
         "with a piece too long": piece._replace(piece=piece.piece + b"\0"),
         "of a size that has no last piece": Fragment(1001, 5, 3, 4, b"x"),
+    }
+
+
+def malformed_packs(packet):
+    """What is dropped of PACK (§3.12)."""
+    return {
+        "PACK with a parameter": record(PACK, 1, members.encode([Member(packet)])),
+        **{f"{what}, in a pack": record(PACK, 0, data) for what, data in _none(packet).items()},
     }
 
 

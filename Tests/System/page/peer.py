@@ -20,8 +20,8 @@ from .packets import ecn as ecn_of, marked
 from .pings import Pings
 from .primitives import Forged
 from .records import (
-    CONFIRM, GONE, PARITIES, PARITY, PING, RECEIPT, REPORT, Bundle, Confirm, Fragment, Gone, Hello, Parity, Ping, Receipt,
-    Unit, decode)
+    CONFIRM, GONE, PACK, PARITIES, PARITY, PING, RECEIPT, REPORT, Bundle, Confirm, Fragment, Gone, Hello, Pack, Parity, Ping,
+    Receipt, Unit, decode)
 from .repair import Repair
 from .transcript import Entry
 from .wrong import Malformed
@@ -31,7 +31,7 @@ _TURN, _SHORT_TURN = 0.02, 0.002
 _PATIENCE = 3
 """Sessions in which the other end may be silent before this one stops to repeat its HELLO."""
 _CONGESTED = 3
-_EVERYTHING = PARITIES._replace(records=PARITIES.records | {CONFIRM})
+_EVERYTHING = PARITIES._replace(records=PARITIES.records | {CONFIRM, PACK})
 _SO_RCVBUFFORCE, _SO_TIMESTAMPNS = 33, 35
 
 
@@ -89,7 +89,7 @@ class Peer:
 
     def packets(self, since=0):
         """The packets that came from the gateway, likewise."""
-        return [packet for entry in self.heard((bytes, Unit, Bundle), since) for packet in entry.packets]
+        return [packet for entry in self.heard((bytes, Unit, Bundle, Pack), since) for packet in entry.packets]
 
     @property
     def line(self):
@@ -196,7 +196,7 @@ class Peer:
             entry = self._hear_piece(line, entry, now)
         elif self.repairs and self._does_repair(line):
             self._hear_repair(line, entry.what, now)
-        if isinstance(entry.what, (bytes, Unit, Bundle, Fragment)):
+        if isinstance(entry.what, (bytes, Unit, Bundle, Pack, Fragment)):
             self._hear_data(line, entry, now)
         if self._takes(line, PARITY):
             had = line.repair.rows.note(counter, datagram)

@@ -10,14 +10,14 @@ from .wrong import Malformed, require
 
 HELLO, UNIT, BUNDLE, FRAGMENT, REPORT, PING = range(0x10, 0x16)
 CONFIRM = 0x17
-RECEIPT, GONE, PARITY = range(0x18, 0x1B)
+RECEIPT, GONE, PARITY, PACK = range(0x18, 0x1C)
 SEEN, ASKS = 0x01, 0x02
 CODECS, MAXIMUM_UNIT, _SECOND_LANE, RECORDS = range(1, 5)
 MEMBERS = 0x10
 """The bit of UNIT's parameter that says layout 1."""
 _FRAGMENT, _REPORT = struct.Struct("<HHBB"), struct.Struct("<5Q")
 _RECEIPT, _RANGE, _PARITY = struct.Struct("<3Q5I"), struct.Struct("<HH"), struct.Struct("<QQBB")
-_OPTIONAL = {BUNDLE, FRAGMENT, REPORT, PING, CONFIRM, RECEIPT, GONE, PARITY}
+_OPTIONAL = {BUNDLE, FRAGMENT, REPORT, PING, CONFIRM, RECEIPT, GONE, PARITY, PACK}
 _SHORTEST, _RANGES = 18, 8
 """Bytes of the vector of a keepalive; ranges in one record."""
 
@@ -42,6 +42,7 @@ EVERYTHING = Hello(codecs.KNOWN, records=frozenset([BUNDLE, FRAGMENT, REPORT, PI
 """All that the page has but the second lane, CONFIRM, repair and parity."""
 REPAIRS = EVERYTHING._replace(records=EVERYTHING.records | {RECEIPT, GONE})
 PARITIES = REPAIRS._replace(records=REPAIRS.records | {PARITY})
+PACKS = EVERYTHING._replace(records=EVERYTHING.records | {PACK})
 
 
 def digest(hello):
@@ -95,6 +96,13 @@ class Unit(NamedTuple):
 
 
 class Bundle(NamedTuple):
+    packets: list
+    rest: Malformed | None
+
+
+class Pack(NamedTuple):
+    """Packets that are larger than a datagram, and what follows them."""
+
     packets: list
     rest: Malformed | None
 
@@ -219,7 +227,7 @@ def decode(payload, announced):
         require(length >= 4, "CONFIRM cut off")
         return Confirm.behind(payload)
     return {HELLO: _hello, BUNDLE: _bundle, FRAGMENT: _fragment, REPORT: _report, PING: _ping, RECEIPT: _receipt,
-            GONE: _gone, PARITY: _parity}[kind](parameter, body)
+            GONE: _gone, PARITY: _parity, PACK: _pack}[kind](parameter, body)
 
 
 def _hello(version, body):
@@ -251,6 +259,11 @@ def _unit(parameter, body, announced, payload):
 def _bundle(parameter, body):
     require(parameter == 0, "parameter of BUNDLE")
     return Bundle(*_members(body))
+
+
+def _pack(parameter, body):
+    require(parameter == 0, "parameter of PACK")
+    return Pack(*_members(body))
 
 
 def _members(data):

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from .records import Bundle, Confirm, Fragment, Gone, Hello, Parity, Ping, Receipt, Report, Unit
+from .records import Bundle, Confirm, Fragment, Gone, Hello, Pack, Parity, Ping, Receipt, Report, Unit
 from .wrong import Malformed
 
 
@@ -12,7 +12,7 @@ class Entry(NamedTuple):
     at: float
     """Monotonic seconds: when the kernel got it, or it was sent."""
     sent: bool
-    what: Hello | Unit | Bundle | Fragment | Report | Ping | Confirm | Receipt | Gone | Parity | bytes | Malformed | None
+    what: Hello | Unit | Bundle | Fragment | Report | Ping | Confirm | Receipt | Gone | Parity | Pack | bytes | Malformed | None
     """bytes: a plain packet. None: a keepalive."""
     size: int = 0
     """Bytes of the datagram; 0 if what came in it stands in entries before."""
@@ -25,8 +25,9 @@ class Entry(NamedTuple):
 
     @property
     def packets(self):
-        return {bytes: lambda: [self.what], Unit: lambda: self.what.packets, Bundle: lambda: self.what.packets}.get(
-            type(self.what), lambda: [])()
+        if isinstance(self.what, bytes):
+            return [self.what]
+        return self.what.packets if isinstance(self.what, (Unit, Bundle, Pack)) else []
 
     def __repr__(self):
         """Short, for what an assertion says."""
