@@ -159,17 +159,28 @@ public struct Inbox: ~Copyable {
         return true
     }
 
-    /// Adds a packet that stands for several, as a write of its own.
+    /// Adds a packet that stands for several: to the last write if it continues it, else as a write of its own.
     private mutating func append(
         segmented packet: inout MutableRawSpan, _ header: InternetPacket, shape: MemberShape, virtio: VirtioHeader
     ) -> Bool {
         guard list.count < Self.writeCapacity, pieceList.count + 2 <= Self.pieceCapacity else { return false }
+        let candidate = MergeCandidate(packet.bytes, header)
+        if let candidate, merge != nil {
+            let last = list.count - 1
+            let head = unsafe pieceList[list[last].pieces.lowerBound + 1].bytes
+            if merge?.append(segmented: packet.bytes, candidate, of: shape.segment, to: head) == true {
+                addPiece(packet.bytes.extracting(candidate.payload..<candidate.end))
+                list[last].pieces = list[last].pieces.lowerBound..<pieceList.count
+                return true
+            }
+        }
         finish()
         if header.isV4 { packet.storeHeaderChecksum(length: shape.layout.internet) }
         let sum = Checksum(pseudoHeaderOf: packet.bytes, header, length: header.length - shape.layout.internet)
         packet.store(checksum: sum.folded, at: shape.layout.internet + Int(virtio.checksumOffset))
         addWrite(packet.bytes, virtio)
         list[list.count - 1].packets = shape.packets(of: header.length)
+        if let candidate { merge = Merge(candidate, header, of: shape.segment) }
         return true
     }
 

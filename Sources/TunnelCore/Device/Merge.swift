@@ -105,31 +105,60 @@ struct Merge {
     private var isPushed: Bool
 
     init(_ first: MergeCandidate, _ header: InternetPacket) {
+        self.init(first, header, of: first.end - first.payload)
+    }
+
+    /// Begins with a packet that stands for several, of so many bytes each.
+    init(_ first: MergeCandidate, _ header: InternetPacket, of segment: Int) {
         self.first = first
         self.header = header
-        segment = first.end - first.payload
+        self.segment = segment
+        let payload = first.end - first.payload
+        count = (payload + segment - 1) / segment
         length = first.end
-        nextSequence = first.sequence &+ UInt32(truncatingIfNeeded: segment)
+        nextSequence = first.sequence &+ UInt32(truncatingIfNeeded: payload)
         isPushed = first.isPushed
-        isClosed = first.isPushed
+        isClosed = first.isPushed || payload % segment != 0
     }
 
     /// Whether `packet` continues what has been merged so far; it then counts as part of it. `head` is the first packet.
     @inline(__always)
     mutating func append(_ packet: RawSpan, _ candidate: MergeCandidate, to head: RawSpan) -> Bool {
         let payload = candidate.end - candidate.payload
-        guard !isClosed, candidate.isTCP == first.isTCP, candidate.isV4 == first.isV4,
-            candidate.transport == first.transport, candidate.payload == first.payload,
-            payload <= segment, length + payload <= Limits.packet, count < Self.mostPackets,
-            !candidate.isTCP || candidate.sequence == nextSequence, continuesIdentifiers(candidate),
-            MergeCandidate.areAlike(head, packet, as: candidate)
-        else { return false }
+        guard payload <= segment, count < Self.mostPackets, continues(packet, candidate, head) else { return false }
+        note(payload, packets: 1, isFull: payload == segment, candidate)
+        return true
+    }
+
+    /// The same for a packet that stands for several, of `segment` bytes each.
+    mutating func append(
+        segmented packet: RawSpan, _ candidate: MergeCandidate, of segment: Int, to head: RawSpan
+    ) -> Bool {
+        let payload = candidate.end - candidate.payload
+        let packets = (payload + segment - 1) / segment
+        guard segment == self.segment, count + packets <= Self.mostPackets, continues(packet, candidate, head) else {
+            return false
+        }
+        note(payload, packets: packets, isFull: payload % segment == 0, candidate)
+        return true
+    }
+
+    @inline(__always)
+    private func continues(_ packet: RawSpan, _ candidate: MergeCandidate, _ head: RawSpan) -> Bool {
+        !isClosed && candidate.isTCP == first.isTCP && candidate.isV4 == first.isV4
+            && candidate.transport == first.transport && candidate.payload == first.payload
+            && length + candidate.end - candidate.payload <= Limits.packet
+            && (!candidate.isTCP || candidate.sequence == nextSequence) && continuesIdentifiers(candidate)
+            && MergeCandidate.areAlike(head, packet, as: candidate)
+    }
+
+    @inline(__always)
+    private mutating func note(_ payload: Int, packets: Int, isFull: Bool, _ candidate: MergeCandidate) {
         nextSequence &+= UInt32(truncatingIfNeeded: payload)
         length += payload
-        count += 1
+        count += packets
         isPushed = isPushed || candidate.isPushed
-        isClosed = payload < segment || candidate.isPushed
-        return true
+        isClosed = !isFull || candidate.isPushed
     }
 
     /// Whether the packet has the identifier that the kernel will give it when it cuts what is written.

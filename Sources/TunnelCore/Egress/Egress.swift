@@ -92,7 +92,12 @@ struct Egress: ~Copyable {
             coded = size
             sent = sealer.send(record: size, on: &session, in: envelope, into: &outbox)
         case .pack:
-            sent = sealer.send(pack: index, of: gathering, on: &session, in: envelope, into: &outbox)
+            if cargo == .packets, batch.count == 1 {
+                let record = unsafe gathering.writePackOfOne(index, parameter: cargo.bundleParameter)
+                sent = unsafe sealer.send(record, on: &session, in: envelope, into: &outbox)
+            } else {
+                sent = sealer.send(pack: index, of: gathering, on: &session, in: envelope, into: &outbox)
+            }
         case .bundle:
             sent = sealer.send(bundle: index, of: gathering, on: &session.forData, in: envelope, into: &outbox)
         }

@@ -47,7 +47,9 @@ struct Gathering: ~Copyable {
     /// pack that comes of a batch whose packets go alone.
     static let most = 8
     static let capacity = 11
-    private static let slotSize = 65_536
+    private static let slotSize = 65_536 + headroom
+    /// Bytes before the first packet of a batch: for a record's head, and what is before its first member.
+    private static let headroom = 16
 
     private var arena = Arena(capacity: capacity * slotSize)
     private var entries = RigidArray<Entry>(capacity: capacity * Limits.recordPackets)
@@ -134,7 +136,7 @@ struct Gathering: ~Copyable {
         let index = batches.indices.first { batches[$0] == nil } ?? 0
         batches[index] = Batch(
             peer: peer, purpose: purpose, flow: flow, trafficClass: trafficClass,
-            limit: min(limit, Self.slotSize), flows: 0,
+            limit: min(limit, Self.slotSize - Self.headroom), flows: 0,
             age: age)
         return index
     }
@@ -152,7 +154,7 @@ struct Gathering: ~Copyable {
     mutating func append(_ packet: GatheredPacket, wire: Int, to index: Int) {
         guard var batch = batches[index] else { return }
         let (bytes, shape) = (packet.bytes, packet.shape)
-        let offset = index * Self.slotSize + batch.bytes
+        let offset = index * Self.slotSize + Self.headroom + batch.bytes
         var space = arena[offset..<offset + bytes.byteCount]
         space.copy(bytes, to: 0)
         entries[index * Limits.recordPackets + batch.count] = Entry(
@@ -193,6 +195,19 @@ struct Gathering: ~Copyable {
         let start = unsafe arena.pointer(at: Int(entry.offset))
         let bytes = unsafe UnsafeMutableRawBufferPointer(start: start, count: Int(entry.length))
         return unsafe _overrideLifetime(MutableRawSpan(_unsafeBytes: bytes), copying: ())
+    }
+
+    /// Writes the record that is a pack of one packet around it, where it stands; its start, good until the batch is closed, and its size.
+    @unsafe
+    mutating func writePackOfOne(_ index: Int, parameter: UInt8) -> (start: UnsafeRawPointer, size: Int) {
+        let entry = entries[index * Limits.recordPackets]
+        let form = Members.formSize(entry.shape)
+        let start = Int(entry.offset) - form - Record.headerSize
+        let length = form + Int(entry.length)
+        var record = arena[start..<start + Record.headerSize + length]
+        Record.writeHeader(.pack, parameter: parameter, length: length, to: &record)
+        Members.writeForm(entry.shape, to: &record, at: Record.headerSize)
+        return unsafe (UnsafeRawPointer(arena.pointer(at: start)), Record.headerSize + length)
     }
 
     /// The bytes of a packet of a batch, to read.

@@ -82,11 +82,21 @@ struct Sealer: ~Copyable {
     mutating func send(
         record size: Int, on session: inout Session, in envelope: Envelope, into outbox: inout Outbox
     ) -> Int {
+        unsafe send((UnsafeRawPointer(record.pointer(at: 0)), size), on: &session, in: envelope, into: &outbox)
+    }
+
+    /// Seals a record that stands somewhere else, in one datagram or in fragments.
+    @unsafe
+    func send(
+        _ record: (start: UnsafeRawPointer, size: Int), on session: inout Session, in envelope: Envelope,
+        into outbox: inout Outbox
+    ) -> Int {
+        let (start, size) = unsafe record
         let pieces = envelope.limits.pieces(of: size)
         guard outbox.takes(envelope.limits.wireSize(of: size)) else { return 0 }
         guard pieces != 1 else {
             return seal(size, on: &session.forData, in: envelope, into: &outbox) { payload in
-                payload.copy(record.bytes(0..<size), to: 0)
+                unsafe payload.copy(start, count: size, to: 0)
                 return size
             }
         }
@@ -96,7 +106,8 @@ struct Sealer: ~Copyable {
             let fragment = FragmentRecord(number: session.nextUnit, size: size, index: index, count: pieces)
             let length = FragmentRecord.headerSize + fragment.step
             sent += seal(length, on: &session.forData, in: envelope, into: &outbox) { payload in
-                payload.copy(record.bytes(fragment.range), to: FragmentRecord.headerSize)
+                unsafe payload.copy(
+                    start + fragment.range.lowerBound, count: fragment.range.count, to: FragmentRecord.headerSize)
                 return fragment.writeHeader(to: &payload)
             }
         }

@@ -17,6 +17,15 @@ enum Members {
         static let segmented: UInt8 = 2
     }
 
+    /// The bytes before a member that is written in full.
+    static func formSize(_ shape: MemberShape) -> Int { shape.segment > 0 ? 3 : 1 }
+
+    /// Writes what is before a member that stands there in full.
+    static func writeForm(_ shape: MemberShape, to out: inout MutableRawSpan, at place: Int) {
+        out.store(shape.segment > 0 ? Form.segmented : 0, at: place)
+        if shape.segment > 0 { out.store(little: UInt16(truncatingIfNeeded: shape.segment), at: place + 1) }
+    }
+
     /// A packet that is to be written.
     struct Packet: ~Escapable {
         let bytes: RawSpan

@@ -54,6 +54,36 @@ import Testing
         #expect(wire.drops == 0)
     }
 
+    @Test(
+        "super-segments of a flow that follow each other in a unit become one write, and only those",
+        arguments: [false, true])
+    func unitsBecomeOneWrite(isV6: Bool) throws {
+        let wire = Wire(.chacha20poly1305, .init(.codec(.deflate)))
+        let frame = { (sequence: UInt32, count: Int, flags: UInt8, segment: Int) in
+            Segment(
+                isV6: isV6, identifier: UInt16(sequence / 1000), fragment: 0x4000, sequence: sequence, flags: flags,
+                payload: text(count)
+            )
+            .frame(segment: segment)
+        }
+        let acknowledge = Segment.acknowledge
+        for (second, writes) in [
+            (frame(21_000, 20_000, acknowledge, 1000), 1), (frame(21_000, 20_500, acknowledge | Segment.push, 1000), 1),
+            // A gap, another size, FIN, and more than a packet has.
+            (frame(21_001, 20_000, acknowledge, 1000), 2), (frame(21_000, 20_000, acknowledge, 999), 2),
+            (frame(21_000, 20_000, acknowledge | Segment.fin, 1000), 2), (frame(21_000, 45_000, acknowledge, 1000), 2),
+        ] {
+            let sent = [frame(1000, 20_000, acknowledge, 1000), second]
+            let came = wire.carry(sent)
+            #expect(came.count == writes)
+            #expect(came.compactMap(kernelSplit).flatMap { $0 } == sent.compactMap(kernelSplit).flatMap { $0 })
+        }
+        // What is not full ends a write.
+        let short = [frame(1000, 19_500, acknowledge, 1000), frame(20_500, 20_000, acknowledge, 1000)]
+        #expect(wire.carry(short).count == 2)
+        #expect(wire.drops == 0)
+    }
+
     private func byFlow(_ packets: [[UInt8]]) -> [[UInt8]: [[UInt8]]] {
         Dictionary(grouping: packets) { bytes in
             let packet = PacketView(bytes)
