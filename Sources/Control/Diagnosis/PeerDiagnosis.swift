@@ -258,11 +258,14 @@ struct PeerDiagnosis {
                 "larger datagrams vanished on the way: the gateway noticed it, and sends \(path.mtu) bytes at most",
                 evidence: ["\(path.blackHoles) times since the daemon began"])
         }
+        let search =
+            peer.compression.configured == "off"
+            ? "; if both are gateways, Compression = receive on both finds what the path takes, and any MTU works" : ""
         return step(
             "mtu", .fails,
             "packets of more than \(largest) bytes vanish on the way: the path takes less than MTU \(facts.mtu)",
             evidence: ["a ping of \(largest) bytes comes back, larger ones do not"],
-            cure: "MTU = \(largest) in [Interface] on both ends, and restart")
+            cure: "MTU = \(largest) in [Interface] on both ends, and restart" + search)
     }
 
     private func translation() -> Step? {
