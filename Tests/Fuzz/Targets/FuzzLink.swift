@@ -27,12 +27,26 @@ final class FuzzLink {
         deinit { unsafe memory.deallocate() }
     }
 
-    init(_ first: CompressionPolicy, _ second: CompressionPolicy, _ cipher: CipherPolicy, merges: Bool) {
-        pair = Pair(
-            alice: Pair.Options(compression: first, cipher: cipher),
-            bob: Pair.Options(compression: second, cipher: cipher))
+    /// packs: both take what is larger than a datagram, in pieces; inside there are 9000 bytes, and outside 1500.
+    init(
+        _ first: CompressionPolicy, _ second: CompressionPolicy, _ cipher: CipherPolicy, merges: Bool,
+        packs: Bool = false
+    ) {
+        var options = [first, second].map { Pair.Options(compression: $0, cipher: cipher) }
+        for index in options.indices { options[index].packs = packs }
+        pair = Pair(alice: options[0], bob: options[1])
+        for end in packs ? [pair.alice, pair.bob] : [] {
+            end.routeMTU = 1500
+            pair.link.change(end) { tunnel, _ in
+                tunnel.mtu = 9000
+                tunnel.framePayload = 1420
+            }
+        }
         bob.tunnel.inbox.mergesTCP = merges
         bob.tunnel.inbox.mergesUDP = merges
+        pair.connect()
+        guard packs else { return }
+        pair.link.run(for: .seconds(1))
         pair.connect()
     }
 

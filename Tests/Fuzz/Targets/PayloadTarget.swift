@@ -7,15 +7,19 @@ import CZlib
 /// Payloads that alice seals for bob. Whatever they are, what bob's device gets are whole packets of hers, what bob says
 /// keeps to what she announced, and the session goes on.
 ///
-/// Options: 0–1 bob's compression, 2 AES-256-GCM, 3 bob's device takes super-segments.
+/// Options: 0–1 bob's compression, 2 AES-256-GCM, 3 bob's device takes super-segments, 4 both take packs, and what comes in pieces is
+/// one.
 ///
 /// Control: 0 congestion experienced, 1 on WireGuard's lane, 2 what came out stays in the inbox, 3–4 time before, 5 bob has
 /// something to send afterwards, 6–7 how the content becomes a payload.
 struct PayloadTarget: ~Copyable {
     private let fuzz: FuzzLink
+    private let packs: Bool
     /// What alice announced last.
     private var announced = Hello(
         seen: true, asks: false, codecs: .all, maximumUnit: Limits.unit, records: RecordSet.packets)
+    private static let announcesPacks = Hello(
+        seen: true, asks: false, codecs: .all, maximumUnit: Limits.unit, records: RecordSet.packets.union(.pieces))
     private let encoders = Encoders()
     private var number: UInt16 = 0
     private var elapsed = Interval.seconds(0)
@@ -36,7 +40,9 @@ struct PayloadTarget: ~Copyable {
         let options = input.options()
         fuzz = FuzzLink(
             .init(.auto), Self.policies[Int(options & 3)], options & 4 != 0 ? .auto : .chacha20poly1305,
-            merges: options & 8 != 0)
+            merges: options & 8 != 0, packs: options & 16 != 0)
+        packs = options & 16 != 0
+        if packs { announced = Self.announcesPacks }
     }
 
     consuming func run(_ input: inout FuzzInput) throws(Violation) {
@@ -73,7 +79,7 @@ struct PayloadTarget: ~Copyable {
         case .zstd:
             return [record(0x11, layout | 2, little(UInt16(truncatingIfNeeded: content.count)) + coded(content))]
         case .fragments:
-            let unit = unitRecord(content, parameter: layout | 1)
+            let unit = packs ? record(0x1b, 0, content) : unitRecord(content, parameter: layout | 1)
             number &+= 1
             return (0..<3).map { index in
                 let fragment = FragmentRecord(number: number, size: unit.count, index: index, count: 3)

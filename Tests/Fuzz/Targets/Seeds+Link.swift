@@ -18,6 +18,7 @@ extension PayloadTarget {
             }
         }
         seeds.append(("records", records.bytes))
+        for number in 0..<4 { seeds.append(("packs-\(number)", packs(UInt8(number)).bytes)) }
         return seeds
     }
 
@@ -37,6 +38,20 @@ extension PayloadTarget {
         let coded = bytes.extracting(record.body.lowerBound + 2..<record.body.upperBound)
         let count = Decoders().decode(coded, with: unit.codec, into: &space)
         return count == unit.decoded ? [1, 2, 3].map { (decoded, $0) } : []
+    }
+
+    /// Packs in one datagram and in three, and what is none.
+    private static func packs(_ options: UInt8) -> FuzzSeed {
+        var seed = FuzzSeed(options: options << 2 | 16)
+        for sizes in [[3000], [1472, 40, 1472], [9, 100, 2000, 30]] {
+            let members = writeMembers(sizes.map { Member(packet: udp(1, 2, payload: $0)) })
+            seed.add(members, control: 3 << 6)
+            seed.add(record(0x1b, 0, members), control: 4)
+            seed.add(record(0x1b, 1, members))
+            seed.add(members.dropLast(), control: 3 << 6)
+        }
+        seed.add([0x40], control: 0x20)
+        return seed
     }
 
     /// One of each kind that carries no packet.
@@ -60,9 +75,11 @@ extension PayloadTarget {
 
 extension MembersTarget {
     static var seeds: [(name: String, bytes: [UInt8])] {
-        (0..<16).map { options in
-            var seed = FuzzSeed(options: UInt8(options % 3 == 0 ? options | 16 : options))
-            var noise = Noise(seed: UInt64(options))
+        (0..<32).map { number in
+            // From 16 on with packs.
+            let options = number & 15 | (number & 16) << 1
+            var seed = FuzzSeed(options: UInt8(number % 3 == 0 ? options | 16 : options))
+            var noise = Noise(seed: UInt64(number))
             for index in 0..<20 {
                 let flow = UInt8(noise.next() % 4) << 4
                 let size = little(UInt16(noise.next() % (index % 5 == 0 ? 9000 : 500)))
@@ -73,7 +90,7 @@ extension MembersTarget {
             }
             seed.add(Segment(payload: text(50)).bytes)
             seed.add(Segment(isV6: true, isTCP: false, payload: text(50)).bytes, control: 0x10)
-            return ("mix-\(options)", seed.bytes)
+            return ("mix-\(number)", seed.bytes)
         }
     }
 }

@@ -1,8 +1,13 @@
-"""The vectors of RFC 7748, RFC 8439 and draft-irtf-cfrg-xchacha."""
+"""The vectors of RFC 7748, RFC 8439 and draft-irtf-cfrg-xchacha; and of the page, those of repair, parity and packs."""
+
+from pathlib import Path
 
 import pytest
 
+from .fragments import Assembly, fragments
+from .parity import Rows, parities
 from .primitives import extended, seal, unseal, x25519
+from .records import PACKS, PARITIES, Gone, Pack, Receipt, decode
 
 pytestmark = pytest.mark.fast
 
@@ -23,3 +28,41 @@ def test_the_text_of_the_rfcs_is_sealed_and_opened():
                       (extended(KEY, bytes(range(0x40, 0x58))), "c0875924c1c7987947deafd8780acf49")):
         sealed = seal(*keys, PLAIN, AD)
         assert sealed[-16:].hex() == tag and unseal(*keys, sealed, AD) == PLAIN
+
+
+def test_repair_parity_and_packs_are_read_and_written_as_the_page_quotes_them():
+    page = quoted()
+    assert decode(page["RECEIPT, payload"], PARITIES) == Receipt(
+        120, 112, 158_720, 0x1234_5678, 350, lost=9, runs=3, regained=1, ranges=(range(110, 113), range(101, 106)))
+    assert decode(page["GONE, payload"], PARITIES) == Gone(113, (range(110, 113),))
+    for name in ("RECEIPT, payload", "GONE, payload"):
+        assert decode(page[name], PARITIES).encode() == page[name]
+    kept = {4 + n: page[name] for n, name in enumerate(
+        ("bundle, datagram", "first fragment, datagram", "second fragment, datagram"))}
+    assert [one.encode() for one in parities(kept, 2)] == [page["row 0, payload"], page["row 1, payload"]]
+    rows = Rows(int.from_bytes(kept[4][4:8], "little"))
+    rows.note(4, kept[4])
+    assert rows.take(decode(page["row 0, payload"], PARITIES)) == []
+    assert sorted(rows.take(decode(page["row 1, payload"], PARITIES))) == sorted([kept[5], kept[6]])
+
+
+def test_the_pieces_of_the_pack_that_the_page_quotes_are_its_packets():
+    page, assembly = quoted(), Assembly()
+    pieces = [decode(page[f"{which} piece of the pack, payload"], PACKS) for which in ("first", "second", "third")]
+    assert [piece.encode() for piece in fragments(0, page["pack"], 3)] == [piece.encode() for piece in pieces]
+    *_, (whole, _) = [assembly.take(piece, piece.index, False, 0) for piece in pieces]
+    assert whole == page["pack"]
+    assert decode(whole, PACKS) == Pack([page["first of two packets"], page["second of two packets"]], None)
+
+
+def quoted():
+    """The values of docs/protocol.md §6, by name."""
+    values, name, inside = {}, None, False
+    for line in (Path(__file__).parents[3] / "docs/protocol.md").read_text().splitlines():
+        if line.startswith("```"):
+            inside = line == "```text"
+        elif inside and line.startswith("    "):
+            values[name] = values.get(name, "") + line.strip()
+        elif inside and line.endswith(":"):
+            name = line[:-1]
+    return {name: bytes.fromhex(value) for name, value in values.items()}
