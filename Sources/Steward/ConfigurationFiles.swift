@@ -11,6 +11,8 @@ final class ConfigurationFiles: Sendable {
     /// The one that was read and does not hold yet.
     private let pending = Mutex<Configuration?>(nil)
     private let hooks: HookRunner
+    /// The file before the last edit.
+    private let beforeEdit = Mutex<String?>(nil)
 
     init(_ configuration: Configuration, _ hooks: HookRunner) {
         current = Mutex(configuration)
@@ -28,7 +30,30 @@ final class ConfigurationFiles: Sendable {
         case .setNameServers: return .hooksEnded(hooks.setNameServers(current.withLock { $0.interface }))
         case .storeKey(let key): return Self.answer { () throws(FileFailure) in try store(key) }
         case .saveConfiguration(let peers): return Self.answer { () throws(FileFailure) in try save(peers) }
+        case .editPeer(let edit): return self.edit(edit)
+        case .takeBackEdit:
+            let path = current.withLock { $0.file }
+            let text = beforeEdit.withLock { text in
+                defer { text = nil }
+                return text
+            }
+            return Self.answer { () throws(FileFailure) in if let text { try TextFile.replace(path, text: text) } }
         default: return .refused
+        }
+    }
+
+    private func edit(_ edit: PeerEdit) -> StewardReply {
+        do throws(Failure) {
+            let path = current.withLock { $0.file }
+            guard !path.isEmpty, let file = try SiteFile.find(path) else {
+                throw Failure(.missingInput, "there is no config file")
+            }
+            let change = try file.applying(edit)
+            do throws(FileFailure) { try TextFile.change([change]) } catch { return .fileFailed(error) }
+            beforeEdit.withLock { $0 = file.text }
+            return .done
+        } catch {
+            return .failed(error.message, error.status.rawValue)
         }
     }
 

@@ -138,6 +138,20 @@ public final class Steward: Sendable {
         guard case .done? = try askAboutFiles(.saveConfiguration(peers)) else { throw Self.lost("write") }
     }
 
+    /// Changes a peer in the config file.
+    public func edit(_ edit: PeerEdit) throws(Failure) {
+        let reply: StewardReply?
+        do throws(FileFailure) { reply = try askAboutFiles(.editPeer(edit)) } catch { throw Failure(error) }
+        switch reply {
+        case .done: break
+        case .failed(let message, let status): throw Failure(ExitStatus(rawValue: status) ?? .software, message)
+        default: throw Failure(Self.lost("change"))
+        }
+    }
+
+    /// Makes the file what it was before the last edit.
+    public func takeBackEdit() { _ = try? ask(.takeBackEdit, .files) }
+
     private func askAboutFiles(_ request: StewardRequest) throws(FileFailure) -> StewardReply? {
         let reply = try? ask(request, .files)
         if case .fileFailed(let failure)? = reply { throw failure }

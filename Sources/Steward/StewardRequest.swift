@@ -1,4 +1,5 @@
 public import Addresses
+public import Control
 public import Keys
 import LinuxIO
 
@@ -18,6 +19,10 @@ public enum StewardRequest: Sendable {
     case storeKey(PrivateKey)
     /// What `SaveConfig` keeps.
     case saveConfiguration([SavedPeer])
+    /// A peer in the config file is to be another.
+    case editPeer(PeerEdit)
+    /// The file is to be as it was before that.
+    case takeBackEdit
 
     // About names.
     case resolve(HostAndPort)
@@ -120,6 +125,15 @@ extension StewardRequest {
                 message.append(peer.endpoint) { $0.append($1) }
                 message.append(peer.presharedKey) { $0.append(secret: $1.bytes) }
             }
+        case .editPeer(let edit):
+            message.append(UInt8(15))
+            message.append(edit.kind.rawValue)
+            message.append(edit.peer)
+            message.append(edit.values) { message, value in
+                message.append(value.key)
+                message.append(value.text)
+            }
+        case .takeBackEdit: message.append(UInt8(16))
         case .resolve(let host):
             message.append(UInt8(20))
             message.append(host.description)
@@ -174,6 +188,16 @@ extension StewardRequest {
                 })
         case 13: self = .adoptConfiguration
         case 14: self = .setNameServers
+        case 15:
+            let kind: PeerEdit.Kind = try message.choice()
+            let peer = try message.text(atMost: PeerEdit.longestText)
+            let values = try message.list(atMost: PeerEdit.mostValues) { message throws(MessageReader.Malformed) in
+                let key = try message.text(atMost: PeerEdit.longestText)
+                return PeerEdit.Value(key: key, text: try message.text(atMost: PeerEdit.longestText))
+            }
+            guard let edit = PeerEdit(kind, peer, values) else { throw MessageReader.Malformed() }
+            self = .editPeer(edit)
+        case 16: self = .takeBackEdit
         case 20:
             guard let host = HostAndPort(try message.text(atMost: Self.longestName + 8)) else {
                 throw MessageReader.Malformed()

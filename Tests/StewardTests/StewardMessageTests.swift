@@ -17,6 +17,9 @@ struct StewardMessageTests {
             SavedPeer(PrivateKey.generate().publicKey, endpoint: Endpoint("[2001:db8::1]:7"), presharedKey: nil),
             SavedPeer(PrivateKey.generate().publicKey, endpoint: nil, presharedKey: nil),
         ]),
+        PeerEdit(.put, "far", [PeerEdit.Value(key: "AllowedIPs", text: "10.2.0.0/24")]).map { .editPeer($0) }
+            ?? .sweepFirewall,
+        .takeBackEdit,
         HostAndPort("gateway.example:51820").map { .resolve($0) } ?? .sweepFirewall,
         .makeFirewall(
             FirewallRules([.v4, .v6], mark: 51820, addresses: [.v4(0x0a09_0001), .v6(0xfd09 << 112 | 1)])),

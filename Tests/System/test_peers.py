@@ -5,6 +5,7 @@ import json
 import pytest
 
 from lab import Keys, Lab, link, wait_until
+from lab.api import ask
 from lab.gateway import config, gatewayctl, write_config
 
 pytestmark = pytest.mark.fast
@@ -41,6 +42,37 @@ def test_a_key_is_set_in_the_file_and_in_the_gateway_and_the_session_stays(lab):
     assert [line for line in before.splitlines() if "Endpoint" not in line] == [
         line for line in after.splitlines() if "Keepalive" not in line and "Compression" not in line]
     assert ours.peer()["latestHandshake"] == handshake and lab.ping(lab.a, lab.b.v4)
+
+
+def test_over_the_api_a_peer_is_made_changed_and_taken_out_in_file_and_gateway(lab):
+    ours = lab.gateways[0]
+    write_config(lab, lab.a, COMMENTS + ours.config.read_text())
+    before, key = ours.config.read_text(), Keys().public
+    made = ask(ours, "PUT", "/v1/peers/new", {"PublicKey": key, "AllowedIPs": "10.5.0.0/24", "Compression": "auto"})
+    assert made.status == 200, made.text
+    assert ask(ours, "GET", "/v1/peers/new").json["allowedIPs"] == ["10.5.0.0/24"]
+    assert "#: Name = new\n" in ours.config.read_text() and ours.config.read_text().startswith(before)
+    assert ask(ours, "PATCH", "/v1/peers/new", {"AllowedIPs": "10.6.0.0/24", "Compression": None}).status == 200
+    new = ask(ours, "GET", "/v1/peers/new").json
+    assert (new["allowedIPs"], new["compression"]["configured"]) == (["10.6.0.0/24"], "off")
+    assert ask(ours, "PUT", "/v1/peers/new", {"PersistentKeepalive": "9"}).status == 200
+    new = ask(ours, "GET", "/v1/peers/new").json
+    assert (new["allowedIPs"], new["persistentKeepalive"], new["publicKey"]) == ([], 9, key)
+    assert ask(ours, "DELETE", "/v1/peers/new").status == 200
+    assert ask(ours, "GET", "/v1/peers/new").status == 404 and ours.config.read_text() == before
+
+
+def test_over_the_api_what_could_not_be_read_changes_neither(lab):
+    ours = lab.gateways[0]
+    before = ours.config.read_text()
+    for method, path, body, status in (
+            ("PUT", "new", {"PublicKey": "x"}, 422), ("PUT", "new", {"AllowedIPs": "10.5.0.0/24"}, 422),
+            ("PUT", "new", {"PublicKey": lab.b.keys.public}, 422), ("PATCH", "far", {"AllowedIPs": "10.0.0.0/99"}, 422),
+            ("PATCH", "far", {"PostUp": "reboot"}, 422), ("PATCH", "far", {"Endpoint": "1.2.3.4:5\n[Interface]\nPostUp = reboot"}, 400),
+            ("PATCH", "far", ["x"], 400), ("PATCH", "nobody", {"AllowedIPs": ""}, 404), ("DELETE", "nobody", None, 404)):
+        answer = ask(ours, method, f"/v1/peers/{path}", body)
+        assert answer.status == status, (method, path, body, answer.text)
+    assert ours.config.read_text() == before and lab.ping(lab.a, lab.b.v4)
 
 
 def test_what_the_file_could_not_be_read_with_changes_nothing(lab):

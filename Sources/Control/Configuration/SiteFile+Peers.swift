@@ -16,7 +16,9 @@ extension SiteFile {
     }
 
     /// The change that gives keys of a peer other values; an empty one takes the key away.
-    public func setting(_ values: [(key: String, value: String)], of peer: String) throws(Failure) -> FileChange {
+    public func setting(
+        _ values: [(key: String, value: String)], of peer: String, takesSecrets: Bool = false
+    ) throws(Failure) -> FileChange {
         var section = try section(of: peer)
         for (name, value) in values {
             guard let key = ConfigurationKey(written: name), key.belongs(in: .peer) else {
@@ -26,7 +28,7 @@ extension SiteFile {
                     "\"\(Diagnostic.printable(name))\" is no key of a peer; \(meant ?? "docs/configuration.md has all")"
                 )
             }
-            guard !key.isSecret else {
+            guard takesSecrets || !key.isSecret else {
                 throw Failure(
                     .usage,
                     "\(key.rawValue) is a secret, which has no place in arguments: gatewayctl psk set takes it from a file"
@@ -130,7 +132,7 @@ private struct PeerSection {
 
 extension ConfigurationKey {
     /// Whether `wg` and wg-quick do not know it, so that it stands behind `#:`.
-    fileprivate var isOurs: Bool {
+    var isOurs: Bool {
         switch self {
         case .publicKey, .presharedKey, .allowedIPs, .endpoint, .persistentKeepalive: false
         default: true

@@ -10,7 +10,7 @@ import TunnelCore
 final class ControlDesk: Sendable {
     let daemon: Daemon
     let statistics: SharedStatistics
-    private let chores: Chores
+    let chores: Chores
     /// Clients that follow the events.
     private let followers = Atomic<Int>(0)
     static let mostFollowers = 16
@@ -65,13 +65,7 @@ final class ControlDesk: Sendable {
         let promise = loop.makePromise(of: ControlReply.self)
         let isPosted = chores.post { [self] in
             if daemon.isHandedOver { return promise.fail(TooBusy()) }
-            let first = daemon.log.history.next
-            let outcome = daemon.reload(chores, dryRun: dryRun)
-            let said = daemon.log.history.page(since: first, atMost: EventHistory.capacity).events
-            let lines = said.filter {
-                $0.kind == GatewayEvent.Kind.reload.rawValue || $0.kind == GatewayEvent.Kind.log.rawValue
-            }
-            let reply = Self.reply(lines, outcome)
+            let reply = reload(dryRun: dryRun)
             if !daemon.commands.post({ _, _ in promise.succeed(reply) }) { promise.fail(TooBusy()) }
         }
         if !isPosted { promise.fail(TooBusy()) }
@@ -123,6 +117,17 @@ final class ControlDesk: Sendable {
         }
         if !isPosted { promise.fail(TooBusy()) }
         return promise.futureResult
+    }
+
+    /// Reads the file again and says what came of it. On the chores' thread for files.
+    func reload(dryRun: Bool = false) -> ControlReply {
+        let first = daemon.log.history.next
+        let outcome = daemon.reload(chores, dryRun: dryRun)
+        let said = daemon.log.history.page(since: first, atMost: EventHistory.capacity).events
+        let lines = said.filter {
+            $0.kind == GatewayEvent.Kind.reload.rawValue || $0.kind == GatewayEvent.Kind.log.rawValue
+        }
+        return Self.reply(lines, outcome)
     }
 
     private static func reply(_ lines: [GatewayEvent], _ reload: Reload?) -> ControlReply {

@@ -43,7 +43,8 @@ struct ControlRequest: Sendable {
         case .statistics: desk.statistics.snapshot(on: loop).map(\.json)
         case .metrics: desk.statistics.snapshot(on: loop).map(\.metrics)
         case .peers: desk.statistics.snapshot(on: loop).map(\.peers)
-        case .peer(let name): desk.statistics.snapshot(on: loop).map { $0.peer(name) }
+        case .peer(let name):
+            method == .GET ? desk.statistics.snapshot(on: loop).map { $0.peer(name) } : edit(name, desk, on: loop)
         case .events: loop.makeSucceededFuture(tellEvents(desk.daemon))
         case .trace, .capture: beginTrace(route, desk, on: loop)
         case .diagnosis: desk.diagnose(target["peer"], on: loop)
@@ -114,6 +115,27 @@ struct ControlRequest: Sendable {
                 return ControlReply(KeyReply(publicKey: key.publicKey.description))
             }
         }
+    }
+
+    private func edit(_ name: String, _ desk: ControlDesk, on loop: any EventLoop) -> EventLoopFuture<ControlReply> {
+        var values: [PeerEdit.Value] = []
+        if method != .DELETE {
+            guard let told = decode([String: String?].self) else {
+                return loop.makeSucceededFuture(
+                    ControlReply(
+                        .badRequest, "the body is no object of texts", code: "badBody",
+                        cure: "send {\"AllowedIPs\":\"10.2.0.0/24\"}: keys of the config file, null takes one away"))
+            }
+            values = told.sorted { $0.key < $1.key }.map { PeerEdit.Value(key: $0.key, text: $0.value ?? "") }
+        }
+        let kind: PeerEdit.Kind = method == .PUT ? .put : method == .PATCH ? .patch : .delete
+        guard let edit = PeerEdit(kind, name, values) else {
+            return loop.makeSucceededFuture(
+                ControlReply(
+                    .badRequest, "a name, a key or a value is no line of a config file", code: "badBody",
+                    cure: "leave out line feeds and #"))
+        }
+        return desk.edit(edit, on: loop)
     }
 
     private func setPresharedKey(_ desk: ControlDesk, on loop: any EventLoop) -> EventLoopFuture<ControlReply> {

@@ -5,6 +5,7 @@ import NIOHTTP1
 ///     GET  /v1/stats         statistics                       the socket's group, root
 ///     GET  /v1/peers         the peers of them                the same
 ///     GET  /v1/peers/PEER    one, by name or public key       the same
+///     PUT, PATCH, DELETE /v1/peers/PEER   another one          root
 ///     GET  /v1/events        what happened, or happens        the same
 ///     GET  /v1/key           our public key                   the same
 ///     GET  /v1/diagnose      what a diagnosis needs, and it   the same
@@ -54,6 +55,7 @@ enum ControlRoute: Equatable, Sendable {
         case .reload: "reload"
         case .upgrade: "upgrade"
         case .ping: "have a peer asked"
+        case .peer: "change peers"
         case .capture: "see packets"
         default: "change keys"
         }
@@ -65,7 +67,8 @@ enum ControlRoute: Equatable, Sendable {
     /// The methods that it takes.
     var methods: [HTTPMethod] {
         switch self {
-        case .statistics, .peers, .peer, .events, .diagnosis, .metrics, .trace, .capture: [.GET]
+        case .peer: [.GET, .PUT, .PATCH, .DELETE]
+        case .statistics, .peers, .events, .diagnosis, .metrics, .trace, .capture: [.GET]
         case .key: [.GET, .PUT]
         case .presharedKey: [.PUT]
         case .reload, .upgrade, .ping: [.POST]
