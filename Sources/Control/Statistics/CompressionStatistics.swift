@@ -11,6 +11,8 @@ public struct CompressionStatistics: Codable, Hashable, Sendable {
     /// `nil`: the daemon is older than they are.
     public var bundles: BundleStatistics?
     public var skipped: SkipCounts
+    /// What compression would have saved; absent while it is used, or nothing was looked at.
+    public var wouldSave: WouldSaveStatistics?
 
     public init(
         configured: String = "off", active: Bool = false, tx: ByteCounts = ByteCounts(),
@@ -24,6 +26,33 @@ public struct CompressionStatistics: Codable, Hashable, Sendable {
         self.codecs = codecs
         self.bundles = bundles
         self.skipped = skipped
+    }
+}
+
+/// What compression would have saved of packets that were sent plain, of which some were looked at.
+public struct WouldSaveStatistics: Codable, Hashable, Sendable {
+    /// Bytes that were looked at, and what compression would have taken off them.
+    public var sampledBytes: UInt64
+    public var savedBytes: UInt64
+    public var services: [Service]
+
+    public init(services: [Service]) {
+        sampledBytes = services.reduce(0) { $0 + $1.sampledBytes }
+        savedBytes = services.reduce(0) { $0 + $1.savedBytes }
+        self.services = services
+    }
+
+    public struct Service: Codable, Hashable, Sendable {
+        /// Protocol and port, `tcp/5432`.
+        public var service: String
+        public var sampledBytes: UInt64
+        public var savedBytes: UInt64
+
+        public init(service: String, sampledBytes: UInt64 = 0, savedBytes: UInt64 = 0) {
+            self.service = service
+            self.sampledBytes = sampledBytes
+            self.savedBytes = savedBytes
+        }
     }
 }
 

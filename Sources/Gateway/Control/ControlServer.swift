@@ -49,10 +49,9 @@ final class ControlServer: Sendable {
         self.group = group
         let (channel, copy) = try open(socket)
         let loop = group.next()
-        let log = log
         let statistics = desk.statistics
         let watch = try? loop.submit {
-            let watch = EventWatch(statistics, log, on: loop)
+            let watch = EventWatch(statistics, daemon, on: loop)
             watch.start()
             return NIOLoopBound(watch, eventLoop: loop)
         }.wait()

@@ -1,5 +1,7 @@
 import Control
+import LinuxIO
 import NIOCore
+import TunnelCore
 
 /// Looks at the statistics every few seconds for what nobody tells as it happens: many drops, and a queue that stands. It goes into
 /// the history of events, not into the log. On the control socket's event loop.
@@ -23,16 +25,18 @@ final class EventWatch {
     }
 
     private let statistics: SharedStatistics
-    private let log: Log
+    private let daemon: Daemon
+    private var log: Log { daemon.log }
+    private var trial = CompressionTrial()
     private let loop: any EventLoop
     private var subjects: [String: Subject] = [:]
     private var looks = 0
     private var next: Scheduled<Void>?
     private var isOver = false
 
-    init(_ statistics: SharedStatistics, _ log: Log, on loop: any EventLoop) {
+    init(_ statistics: SharedStatistics, _ daemon: Daemon, on loop: any EventLoop) {
         self.statistics = statistics
-        self.log = log
+        self.daemon = daemon
         self.loop = loop
     }
 
@@ -46,6 +50,10 @@ final class EventWatch {
 
     private func look() {
         let own = NIOLoopBound(self, eventLoop: loop)
+        daemon.commands.post { [loop] data, _ in
+            let samples = data.tunnel.takePlainSamples()
+            if !samples.isEmpty { loop.execute { own.value.count(samples) } }
+        }
         statistics.snapshot(on: loop).whenComplete { result in
             var pause = Self.interval
             if case .success(let snapshot) = result {
@@ -57,6 +65,8 @@ final class EventWatch {
             own.value.next = own.value.loop.scheduleTask(in: pause) { own.value.look() }
         }
     }
+
+    private func count(_ samples: [PlainSample]) { daemon.wouldSave.take(samples, &trial) }
 
     private func compare(_ statistics: InterfaceStatistics) {
         looks += 1
@@ -70,7 +80,7 @@ final class EventWatch {
         if subjects.count > present.count { subjects = subjects.filter { present.contains($0.key) } }
     }
 
-    private func note(_ subject: String, _ peer: PeerStatistics?, _ counts: [(reason: String, count: UInt64)]) {
+    private func note(_ subject: String, _ peer: Control.PeerStatistics?, _ counts: [(reason: String, count: UInt64)]) {
         var known = subjects[subject] ?? Subject()
         defer { subjects[subject] = known }
         let isFirst = known.told.isEmpty
@@ -89,7 +99,7 @@ final class EventWatch {
         for (reason, count) in counts { known.told[reason] = count }
     }
 
-    private func noteQueue(_ peer: PeerStatistics) {
+    private func noteQueue(_ peer: Control.PeerStatistics) {
         guard let queue = peer.queue, let median = queue.delayMicrosecondsP50 else { return }
         let isStanding = subjects[peer.publicKey]?.isStanding ?? false
         let name = Self.name(of: peer)
@@ -105,12 +115,12 @@ final class EventWatch {
     }
 
     private func tell(
-        _ kind: GatewayEvent.Kind, _ level: GatewayEvent.Level, _ peer: PeerStatistics?, _ text: String
+        _ kind: GatewayEvent.Kind, _ level: GatewayEvent.Level, _ peer: Control.PeerStatistics?, _ text: String
     ) {
         log.history.append(GatewayEvent(kind, level, peer: peer?.name, publicKey: peer?.publicKey, text: text))
     }
 
-    private static func name(of peer: PeerStatistics) -> String {
+    private static func name(of peer: Control.PeerStatistics) -> String {
         peer.name ?? "peer \(peer.publicKey.prefix(8))…"
     }
 }

@@ -16,12 +16,12 @@ extension Daemon {
             fwmark: mark.load(ordering: .relaxed),
             uptimeSeconds: uptime,
             peers: tunnel.peers.map {
-                Self.describe($0, settings.peer($0.publicKey), isEthernet: configuration.interface.mode == .tap)
+                describe($0, settings.peer($0.publicKey), isEthernet: configuration.interface.mode == .tap)
             },
             drops: InterfaceDrops(tunnel.drops, refused))
     }
 
-    private static func describe(
+    private func describe(
         _ peer: TunnelCore.PeerStatistics, _ configuration: Configuration.Peer?, isEthernet: Bool
     ) -> Control.PeerStatistics {
         var statistics = Control.PeerStatistics(
@@ -38,13 +38,14 @@ extension Daemon {
             cipher: peer.cipher.name,
             rttMicroseconds: UInt64(max(peer.roundTrip?.nanoseconds ?? 0, 0) / 1000),
             lossPermille: UInt32((peer.loss * 1000).rounded()),
-            compression: describe(peer.traffic, peer.compression.name, isActive: peer.compresses),
+            compression: Self.describe(peer.traffic, peer.compression.name, isActive: peer.compresses),
             drops: PeerDrops(peer.drops),
-            error: error(of: peer, isEthernet: isEthernet),
+            error: Self.error(of: peer, isEthernet: isEthernet),
             endpointName: configuration?.endpoint.flatMap { $0.numeric == nil ? $0.description : nil },
             lastProblem: peer.problem?.0.text,
             lastProblemTime: peer.problem?.1.seconds,
-            queue: queue(of: peer), repair: peer.repair.map { repair($0) })
+            queue: Self.queue(of: peer), repair: peer.repair.map { Self.repair($0) })
+        statistics.compression.wouldSave = wouldSave.report(of: peer.publicKey)
         statistics.handshakes = peer.handshakes
         statistics.isGateway = peer.isGateway
         statistics.pathMTU = peer.pathMTU.map { PathMTUStatistics($0) }

@@ -34,6 +34,8 @@ final class Daemon: Sendable {
     /// The process that does what this one gives up the right to.
     let steward: Steward
     let isConfined: Bool
+    /// What compression would have saved where there is none.
+    let wouldSave = WouldSave()
     /// The servers, as long as they take connections.
     let doors = Mutex(Doors())
     /// Another process has taken over; it is told of that once.

@@ -108,6 +108,7 @@ extension Peer {
     @inline(__always)
     mutating func sendNow(_ packet: RawSpan, with header: InternetPacket, _ services: inout Services) {
         guard !gathers(services) else { return gather(packet, with: header, &services) }
+        if services.samples.isDue(packet.byteCount) { services.samples.note(packet, to: id.slot) }
         send(packet, with: header, &services)
     }
 
@@ -126,6 +127,8 @@ extension Peer {
                 return gather(&content, with: header, virtio: virtio, &services)
             }
             sendBatches(&services)
+        } else if services.samples.isDue(packet.byteCount) {
+            services.samples.note(packet.bytes, to: id.slot)
         }
         sendSegments(of: &packet, with: header, virtio: virtio, &services)
     }

@@ -15,6 +15,7 @@ struct Services: ~Copyable {
     var randomness: Randomness
     /// What somebody watches.
     var trace = Trace()
+    var samples = PlainSamples()
     var clockOffsets: ClockOffsets
     let ciphers: Ciphers
     /// The UDP port that datagrams leave from.

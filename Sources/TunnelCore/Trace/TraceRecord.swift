@@ -75,13 +75,34 @@ public struct TraceFlow: Sendable {
 
     init(_ packet: RawSpan, _ header: InternetPacket) { take(packet, header) }
 
+    /// That of a packet of which only the beginning is here.
+    init(start: RawSpan) {
+        guard start.byteCount >= IPv4Header.size else { return }
+        if start.byte(at: 0) >> 4 == 4 {
+            source = .v4(start.big32(at: IPv4Header.source))
+            destination = .v4(start.big32(at: IPv4Header.destination))
+            transport = start.byte(at: IPv4Header.transport)
+            let isFragment = start.big16(at: IPv4Header.fragmentOffset) & 0x1fff != 0
+            if !isFragment { takePorts(start, at: Int(start.byte(at: 0) & 15) * 4) }
+        } else if start.byte(at: 0) >> 4 == 6, start.byteCount >= IPv6Header.size {
+            source = .v6(start.big128(at: IPv6Header.source))
+            destination = .v6(start.big128(at: IPv6Header.destination))
+            transport = start.byte(at: IPv6Header.nextHeader)
+            takePorts(start, at: IPv6Header.size)
+        }
+    }
+
+    private mutating func takePorts(_ packet: RawSpan, at offset: Int) {
+        guard transport == IPProtocol.tcp || transport == IPProtocol.udp, packet.byteCount >= offset + 4 else { return }
+        sourcePort = packet.big16(at: offset)
+        destinationPort = packet.big16(at: offset + 2)
+    }
+
     private mutating func take(_ packet: RawSpan, _ header: InternetPacket) {
         source = header.source
         destination = header.destination
         transport = header.transport
-        guard header.isTCPOrUDP, !header.hidesPorts, packet.byteCount >= header.headerLength + 4 else { return }
-        sourcePort = packet.big16(at: header.headerLength)
-        destinationPort = packet.big16(at: header.headerLength + 2)
+        if !header.hidesPorts { takePorts(packet, at: header.headerLength) }
     }
 
     /// That of the packet in a frame; empty if there is none.

@@ -18,6 +18,15 @@ extension Tunnel {
         return parts.statistics()
     }
 
+    /// Packets that left uncompressed to peers that would not be sent them otherwise, since this was asked last.
+    public mutating func takePlainSamples() -> [PlainSample] {
+        defer { services.samples.clear() }
+        return (0..<services.samples.count).map { index in
+            let (bytes, peer) = services.samples.sample(index)
+            return PlainSample(peer: peers[peer].publicKey, bytes: bytes)
+        }
+    }
+
     /// Packets and datagrams that belonged to no peer, dropped.
     var allDrops: DropCounters {
         var drops = services.drops
