@@ -14,7 +14,7 @@ struct GatewayControl: ParsableCommand {
             KeyCommand.self,
             PresharedKeyCommand.self,
             Reload.self, Upgrade.self, Stats.self, Show.self, Top.self, Events.self, TraceCommand.self,
-            CaptureCommand.self, Diagnose.self, Ping.self, EstimateCommand.self,
+            CaptureCommand.self, DashboardCommand.self, Diagnose.self, Ping.self, EstimateCommand.self,
         ])
 
     /// As ArgumentParser's own, but an error is one line.

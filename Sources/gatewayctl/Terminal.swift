@@ -5,9 +5,10 @@ import Glibc
 enum Terminal {
     static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
 
-    /// Colours as `wg` would use them here.
+    /// Colours as `wg` would use them here, and none where `NO_COLOR` is set (no-color.org).
     static var ink: Ink {
         var mode: String?
+        if let value = unsafe getenv("NO_COLOR"), unsafe value.pointee != 0 { mode = "never" }
         if let value = unsafe getenv("WG_COLOR_MODE") { mode = unsafe String(cString: value) }
         return Ink.choose(mode: mode, isTerminal: isTerminal)
     }

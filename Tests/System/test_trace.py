@@ -175,3 +175,12 @@ def test_a_capture_follows_no_link_and_writes_over_nothing(ours, tmp_path):
         done = ours.ctl("capture", "--plain", tmp_path / name, "--seconds", "1", check=False)
         assert done.returncode == 73 and "exists" in done.stderr, done.stderr
     assert not target.exists() and (tmp_path / "there").read_text() == "mine"
+
+
+def test_without_colours_for_who_wants_none(lab, ours):
+    """On a terminal there are colours, and with NO_COLOR none."""
+    def shown(**environment):
+        return subprocess.run(["script", "-qec", f"{GATEWAYCTL} show {ours.name}", "/dev/null"], capture_output=True, text=True,
+                              env={**os.environ, "GATEWAY_RUN_DIR": str(ours.run_directory), **environment}).stdout
+
+    assert "\x1b[" in shown() and "\x1b[" not in shown(NO_COLOR="1") and "\x1b[" in shown(NO_COLOR="1", WG_COLOR_MODE="always")
