@@ -33,8 +33,8 @@ SOURCES := Package.swift Sources Tests bench
 BUILD := $(SWIFT) build -c release
 # What is given away needs no library of Swift's. Nothing is exported, so that the linker leaves out what is not called; relative
 # relocations are packed, which glibc knows since 2.36.
-STATIC := --scratch-path .build-dist --static-swift-stdlib -Xswiftc -use-ld=lld $(addprefix -Xlinker ,--icf=safe \
-	--version-script=$(CURDIR)/packaging/exports.map -z relro -z now -z pack-relative-relocs)
+STATIC := --scratch-path .build-dist --static-swift-stdlib -Xswiftc -use-ld=lld $(addprefix -Xlinker ,--icf=all --no-eh-frame-hdr \
+	-T $(CURDIR)/packaging/sections.ld --version-script=$(CURDIR)/packaging/exports.map -z relro -z now -z pack-relative-relocs)
 # Most of what a system test does is waiting: three on a core are done soonest.
 WORKERS ?= 6
 SYSTEM_TESTS := $(PYTHON) -m pytest -q

@@ -55,10 +55,9 @@ public struct MistakenName: Hashable, Sendable {
 
     /// The commands of `gatewayctl`.
     public static let controlCommands = [
-        "keygen", "genkey", "pubkey", "genpsk", "link", "peer", "key", "psk", "reload", "upgrade", "stats", "show",
-        "top",
-        "events",
-        "diagnose", "ping", "estimate",
+        "keygen", "genkey", "pubkey", "genpsk", "link", "invite", "join", "peer", "key", "psk", "reload", "upgrade",
+        "stats", "show", "top", "events", "trace", "capture", "dashboard", "diagnose",
+        "ping", "estimate",
     ]
 
     /// One letter too many, too few or wrong, or two neighbours the wrong way round. In a short word another letter makes

@@ -89,7 +89,10 @@ extension Peer {
         pathMTU = try PathMTU(&state)
         isRouteAsked = pathMTU.sizes.ceiling > 0
         quality = try PathQuality(&state)
-        if wasHandshaking { timers[.retransmitHandshake] = services.now.instant }
+        // One of two that crossed stays pending, and is not sent again.
+        if wasHandshaking, timers.isArmed(.retransmitHandshake) {
+            timers[.retransmitHandshake] = services.now.instant
+        }
         for timer in PeerTimer.allCases where timers.isArmed(timer) {
             arm(timer, at: timers[timer], &services.schedule)
         }

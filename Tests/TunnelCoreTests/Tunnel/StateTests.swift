@@ -105,6 +105,26 @@ struct StateTests {
         #expect(pair.alice.drops(.staged, of: pair.bob) == 1)
     }
 
+    @Test("a handshake that was lost while the peer's came through is over: none follows")
+    func handshakesThatCrossed() throws {
+        var pair = Pair()
+        let alice = pair.alice.endpoint
+        pair.link.rule = { $0.isInitiation && $0.from == alice ? .drop : .deliver }
+        pair.link.send(udp(1, 2, text(50)), from: pair.alice)
+        pair.link.send(udp(2, 1, text(50)), from: pair.bob)
+        pair.link.run(for: .seconds(1))
+        // It is pending still, and nobody waits for it.
+        let pending = pair.alice.tunnel.peers[0].handshaking.pending
+        #expect(pending != nil)
+        pair.forget()
+        try pair.upgradeAlice()
+        try pair.upgradeBob()
+        pair.link.send(udp(1, 2, text(60)), from: pair.alice)
+        pair.link.run(for: .seconds(8))
+        #expect(pair.bob.received == [udp(1, 2, text(60))])
+        #expect(!pair.link.sightings.contains { !$0.isTransport })
+    }
+
     @Test("frames go where their addresses were learned")
     func frames() throws {
         let options = Pair.Options(mode: .frames(isHub: false))
