@@ -57,12 +57,12 @@ def measure(road, daemons, ends, file, warm_up, seconds):
 class Stream:
     """A connection between two namespaces on which a file is sent while the block runs.
 
-    pace: bytes a second that the sender keeps to; 0: as fast as it goes.
+    pace: bytes a second that the sender keeps to; 0: as fast as it goes. control: TCP's congestion control.
     """
 
-    def __init__(self, sender, receiver, address, file, port=PORT, pace=0):
+    def __init__(self, sender, receiver, address, file, port=PORT, pace=0, control="cubic"):
         self.sender, self.receiver, self.address, self.file = sender, receiver, address, file
-        self.port, self.pace = port, pace
+        self.port, self.pace, self.control = port, pace, control
         self.sent = self.received = 0
         self._ending = False
 
@@ -71,12 +71,12 @@ class Stream:
             listener = stack.enter_context(self.receiver.socket(socket.AF_INET, socket.SOCK_STREAM))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             # The machine's default may be BBR, which paces and hides what a link can do.
-            listener.setsockopt(socket.IPPROTO_TCP, _TCP_CONGESTION, b"cubic")
+            listener.setsockopt(socket.IPPROTO_TCP, _TCP_CONGESTION, self.control.encode())
             listener.bind((self.address, self.port))
             listener.listen(1)
             listener.settimeout(10)
             self._out = stack.enter_context(self.sender.socket(socket.AF_INET, socket.SOCK_STREAM))
-            self._out.setsockopt(socket.IPPROTO_TCP, _TCP_CONGESTION, b"cubic")
+            self._out.setsockopt(socket.IPPROTO_TCP, _TCP_CONGESTION, self.control.encode())
             if self.pace:
                 self._out.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, struct.pack("Q", int(self.pace)))
             self._out.settimeout(10)

@@ -63,10 +63,10 @@ def with_large_windows(namespaces):
 
 
 class Place(Lab):
-    """rate, rtt: of the link. Without a rate the wire is a veth."""
+    """rate, rtt: of the link, in Mbit/s and ms. more: other faults of it, by the names of `Link`. Without a rate the wire is a veth."""
 
-    def __init__(self, rate=None, rtt=40):
-        super().__init__(faults=faults(rate, rtt) if rate else None)
+    def __init__(self, rate=None, rtt=40, **more):
+        super().__init__(faults={**faults(rate, rtt), **more} if rate else None)
 
     def __enter__(self):
         super().__enter__()
@@ -154,11 +154,11 @@ class Uploads:
     """TCP streams with cubic that run side by side, on ports from `flow.PORT` on.
 
     targets: for each its receiver, the address there, and the file that is sent around and around.
-    pace: bytes a second that each sender keeps to.
+    pace: bytes a second that each sender keeps to. control: TCP's congestion control.
     """
 
-    def __init__(self, sender, targets, pace=0):
-        self.streams = [flow.Stream(sender, receiver, address, file, flow.PORT + number, pace)
+    def __init__(self, sender, targets, pace=0, control="cubic"):
+        self.streams = [flow.Stream(sender, receiver, address, file, flow.PORT + number, pace, control)
                         for number, (receiver, address, file) in enumerate(targets)]
 
     def __enter__(self):

@@ -41,7 +41,7 @@ def measure(case, options, number):
         wait_until(lambda: place.b.host.run("ss", "-Hlun", f"sport = :{_PORT}").stdout, "irtt listens")
         with Uploads(place.a.host, [(place.b.host, place.b.v4, place.random)] * STREAMS) as uploads:
             uploads.run(_WARM_UP)
-            answer = _call(place.a.host, f"[{address}]" if of["inner"] == 6 else address, options.seconds)
+            answer = call(place.a.host, f"[{address}]" if of["inner"] == 6 else address, options.seconds)
             uploads.run(0)
         server.check_alive()
     there, back, trips = (
@@ -52,9 +52,10 @@ def measure(case, options, number):
                  statistics.median(trips))
 
 
-def _call(host, address, seconds):
+def call(host, address, seconds, interval="20ms", size=60):
+    """Sends packets of that size for so long, and returns what irtt says of each and of all."""
     done = subprocess.run(
-        host.command("irtt", "client", "-i", "20ms", "-d", f"{seconds:g}s", "-l", 60, "--wait=2s", "-q", "-o", "-",
+        host.command("irtt", "client", "-i", interval, "-d", f"{seconds:g}s", "-l", size, "--wait=2s", "-q", "-o", "-",
                      f"{address}:{_PORT}"),
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=seconds + 20)
     assert done.returncode == 0, f"irtt ended with {done.returncode}"

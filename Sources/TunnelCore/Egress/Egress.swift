@@ -116,10 +116,11 @@ struct Egress: ~Copyable {
             into: &outbox)
     }
 
-    /// Sends a datagram again as it was sealed; its bytes.
-    mutating func resend(_ kept: SentDatagrams.Kept, to destination: Destination) -> Int {
+    /// Sends a datagram again as it was sealed, outside as if a router had marked it or as it was; its bytes.
+    mutating func resend(_ kept: SentDatagrams.Kept, isMarked: Bool, to destination: Destination) -> Int {
         unsafe outbox.append(
-            sealed: sent.start(of: kept), length: kept.length, to: destination, trafficClass: kept.trafficClass)
+            sealed: sent.start(of: kept), length: kept.length, to: destination,
+            trafficClass: isMarked ? CongestionBits.experienced.rawValue : kept.trafficClass)
     }
 
     /// Sends a datagram that waited, sealed, for the link; its bytes.

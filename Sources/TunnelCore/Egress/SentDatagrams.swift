@@ -14,7 +14,11 @@ struct SentDatagrams: ~Copyable {
         /// When it left last; in the distant future if it waits for the link still.
         let departedAt: Instant
         let tries: Int
+        /// It is not sent again, so that TCP sees that it was lost.
+        var isLeft: Bool { tries == leftTries }
     }
+
+    private static let leftTries = 0xff
 
     private struct Entry {
         var block: Int32 = -1
@@ -208,8 +212,13 @@ struct SentDatagrams: ~Copyable {
         lines[line].credit -= kept.length
         let place = Int(counter) & (Self.mostEntries - 1)
         lines[line].ring[place].departedAt = now
-        lines[line].ring[place].tries &+= 1
+        lines[line].ring[place].tries = min(lines[line].ring[place].tries + 1, UInt8(Self.leftTries - 1))
         return true
+    }
+
+    /// Leaves a datagram that is kept as lost as it is.
+    mutating func leave(_ counter: UInt64, of peer: PeerSlot) {
+        lines[peer.offset].ring[Int(counter) & (Self.mostEntries - 1)].tries = UInt8(Self.leftTries)
     }
 
     /// Where its bytes start, good until another one is added.

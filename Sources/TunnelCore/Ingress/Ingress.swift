@@ -20,20 +20,21 @@ struct Ingress: ~Copyable {
     /// When the next packet that has waited may go to the device.
     var readyAt = Instant.distantPast
 
-    /// Gives the device a packet that has waited; false if there is no room, which there should be.
+    /// Gives the device a packet or a frame that has waited; false if there is no room, which there should be.
     mutating func deliver(_ ready: ReorderBuffer.Ready, at now: Instant) -> Bool {
-        Self.deliver(ready, of: &reorder, into: &inbox, at: now)
+        guard let place = Self.decode(ready, of: &reorder, into: &inbox, at: now) else { return false }
+        if opener.cargo == .frames { return inbox.append(frame: place) }
+        guard let header = InternetPacket(inbox.bytes(decoded: place)) else { return false }
+        return inbox.append(decoded: Inbox.Decoded(place: place, shape: ready.shape), header)
     }
 
-    private static func deliver(
+    private static func decode(
         _ ready: ReorderBuffer.Ready, of reorder: inout ReorderBuffer, into inbox: inout Inbox, at now: Instant
-    ) -> Bool {
-        let place = inbox.decode(ready.length) { space in
+    ) -> Range<Int>? {
+        inbox.decode(ready.length) { space in
             reorder.pop(ready, into: &space, at: now)
             return ready.length
         }
-        guard let place, let header = InternetPacket(inbox.bytes(decoded: place)) else { return false }
-        return inbox.append(decoded: Inbox.Decoded(place: place, shape: ready.shape), header)
     }
 
     /// Puts a datagram that was had back into the inbox's memory, sealed; `nil` if there is no room.

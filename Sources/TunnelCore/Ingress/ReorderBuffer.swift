@@ -25,6 +25,9 @@ struct ReorderBuffer: ~Copyable {
         let counter: UInt64
         /// The lowest counter that is waited for; `nil`: none is.
         let missing: UInt64?
+        /// What is before the packet, in a frame, and the VLANs that that is in.
+        var start = 0
+        var vlans: UInt32 = 0
     }
 
     /// A packet that may go to the device, good until something is taken in, released, popped or removed.
@@ -73,11 +76,12 @@ struct ReorderBuffer: ~Copyable {
     mutating func take(_ packet: RawSpan, _ arrival: Arrival, at now: Instant) -> Verdict {
         let layout = arrival.shape.layout
         guard layout.transport == .tcp else { return .deliver }
-        let sequence = packet.big32(at: layout.internet + TCPHeader.sequence)
-        let flags = packet.byte(at: layout.internet + TCPHeader.flags)
+        let inner = packet.extracting(arrival.start..<packet.byteCount)
+        let sequence = inner.big32(at: layout.internet + TCPHeader.sequence)
+        let flags = inner.byte(at: layout.internet + TCPHeader.flags)
         let length = arrival.header.length - layout.header + Int(flags & 1)
         guard length > 0 || flags & (Self.reset | Self.synchronize) != 0 else { return .deliver }
-        let name = max(hash.flow(of: packet, arrival.header, with: arrival.peer), 1)
+        let name = max(hash.flow(of: inner, arrival.header, with: arrival.peer) ^ UInt64(arrival.vlans) << 32, 1)
         if flags & Self.reset != 0 {
             forget(name)
             return .deliver

@@ -144,16 +144,21 @@ extension Peer {
         // It has not left, or left so lately that nobody can miss it.
         let trip = quality.shortestTrip ?? Interval(nanoseconds: 0)
         guard kept.departedAt != .distantFuture, kept.departedAt + trip <= now + Limits.probeAfter else { return true }
-        if isCongested(services) {
-            // A queue was full: that is for TCP to see.
-            repair.told &+= 1
-            return false
+        guard !kept.isLeft else { return false }
+        // A queue was full: that is for TCP to see.
+        let isTold = isCongested(services)
+        if isTold {
+            if kept.tries == 0 { repair.told &+= 1 }
+            guard CongestionBits(rawValue: kept.trafficClass).isCapable else {
+                services.egress.sent.leave(counter, of: id.slot)
+                return false
+            }
         }
         guard services.egress.outbox.takes(kept.length),
             services.egress.sent.pay(for: kept, counter, of: id.slot, at: now)
         else { return false }
         let size = services.egress.resend(
-            kept, to: Destination(path: path, peer: id.slot, limit: pathMTU.limit))
+            kept, isMarked: isTold, to: Destination(path: path, peer: id.slot, limit: pathMTU.limit))
         sent &+= UInt64(size)
         repair.resent &+= 1
         repair.resentBytes &+= UInt64(size)

@@ -114,6 +114,20 @@ extension Tunnel {
         return services.ingress.reorder.take(packet, arrival, at: services.now.instant) == .held
     }
 
+    /// The same for a frame.
+    mutating func holds(_ frame: RawSpan, _ ethernet: EthernetFrame, counter: UInt64, from slot: PeerSlot) -> Bool {
+        guard peers[slot].ordersPackets(services), let header = ethernet.packet(in: frame),
+            header.transport == IPProtocol.tcp
+        else { return false }
+        peers[slot].repair.pace.note(frame.byteCount, at: services.now.instant)
+        let packet = frame.extracting(ethernet.payload..<frame.byteCount)
+        let arrival = ReorderBuffer.Arrival(
+            peer: slot, header: header, shape: MemberShape(layout: PacketLayout(packet, header), segment: 0),
+            counter: counter, missing: peers[slot].repair.gaps.lowest, start: ethernet.payload,
+            vlans: ethernet.vlans(frame))
+        return services.ingress.reorder.take(frame, arrival, at: services.now.instant) == .held
+    }
+
     // MARK: Turns
 
     /// Whether messages wait because their peers have had their share of a turn.
@@ -168,7 +182,7 @@ extension Tunnel {
         if mode == .packets {
             deliverPackets(packets, of: datagram, from: slot)
         } else {
-            deliverFrames(packets, from: slot)
+            deliverFrames(packets, of: datagram, from: slot)
         }
     }
 

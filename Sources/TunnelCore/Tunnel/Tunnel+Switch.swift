@@ -63,7 +63,8 @@ extension Tunnel {
     // MARK: From a peer
 
     /// Gives frames that were decoded to the device, and as a hub to the peers that they are for.
-    mutating func deliverFrames(_ frames: DecodedPackets, from slot: PeerSlot) {
+    mutating func deliverFrames(_ frames: DecodedPackets, of datagram: RawSpan, from slot: PeerSlot) {
+        let counter = datagram.little64(at: Transport.counter)
         var count = 0
         var plain = 0
         let writesBefore = services.ingress.inbox.count
@@ -72,7 +73,7 @@ extension Tunnel {
             guard let header = admitFrame(decoded, from: slot, isMarked: frames.isMarked) else { continue }
             count += 1
             plain += decoded.place.count
-            deliver(decoded, header, from: slot)
+            deliver(decoded, header, counter: counter, from: slot)
         }
         let writes = services.ingress.inbox.count - writesBefore
         peers[slot].noteReceived(frames, count: count, plain: plain, writes: writes)
@@ -112,7 +113,9 @@ extension Tunnel {
     }
 
     /// Gives a peer's frame to the device, and as a hub to the peers that it is for.
-    private mutating func deliver(_ decoded: Inbox.Decoded, _ header: EthernetFrame, from slot: PeerSlot) {
+    private mutating func deliver(
+        _ decoded: Inbox.Decoded, _ header: EthernetFrame, counter: UInt64, from slot: PeerSlot
+    ) {
         if mode.isHub {
             // The inbox keeps it where it is until it is cleared.
             let frame = unsafe _overrideLifetime(services.ingress.inbox.bytes(decoded: decoded.place), copying: ())
@@ -135,6 +138,9 @@ extension Tunnel {
                 flood(frame, header, from: .peer(slot))
             }
         }
+        // The inbox keeps it where it is until it is cleared.
+        let frame = unsafe _overrideLifetime(services.ingress.inbox.bytes(decoded: decoded.place), copying: ())
+        if holds(frame, header, counter: counter, from: slot) { return }
         if !services.ingress.inbox.append(frame: decoded.place) { services.drops.count(.overflow) }
     }
 }

@@ -77,6 +77,9 @@ struct CongestionBits: Equatable {
     static let notCapable = CongestionBits(rawValue: 0)
     static let experienced = CongestionBits(rawValue: 3)
 
+    /// Whether a router may mark the packet where it would have dropped it (RFC 3168 §5).
+    var isCapable: Bool { self != .notCapable }
+
     /// Marks a packet inside as having experienced congestion, because the datagram outside did (RFC 6040 §4.2).
     /// False if the packet cannot carry the mark and must be dropped.
     static func markExperienced(_ packet: inout MutableRawSpan) -> Bool {

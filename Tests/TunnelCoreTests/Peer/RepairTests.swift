@@ -148,6 +148,72 @@ private let auto = CompressionPolicy(.auto)
         #expect(pair.link.sightings.receipts.count <= 2)
     }
 
+    @Test(
+        "TCP behind a gap waits for it, in packets as in frames, and nothing else does",
+        arguments: [TunnelMode.packets, .frames(isHub: false)])
+    func order(mode: TunnelMode) {
+        let pair = lossy(isShaped: true, in: mode)
+        var sent: [[UInt8]] = []
+        func send(_ count: Int) {
+            for _ in 0..<count {
+                var segment = packet(
+                    site(1).v4, site(2).v4, transport: 6, ports: (7, 7), noise(800, seed: UInt64(sent.count)))
+                segment.replaceSubrange(24..<28, with: big(UInt32(1000 + 800 * sent.count)))
+                segment.replaceSubrange(32..<34, with: [0x50, 0x10])
+                sent.append(segment)
+                self.send(segment, pair)
+                pair.link.run(for: .milliseconds(2))
+            }
+        }
+        send(5)
+        pair.link.rule = { $0.from == pair.alice.endpoint ? .drop : .deliver }
+        send(1)
+        pair.link.rule = { _ in .deliver }
+        send(5)
+        self.send(udp(1, 2, payload: 100), pair)
+        // The way takes 10 ms; nobody has asked for what is missing yet.
+        pair.link.run(for: .milliseconds(11))
+        #expect(pair.bob.received.count == 6)
+        pair.link.run(for: .seconds(1))
+        let streamed = pair.bob.received.map { mode == .packets ? $0 : Array($0.dropFirst(18)) }.filter { $0[9] == 6 }
+        #expect(pair.bob.received.count == 12 && streamed == sent)
+    }
+
+    @Test(
+        "what gets lost in a queue on the way is for TCP to see: by a mark where a packet can carry one, else by the loss",
+        arguments: [0, 1, 2] as [UInt8])
+    func congestion(mark: UInt8) throws {
+        let pair = lossy(isShaped: false)
+        let packets = (0..<400).map {
+            packet(
+                site(1).v4, site(2).v4, transport: 17, ports: (7, 7), noise(700, seed: UInt64($0)), congestion: mark)
+        }
+        var sent = 0
+        var lost = -1
+        pair.link.rule = { sighting in
+            guard sighting.from == pair.alice.endpoint, sent > 150 else { return .deliver }
+            guard sighting.isPlain, sent > 300, lost < 0 else { return .delay(.milliseconds(40)) }
+            lost = sent
+            return .drop
+        }
+        for packet in packets {
+            pair.link.send(packet, from: pair.alice)
+            sent += 1
+            pair.link.run(for: .milliseconds(3))
+        }
+        pair.link.run(for: .seconds(1))
+        let repair = try #require(pair.alice.statistics(of: pair.bob)?.repair)
+        // It may be asked for several times, and may come as often.
+        #expect(repair.told == 1 && (repair.gone > 0) == (mark == 0) && (1...3).contains(repair.resent) == (mark > 0))
+        let marked = pair.bob.received.filter { $0[1] & 3 == 3 }
+        #expect(pair.bob.received.count == (mark == 0 ? 399 : 400) && marked.count == (mark == 0 ? 0 : 1))
+        // Nothing else about it is different.
+        var bytes = try #require(marked.first ?? packets.first)
+        bytes.replaceSubrange(1...1, with: [mark])
+        bytes.replaceSubrange(10..<12, with: packets[0][10..<12])
+        #expect(packets.contains(bytes))
+    }
+
     @Test("a peer that asks for everything, for what was never sent, and for one counter a million times gets a tenth")
     func greedy() throws {
         let pair = lossy(isShaped: true)
@@ -229,8 +295,8 @@ private let auto = CompressionPolicy(.auto)
     // MARK: Helpers
 
     /// Two ends between which something has been lost, so that all that may be lost next is kept.
-    private func lossy(isShaped: Bool) -> Pair {
-        let pair = Pair(auto, auto)
+    private func lossy(isShaped: Bool, in mode: TunnelMode = .packets) -> Pair {
+        let pair = Pair(both: Pair.Options(compression: auto, mode: mode))
         pair.connect()
         pair.link.run(for: .seconds(1))
         if isShaped {
@@ -240,12 +306,12 @@ private let auto = CompressionPolicy(.auto)
         }
         var isFirst = true
         pair.link.rule = { sighting in
-            guard sighting.from == pair.alice.endpoint, sighting.isPlain, isFirst else { return .deliver }
+            guard sighting.from == pair.alice.endpoint, sighting.isData, isFirst else { return .deliver }
             isFirst = false
             return .drop
         }
         for number in 0..<10 as Range<UInt64> {
-            pair.link.send(udp(1, 2, noise(300, seed: 1 << 20 | number)), from: pair.alice)
+            send(udp(1, 2, noise(300, seed: 1 << 20 | number)), pair)
             pair.link.run(for: .milliseconds(20))
         }
         pair.link.rule = { _ in .deliver }
@@ -257,6 +323,12 @@ private let auto = CompressionPolicy(.auto)
         pair.link.change(pair.alice) { tunnel, _ in tunnel.forgetRepairs() }
         pair.forget()
         return pair
+    }
+
+    /// Sends a packet from alice, in a frame if she carries those.
+    private func send(_ packet: [UInt8], _ pair: Pair) {
+        guard pair.alice.tunnel.mode != .packets else { return pair.link.send(packet, from: pair.alice) }
+        pair.link.send(ethernet: [ethernet(host(1), host(2), ip: packet, tags: [0x8100])], from: pair.alice)
     }
 
     private func slot(of other: End, at end: End) -> PeerSlot {
