@@ -2,7 +2,7 @@
 ///
 ///     admission ▸ queue ▸ gathering ▸ compress ▸ encrypt ▸ frame ▸ outbox
 ///
-/// `send` is the only way to the wire on a session.
+/// `send`, of a packet or of any message, is the only way to the wire on a session.
 @usableFromInline
 struct Egress: ~Copyable {
     @usableFromInline var outbox = Outbox()
@@ -42,15 +42,21 @@ struct Egress: ~Copyable {
         return limits
     }
 
-    /// Sends a message. The bytes of its datagrams; 0 if the outbox has no room for it, or if a batch can't leave in that form.
+    /// Sends a packet as it is. The bytes of its datagram; 0 if the outbox has no room for it.
     @inline(__always)
+    mutating func send(
+        _ packet: RawSpan, with header: InternetPacket, on session: inout Session, to destination: Destination
+    ) -> Int {
+        governor.noteSent(packet.byteCount)
+        let envelope = Envelope(
+            destination, limits(session.hello, destination.limit), trafficClass: header.congestion.rawValue)
+        return sealer.send(packet, on: &session.forData, in: envelope, into: &outbox)
+    }
+
+    /// Sends a message. The bytes of its datagrams; 0 if the outbox has no room for it, or if a batch can't leave in that form.
     mutating func send(_ message: OutboundMessage, on session: inout Session, to destination: Destination) -> Int {
         let limits = limits(session.hello, destination.limit)
         switch message {
-        case .packet(let packet, let header):
-            governor.noteSent(packet.byteCount)
-            let envelope = Envelope(destination, limits, trafficClass: header.congestion.rawValue)
-            return sealer.send(packet, on: &session.forData, in: envelope, into: &outbox)
         case .confirming(let packet, let header, let confirm):
             governor.noteSent(packet.byteCount)
             let envelope = Envelope(destination, limits, trafficClass: header.congestion.rawValue)

@@ -1,8 +1,6 @@
-/// Everything that leaves on a session, in whatever way.
+/// Everything that leaves on a session, but packets as they are, which need no message.
 enum OutboundMessage: ~Escapable {
-    /// An IP packet as it is.
-    case packet(RawSpan, InternetPacket)
-    /// One with a CONFIRM behind it, for which there is room.
+    /// An IP packet with a CONFIRM behind it, for which there is room.
     case confirming(RawSpan, InternetPacket, ConfirmRecord)
     /// An Ethernet frame as a record of its own, and the traffic class outside.
     case frame(RawSpan, trafficClass: UInt8)
@@ -17,7 +15,7 @@ enum OutboundMessage: ~Escapable {
     /// It holds packets or frames.
     @inline(__always) var isData: Bool {
         switch self {
-        case .packet, .confirming, .frame, .batch: true
+        case .confirming, .frame, .batch: true
         case .control, .parity, .keepalive: false
         }
     }

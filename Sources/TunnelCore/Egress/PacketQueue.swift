@@ -73,8 +73,10 @@ struct PacketQueue: ~Copyable {
     /// Since when something has waited without a break; it may be long past when nothing does.
     private var waitingSince = Instant.distantFuture
     /// Packets that wait, and sealed datagrams.
-    private(set) var count = 0
-    var sealedCount = 0
+    private(set) var count = 0 { didSet { noteUse() } }
+    var sealedCount = 0 { didSet { noteUse() } }
+    /// Anything is shaped, or waits still. Stored: every packet asks, and more of the queue is looked at only if it is so.
+    private(set) var isUsed = false
     /// What is sent is part of a grant, and is charged when that ends.
     private var isGranted = false
 
@@ -83,6 +85,7 @@ struct PacketQueue: ~Copyable {
     /// Sets the rate of what all peers are sent, in bits a second; `nil`: as fast as it goes.
     mutating func setRate(_ rate: UInt64?) {
         if rate != shaper?.rate { shaper = rate.map { Shaper(rate: $0) } }
+        noteUse()
     }
 
     /// Sets the rate of what one peer is sent.
@@ -97,13 +100,13 @@ struct PacketQueue: ~Copyable {
         }
         shapedPeers += (rate == nil ? 0 : 1) - (lines[line].shaper == nil ? 0 : 1)
         lines[line].shaper = rate.map { Shaper(rate: $0) }
+        noteUse()
     }
+
+    private mutating func noteUse() { isUsed = shaper != nil || shapedPeers > 0 || count + sealedCount > 0 }
 
     /// The rate of what a peer is sent, if it has one of its own.
     func rate(of peer: PeerSlot) -> UInt64? { peer.offset < lines.count ? lines[peer.offset].shaper?.rate : nil }
-
-    /// Whether anything is shaped, or waits still.
-    @inline(__always) var isUsed: Bool { shaper != nil || shapedPeers > 0 || count + sealedCount > 0 }
 
     /// Whether what goes to a peer waits here.
     @inline(__always)

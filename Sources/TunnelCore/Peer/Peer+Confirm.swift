@@ -36,7 +36,7 @@ extension Peer {
             } else {
                 sendHello(on: session, &services)
             }
-            _ = transmit(.packet(packet, header), on: session, &services)
+            transmit(packet, with: header, on: session, &services)
             return
         }
         guard transmit(.confirming(packet, header, confirm), on: session, &services) > 0 else { return }

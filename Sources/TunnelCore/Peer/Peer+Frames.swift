@@ -8,7 +8,7 @@ extension Peer {
     mutating func take(
         _ frame: RawSpan, with header: EthernetFrame, from ingress: MACTable.Place, _ services: inout Services
     ) {
-        guard !services.egress.queue.holds(id.slot) else {
+        guard !waits(services) else {
             return enqueue(frame, with: header, from: ingress, &services)
         }
         send(frame, with: header, from: ingress, &services)

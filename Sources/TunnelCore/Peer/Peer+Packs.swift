@@ -48,7 +48,7 @@ extension Peer {
             packet.byteCount + Members.overhead + Record.headerSize < Limits.unit
         else {
             if let index = services.egress.gathering.pack(for: id.slot) { sendBatch(index, &services) }
-            _ = transmit(.packet(packet, header), on: session, &services)
+            transmit(packet, with: header, on: session, &services)
             return
         }
         let flow = services.egress.flows.find(packet, header, to: id.slot)

@@ -51,7 +51,7 @@ extension Peer {
         guard repairs(on: session, services) else { return false }
         let isLossy = services.now.instant - repair.lossAt < RepairState.memory
         return (isLossy || repair.parity.isAlways) && !repair.leaving.isFast
-            || services.egress.queue.isThin(to: id.slot)
+            || services.egress.queue.isUsed && services.egress.queue.isThin(to: id.slot)
     }
 
     /// The last data of a burst has nothing behind it that would show it missing: something follows it after a moment of silence.
@@ -173,12 +173,12 @@ extension Peer {
     /// Whether the order of the peer's TCP packets is followed, and they wait for what was lost before them: little comes, or something got
     /// lost lately; and the peer repairs.
     @inline(__always)
-    func ordersPackets(_ services: borrowing Services) -> Bool {
+    func ordersPackets(at now: Instant) -> Bool {
         repair.gaps.index != nil && repair.isWanted
             // The peer has sent something again, and did not say last that something would not come.
             && repair.gaps.repairedAt > max(repair.gaps.abandonedAt, .distantPast)
             && (repair.arriving.isSlow
-                || !repair.arriving.isFast && services.now.instant - repair.gaps.repairedAt < RepairState.memory)
+                || !repair.arriving.isFast && now - repair.gaps.repairedAt < RepairState.memory)
     }
 
     /// Whether datagrams of the peer's got lost lately.

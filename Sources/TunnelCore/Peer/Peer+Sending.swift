@@ -6,30 +6,19 @@ import BasicContainers
 extension Peer {
     // MARK: The one way out
 
-    /// Sends a message on a session and notes what follows from that: every message of a session leaves through here. The bytes on
-    /// the wire; 0 if nothing left.
-    @inline(__always)
+    /// Sends a message on a session and notes what follows from that. The bytes on the wire; 0 if nothing left.
+    ///
+    /// Every message of a session leaves here, or as a packet below, which has no need to become a message: most are packets.
     mutating func transmit(_ message: OutboundMessage, on session: SessionSlot, _ services: inout Services) -> Int {
         guard let path else { return 0 }
-        let before = services.egress.outbox.appended.datagrams
-        // What asks whether it gets there is not sent again.
-        let mark = keepsSent(on: session, services) && !message.isPadded ? services.egress.outbox.mark : nil
-        let counter = rates.isFound ? services.sessions[session].nextCounter : 0
-        let size = services.egress.send(
-            message, on: &services.sessions[session],
-            to: Destination(path: path, peer: id.slot, limit: pathMTU.limit))
+        let departure = beginDeparture(isPadded: message.isPadded, on: session, services)
+        let size = services.egress.send(message, on: &services.sessions[session], to: destination(on: path))
         if services.trace.isOn, size > 0 {
-            let datagrams = Int(services.egress.outbox.appended.datagrams &- before)
-            traceSent(message, wire: size, datagrams: datagrams, on: session, &services)
+            traceSent(message, wire: size, datagrams: departure.datagrams(services), on: session, &services)
         }
-        if let mark { keepSent(since: mark, isData: message.isData, on: session, &services) }
-        if services.egress.queue.isUsed {
-            let datagrams = Int(services.egress.outbox.appended.datagrams &- before)
-            services.egress.queue.charge(size, datagrams: datagrams, to: id.slot, at: services.now.instant)
-            if rates.isFound { noteDepartures(from: counter, on: session, &services) }
-        }
+        end(departure, size, isData: message.isData, on: session, &services)
         switch message {
-        case .packet(let packet, _), .confirming(let packet, _, _):
+        case .confirming(let packet, _, _):
             noteSent(plain: packet.byteCount, size, &services)
         case .frame(let frame, _): noteSent(plain: frame.byteCount, size, &services)
         case .batch(let index, let form):
@@ -49,6 +38,59 @@ extension Peer {
             noteAuthenticatedSent(&services)
         }
         return size
+    }
+
+    /// Sends a packet as it is.
+    @inline(__always)
+    mutating func transmit(
+        _ packet: RawSpan, with header: InternetPacket, on session: SessionSlot, _ services: inout Services
+    ) {
+        guard let path else { return }
+        let departure = beginDeparture(isPadded: false, on: session, services)
+        let size = services.egress.send(
+            packet, with: header, on: &services.sessions[session], to: destination(on: path))
+        if services.trace.isOn, size > 0 { traceSent(packet, with: header, wire: size, on: session, &services) }
+        end(departure, size, isData: true, on: session, &services)
+        noteSent(plain: packet.byteCount, size, &services)
+    }
+
+    private func destination(on path: Path) -> Destination {
+        Destination(path: path, peer: id.slot, limit: pathMTU.limit)
+    }
+
+    /// What is to be known of the moment before something leaves.
+    private struct Departure {
+        /// Datagrams in the outbox, and where what is kept will begin there; `nil`: nothing is kept.
+        let before: UInt64
+        let mark: Outbox.Mark?
+        let counter: UInt64
+
+        /// The datagrams that have come to it since.
+        @inline(__always)
+        func datagrams(_ services: borrowing Services) -> Int {
+            Int(services.egress.outbox.appended.datagrams &- before)
+        }
+    }
+
+    @inline(__always)
+    private func beginDeparture(isPadded: Bool, on session: SessionSlot, _ services: borrowing Services) -> Departure {
+        Departure(
+            before: services.egress.outbox.appended.datagrams,
+            // What asks whether it gets there is not sent again.
+            mark: !isPadded && keepsSent(on: session, services) ? services.egress.outbox.mark : nil,
+            counter: rates.isFound ? services.sessions[session].nextCounter : 0)
+    }
+
+    /// Keeps what left if it may be sent again, and charges the link for it.
+    @inline(__always)
+    private mutating func end(
+        _ departure: Departure, _ size: Int, isData: Bool, on session: SessionSlot, _ services: inout Services
+    ) {
+        if let mark = departure.mark { keepSent(since: mark, isData: isData, on: session, &services) }
+        guard services.egress.queue.isUsed else { return }
+        let datagrams = departure.datagrams(services)
+        services.egress.queue.charge(size, datagrams: datagrams, to: id.slot, at: services.now.instant)
+        if rates.isFound { noteDepartures(from: departure.counter, on: session, &services) }
     }
 
     /// Notes what follows from having sent data, be it on the session before, or that there was no room for it.
@@ -95,12 +137,18 @@ extension Peer {
 
     // MARK: Packets
 
+    /// Whether what goes to the peer waits for a link with a rate.
+    @inline(__always)
+    func waits(_ services: borrowing Services) -> Bool {
+        services.egress.queue.isUsed && services.egress.queue.holds(id.slot)
+    }
+
     /// Takes a packet of the device.
     @inline(__always)
     mutating func take(_ packet: RawSpan, with header: InternetPacket, _ services: inout Services) {
         guard !isOurs(packet, header, port: services.port) else { return dropLoop(&services) }
         let content = packet.extracting(0..<header.length)
-        guard !services.egress.queue.holds(id.slot) else { return enqueue(content, with: header, &services) }
+        guard !waits(services) else { return enqueue(content, with: header, &services) }
         sendNow(content, with: header, &services)
     }
 
@@ -118,7 +166,7 @@ extension Peer {
         _ packet: inout MutableRawSpan, with header: InternetPacket, virtio: VirtioHeader, _ services: inout Services
     ) {
         guard !isOurs(packet.bytes, header, port: services.port) else { return dropLoop(&services) }
-        guard !services.egress.queue.holds(id.slot) else {
+        guard !waits(services) else {
             return enqueueSegments(of: &packet, with: header, virtio: virtio, &services)
         }
         if gathers(services) {
@@ -166,7 +214,7 @@ extension Peer {
         guard !services.sessions[session].hello.confirmation.isDue else {
             return sendConfirming(packet, with: header, on: session, &services)
         }
-        _ = transmit(.packet(packet, header), on: session, &services)
+        transmit(packet, with: header, on: session, &services)
     }
 
     /// Sends a packet, before the peer has said on the newest session that it does AES-256-GCM, on the one before if it did
@@ -179,7 +227,7 @@ extension Peer {
         if staged.isEmpty, let previous = keypairs.previous, services.sessions[previous].aes.isOpen,
             services.sessions[previous].canSend(at: services.now.instant)
         {
-            _ = transmit(.packet(packet, header), on: previous, &services)
+            transmit(packet, with: header, on: previous, &services)
             return
         }
         if isSilent(on: session, services) { drops.count(.staged) } else { stage(packet) }

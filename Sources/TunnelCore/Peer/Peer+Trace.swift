@@ -3,6 +3,33 @@ import BasicContainers
 // What is told to somebody who watches. Only called while somebody does.
 
 extension Peer {
+    /// Tells of a packet that left as it is.
+    @inline(never)
+    func traceSent(
+        _ packet: RawSpan, with header: InternetPacket, wire: Int, on session: SessionSlot, _ services: inout Services
+    ) {
+        let skip = services.trace.skip
+        services.trace.skip = nil
+        guard services.trace.wish.content == .steps else { return }
+        var record = record(wire: wire, datagrams: 1, on: session, services)
+        record.form = .packet
+        record.flow = TraceFlow(packet, header)
+        record.plain = Int32(clamping: packet.byteCount)
+        record.skip = skip
+        services.trace.note(record)
+    }
+
+    private func record(
+        wire: Int, datagrams: Int, on session: SessionSlot, _ services: borrowing Services
+    ) -> TraceRecord {
+        var record = TraceRecord(.out, of: id.slot, at: services.now.wall)
+        record.wire = Int32(clamping: wire)
+        record.datagrams = Int32(clamping: datagrams)
+        record.cipher = services.sessions[session].aes.isOpen ? .aes256gcm : .chacha20poly1305
+        record.packets = 1
+        return record
+    }
+
     /// Tells of a message that left.
     @inline(never)
     func traceSent(
@@ -12,13 +39,9 @@ extension Peer {
         let skip = services.trace.skip
         services.trace.skip = nil
         guard services.trace.wish.content == .steps else { return }
-        var record = TraceRecord(.out, of: id.slot, at: services.now.wall)
-        record.wire = Int32(clamping: wire)
-        record.datagrams = Int32(clamping: datagrams)
-        record.cipher = services.sessions[session].aes.isOpen ? .aes256gcm : .chacha20poly1305
-        record.packets = 1
+        var record = record(wire: wire, datagrams: datagrams, on: session, services)
         switch message {
-        case .packet(let packet, let header), .confirming(let packet, let header, _):
+        case .confirming(let packet, let header, _):
             record.form = .packet
             record.flow = TraceFlow(packet, header)
             record.plain = Int32(clamping: packet.byteCount)

@@ -106,7 +106,9 @@ extension Tunnel {
     private mutating func holds(
         _ packet: RawSpan, _ header: InternetPacket, shape: MemberShape?, counter: UInt64, from slot: PeerSlot
     ) -> Bool {
-        guard header.transport == IPProtocol.tcp, peers[slot].ordersPackets(services) else { return false }
+        guard header.transport == IPProtocol.tcp, peers[slot].ordersPackets(at: services.now.instant) else {
+            return false
+        }
         peers[slot].repair.pace.note(packet.byteCount, at: services.now.instant)
         let arrival = ReorderBuffer.Arrival(
             peer: slot, header: header, shape: shape ?? MemberShape(layout: PacketLayout(packet, header), segment: 0),
@@ -116,7 +118,7 @@ extension Tunnel {
 
     /// The same for a frame.
     mutating func holds(_ frame: RawSpan, _ ethernet: EthernetFrame, counter: UInt64, from slot: PeerSlot) -> Bool {
-        guard peers[slot].ordersPackets(services), let header = ethernet.packet(in: frame),
+        guard peers[slot].ordersPackets(at: services.now.instant), let header = ethernet.packet(in: frame),
             header.transport == IPProtocol.tcp
         else { return false }
         peers[slot].repair.pace.note(frame.byteCount, at: services.now.instant)
