@@ -254,8 +254,9 @@ struct Gaps {
     /// How long a counter may be late before it is asked for.
     private func tolerance(_ roundTrip: Interval?, at now: Instant) -> Interval {
         let trip = (self.trip ?? roundTrip ?? Self.unknownTrip).nanoseconds
-        let usual = max(
-            Self.leastTolerance.nanoseconds, trip / 8, now < graceEnds ? grace.nanoseconds * 5 / 4 + 1_000_000 : 0)
+        // Parity that takes longer than to ask is not worth the wait.
+        let parity = now < graceEnds ? min(grace.nanoseconds * 5 / 4 + 1_000_000, trip) : 0
+        let usual = max(Self.leastTolerance.nanoseconds, trip / 8, parity)
         // What is later than a round trip is asked for in vain now and then.
         return Interval(nanoseconds: max(usual, min(lateness.nanoseconds + lateness.nanoseconds / 2, trip + trip / 4)))
     }

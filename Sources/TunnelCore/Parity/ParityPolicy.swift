@@ -30,6 +30,8 @@ struct ParityPolicy {
     private static let most = 12
     private static let linkTime = Interval.milliseconds(25)
     private static let sizes = 10...40
+    /// The part of a round trip that a block may take.
+    private static let inTime = 0.8
     private static let leastSample = 400.0
     /// The part of the blocks that may be beyond repair by parity: on a far path, and where sending again comes soon.
     private static let toleratedFar = 0.003
@@ -92,7 +94,9 @@ struct ParityPolicy {
             let ease = plan == nil ? 1.0 : 0.5
             let isFar = trip > .milliseconds(100) && loss > 0.0005 * ease
             let isBad = trip > .milliseconds(20) && loss > 0.005 * ease
-            guard isFar || isBad else { return nil }
+            // A row that comes later than what is sent again is worth nothing.
+            let isInTime = Double(size) * 1e9 < conditions.rate * Double(trip.nanoseconds) * Self.inTime
+            guard isFar || isBad, isInTime else { return nil }
             let tolerated = isFar ? Self.toleratedFar : Self.toleratedNear
             let affordable = max(size * Self.most / 100, 1)
             var rows = 1

@@ -23,7 +23,7 @@ extension Peer {
         let plan = isData ? repair.parity.plan : nil
         if plan != nil { services.egress.parity.begin(lane, of: id.slot) }
         let trip = quality.roundTrip?.nanoseconds ?? 100_000_000
-        let horizon = Instant(nanoseconds: now.nanoseconds - 4 * trip - 200_000_000)
+        let horizon = Instant(nanoseconds: now.nanoseconds - 8 * trip - 200_000_000)
         for index in mark.run..<services.egress.outbox.count {
             let run = services.egress.outbox[index]
             var offset = run.offset

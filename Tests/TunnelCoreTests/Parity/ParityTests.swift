@@ -70,6 +70,34 @@ private let auto = CompressionPolicy(.auto)
         #expect(DropReason.allCases.filter { drops[$0] > ($0 == .replay ? 10 : 0) } == [])
     }
 
+    @Test("few datagrams, of which parity comes late or not at all, are asked for after a round trip at the latest")
+    func sparse() throws {
+        let pair = far(.percent(10), latency: .milliseconds(20))
+        var noise = Noise(seed: 5 << 32)
+        var lost = 0
+        var delays: [Interval] = []
+        pair.link.rule = { sighting in
+            guard sighting.from == pair.alice.endpoint, noise.next() % 100 < 4 else { return .deliver }
+            lost += 1
+            return .drop
+        }
+        for number in 0..<800 as Range<UInt64> {
+            var content = Noise(seed: (number + 1) << 34)
+            let packet = udp(1, 2, content.bytes(900))
+            let sentAt = pair.link.instant
+            pair.link.send(packet, from: pair.alice)
+            for _ in 0..<30 where pair.bob.received.last != packet { pair.link.run(for: .milliseconds(5)) }
+            delays.append(pair.link.instant - sentAt)
+            pair.link.run(for: .milliseconds(Int64(number % 7) * 12))
+        }
+        pair.link.run(for: .seconds(2))
+        #expect(lost > 20)
+        let repair = try #require(pair.bob.statistics(of: pair.alice)?.repair)
+        #expect(repair.givenUp == 0 && pair.alice.statistics(of: pair.bob)?.repair?.gone == 0)
+        // The way there, what shows the loss, the wait and the question; a few were lost twice.
+        #expect(delays.sorted()[delays.count * 99 / 100] < .milliseconds(130))
+    }
+
     @Test("where nothing is lost, where losses stand together, and where a round trip is short, none is sent")
     func none() throws {
         for (trip, part, run) in [(160, 0, 1), (5, 2, 1), (160, 2, 12)] as [(Int64, UInt64, Int)] {
