@@ -192,7 +192,8 @@ struct SentDatagrams: ~Copyable {
     func departure(of counter: UInt64, to peer: PeerSlot) -> Instant? {
         guard keeps(peer), counters(of: peer).contains(counter) else { return nil }
         let entry = lines[peer.offset].ring[Int(counter) & (Self.mostEntries - 1)]
-        return entry.tries == 0 && entry.departedAt != .distantFuture ? entry.departedAt : nil
+        // Of a counter that went to something that is not kept it is not known: its entry has the time of what came next.
+        return entry.block >= 0 && entry.tries == 0 && entry.departedAt != .distantFuture ? entry.departedAt : nil
     }
 
     /// The datagram with a counter; `nil` if there is none any more.

@@ -1,0 +1,52 @@
+import BasicContainers
+import Testing
+
+@testable import TestKit
+@testable import TunnelCore
+
+/// What may be sent again, by counter.
+@Suite struct SentDatagramsTests {
+    private let lane = ReceiverIndex(rawValue: 77)
+    private let peer = PeerSlot(0)
+    private let start = Instant(nanoseconds: 5_000_000_000)
+
+    @Test("when a counter left is known of what is kept, and of nothing else")
+    func departures() throws {
+        var sent = begun()
+        append(5, to: &sent, at: 0)
+        // 6 and 7 went to something that is not kept; 8 left 30 ms later.
+        append(8, to: &sent, at: 30)
+        #expect(sent.departure(of: 5, to: peer) == start)
+        #expect(sent.departure(of: 8, to: peer) == start + .milliseconds(30))
+        for counter in [4, 6, 7, 9] as [UInt64] { #expect(sent.departure(of: counter, to: peer) == nil, "\(counter)") }
+        let kept = try #require(sent.find(8, of: peer))
+        sent.earn(1 << 20, of: peer)
+        let isPaid = sent.pay(for: kept, 8, of: peer, at: start + .milliseconds(60))
+        #expect(isPaid)
+        // Which of the two arrived nobody knows (RFC 6298 §3).
+        #expect(sent.departure(of: 8, to: peer) == nil)
+    }
+
+    @Test("what is left as lost stays kept, and is known as such")
+    func left() throws {
+        var sent = begun()
+        append(5, to: &sent, at: 0)
+        #expect(try #require(sent.find(5, of: peer)).isLeft == false)
+        sent.leave(5, of: peer)
+        #expect(try #require(sent.find(5, of: peer)).isLeft)
+        #expect(sent.departure(of: 5, to: peer) == nil)
+    }
+
+    private func begun() -> SentDatagrams {
+        var sent = SentDatagrams()
+        sent.begin(lane, of: peer)
+        return sent
+    }
+
+    private func append(_ counter: UInt64, to sent: inout SentDatagrams, at milliseconds: Int64) {
+        let datagram = [4, 0, 0, 0] + little(lane.rawValue) + little(counter) + [UInt8](repeating: 1, count: 64)
+        unsafe sent.append(
+            datagram.span.bytes, to: peer, trafficClass: 0, at: start + .milliseconds(milliseconds),
+            horizon: .distantPast)
+    }
+}
