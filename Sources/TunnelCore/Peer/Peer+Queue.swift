@@ -62,13 +62,18 @@ extension Peer {
             let packet = services.egress.queue.pop(grant, setting, at: services.now.instant)
         {
             taken += release(packet, &services)
-            let sent = cost(since: mark.appended, services)
+            // Numbers, and whether anything is gathered: what is shared is not lent as a whole for every packet, since that copies it.
+            let sent = cost(
+                from: mark.appended, to: services.egress.outbox.appended,
+                overhead: services.egress.queue.linkOverhead)
             guard sent == 0 || sent < grant.plain else { break }
             // What a byte becomes is not known before; the flow's last unit tells about it.
+            guard services.egress.gathering.count > 0 else { continue }
             guard gatheredWire(services) < grant.unit, !isFull(before: grant, services) else { break }
         }
         sendBatches(&services)
-        let cost = cost(since: mark.appended, services)
+        let cost = cost(
+            from: mark.appended, to: services.egress.outbox.appended, overhead: services.egress.queue.linkOverhead)
         let isHeld = services.egress.queue.hold(&services.egress.outbox, since: mark, of: grant, cost: cost)
         if isHeld, services.egress.sent.keeps(id.slot), let session = keypairs.current {
             let end = services.sessions[session].nextCounter
@@ -132,11 +137,9 @@ extension Peer {
         return true
     }
 
-    /// What has gone to the outbox, on the link.
-    private func cost(since before: Outbox.Appended, _ services: borrowing Services) -> Int {
-        let now = services.egress.outbox.appended
-        let each = Transport.outerHeaders + services.egress.queue.linkOverhead
-        return Int(now.bytes &- before.bytes) + Int(now.datagrams &- before.datagrams) * each
+    /// What has gone to the outbox meanwhile, on the link.
+    private func cost(from before: Outbox.Appended, to now: Outbox.Appended, overhead: Int) -> Int {
+        Int(now.bytes &- before.bytes) + Int(now.datagrams &- before.datagrams) * (Transport.outerHeaders + overhead)
     }
 
     /// Whether the flow's next packet has no room in what is gathered: alone in a unit of its own it would be a large one.
