@@ -121,6 +121,8 @@ extension Link {
         let source: Configuration.PrivateKeySource = end.keys.privateKey.map { .inline($0) } ?? .file("\(end.name).key")
         var interface = Configuration.Interface(name: end.name, privateKey: source)
         interface.listenPort = end.endpoint?.port ?? 0
+        // As in the networks at both ends: nobody there has to find out anything smaller.
+        interface.mtu = 1500
         let configuration = Configuration(file: path(end.name), interface: interface, peers: [peer])
         var comment = [
             "The tunnel from \(end.name) to \(other.name), made by gatewayctl link. It holds secrets: keep its mode 0600.",

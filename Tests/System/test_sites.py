@@ -38,6 +38,7 @@ def test_a_hub_gets_its_second_branch_without_losing_a_line(folder):
     assert (folder / "hq.conf").stat().st_mode & 0o777 == 0o600
     assert "systemctl reload gateway@hq" in done.stdout
     for name in ("hq", "one", "two"):
+        assert (folder / f"{name}.conf").read_text().count("\n#: MTU = 1500\n") == 1
         assert checked(folder / f"{name}.conf") == (0, "")
     assert (folder / "hq.pub").read_text().strip() in (folder / "two.conf").read_text()
 

@@ -17,6 +17,9 @@ extension Configuration {
 }
 
 extension Configuration.Interface {
+    /// The largest packet inside that fits into a datagram of 1500 bytes, over IPv4.
+    private static let wireGuardMTU = 1440
+
     /// The section as lines.
     var lines: [String] {
         var lines = ["[Interface]"]
@@ -29,7 +32,10 @@ extension Configuration.Interface {
         if fwmark != 0 { lines.add(.fwmark, "0x\(String(fwmark, radix: 16))") }
         lines.add(.address, list: addresses.map(\.description))
         lines.add(.dns, list: dnsServers.map(\.description) + dnsSearch)
-        if let mtu { lines.add(.mtu, "\(mtu)") }
+        if let mtu {
+            // Plain WireGuard has no room for more on an Ethernet.
+            if mtu > Self.wireGuardMTU { lines.add(ours: .mtu, "\(mtu)") } else { lines.add(.mtu, "\(mtu)") }
+        }
         if table != .auto { lines.add(.table, "\(table)") }
         for command in preUp { lines.add(.preUp, command) }
         for command in postUp { lines.add(.postUp, command) }
