@@ -13,7 +13,7 @@ extension Peer {
         guard let path else { return 0 }
         let departure = beginDeparture(isPadded: message.isPadded, on: session, services)
         let size = services.egress.send(message, on: &services.sessions[session], to: destination(on: path))
-        if services.trace.isOn, size > 0 {
+        if services.trace.isOn, size > 0, !services.trace.passesOver() {
             traceSent(message, wire: size, datagrams: departure.datagrams(services), on: session, &services)
         }
         end(departure, size, isData: message.isData, on: session, &services)
@@ -49,7 +49,9 @@ extension Peer {
         let departure = beginDeparture(isPadded: false, on: session, services)
         let size = services.egress.send(
             packet, with: header, on: &services.sessions[session], to: destination(on: path))
-        if services.trace.isOn, size > 0 { traceSent(packet, with: header, wire: size, on: session, &services) }
+        if services.trace.isOn, size > 0, !services.trace.passesOver() {
+            traceSent(packet, with: header, wire: size, on: session, &services)
+        }
         end(departure, size, isData: true, on: session, &services)
         noteSent(plain: packet.byteCount, size, &services)
     }

@@ -19,8 +19,10 @@ struct Trace: ~Copyable {
 
     /// Begins; the number to take and to end it with. `nil` if somebody watches already.
     mutating func begin(_ wish: TraceWish, into batch: TraceBatch, at now: Instant) -> UInt64? {
+        expire(at: now)
         guard !isOn else { return nil }
         self.wish = wish
+        self.wish.isAny = wish.takesAny
         self.batch = batch
         number += 1
         isOn = true
@@ -57,6 +59,16 @@ struct Trace: ~Copyable {
     /// Ends it when nobody has come for long.
     mutating func expire(at now: Instant) {
         if isOn, now - takenAt > Self.patience { stop() }
+    }
+
+    /// Passes over one of many that all are wanted, before anything is made of it; false if it is to be looked at.
+    @inline(__always)
+    mutating func passesOver() -> Bool {
+        guard pass > 0, wish.isAny else { return false }
+        pass -= 1
+        batch.seen &+= 1
+        skip = nil
+        return true
     }
 
     /// Writes a record down, if it is wanted and its turn.

@@ -29,6 +29,14 @@ public struct TraceWish: Sendable {
     /// Of several, only some may be written down.
     public var samples = true
     var peer: PeerSlot?
+    /// Every step of every packet is wanted, as long as some are told.
+    var isAny = false
+
+    var takesAny: Bool {
+        content == .steps && samples && peer == nil && direction == nil && outcome == nil && transport == nil
+            && port == nil
+            && prefix == nil
+    }
 
     public init() {}
 

@@ -197,7 +197,7 @@ extension Tunnel {
         guard let header = admit(&packet, from: slot, isMarked: isMarked) else { return }
         peers[slot].noteReceived(plain: header.length, wire: size)
         var content = packet.part(0..<header.length)
-        if services.trace.isOn {
+        if services.trace.isOn, !services.trace.passesOver() {
             traceDelivered(content.bytes, wire: size, from: slot)
         }
         guard !holds(content.bytes, header, shape: nil, counter: counter, from: slot) else { return }
@@ -222,7 +222,9 @@ extension Tunnel {
         }
         let writes = services.ingress.inbox.count - writesBefore
         peers[slot].noteReceived(packets, count: count, plain: plain, writes: writes)
-        if services.trace.isOn { traceDelivered(packets, count: count, plain: plain, from: slot) }
+        if services.trace.isOn, !services.trace.passesOver() {
+            traceDelivered(packets, count: count, plain: plain, from: slot)
+        }
     }
 
     private mutating func admit(_ decoded: Inbox.Decoded, from slot: PeerSlot, isMarked: Bool) -> InternetPacket? {

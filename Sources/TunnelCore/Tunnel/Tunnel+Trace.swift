@@ -82,24 +82,29 @@ extension Tunnel {
     mutating func traceDeviceRead(_ read: inout MutableRawSpan, at now: Now) {
         services.now = now
         services.trace.expire(at: now.instant)
-        let content = services.trace.wish.content
-        var record = TraceRecord(.out, of: nil, at: now.wall)
-        var before = sighting(of: nil)
-        if read.byteCount > VirtioHeader.size {
-            let packet = read.bytes.extracting(VirtioHeader.size...)
-            record.flow = mode == .packets ? TraceFlow(packet) : TraceFlow(frame: packet)
-            record.plain = Int32(clamping: packet.byteCount)
-            record.packets = 1
-            record.form = mode == .packets ? .packet : .frame
-            if mode == .packets, let destination = record.flow.destination {
-                record.peer = allowedIPs.lookup(destination)
-                before = sighting(of: record.peer)
-            }
-            if content == .plain { before.place = services.trace.note(record, packet) }
+        guard read.byteCount > VirtioHeader.size else { return handleRead(&read, at: now) }
+        var peer: PeerSlot?
+        if mode == .packets, let header = InternetPacket(read.bytes.extracting(VirtioHeader.size...)) {
+            peer = allowedIPs.lookup(header.destination)
+        }
+        var before = sighting(of: peer)
+        if services.trace.wish.content == .plain {
+            let record = deviceRecord(of: read.bytes, to: peer)
+            before.place = services.trace.note(record, read.bytes.extracting(VirtioHeader.size...))
         }
         handleRead(&read, at: now)
         guard let (reason, count) = drops(since: before) else { return }
-        note(record, dropped: reason, count, before)
+        note(deviceRecord(of: read.bytes, to: peer), dropped: reason, count, before)
+    }
+
+    private func deviceRecord(of read: RawSpan, to peer: PeerSlot?) -> TraceRecord {
+        let packet = read.extracting(VirtioHeader.size...)
+        var record = TraceRecord(.out, of: peer, at: services.now.wall)
+        record.flow = mode == .packets ? TraceFlow(start: packet) : TraceFlow(frame: packet)
+        record.plain = Int32(clamping: packet.byteCount)
+        record.packets = 1
+        record.form = mode == .packets ? .packet : .frame
+        return record
     }
 
     private mutating func note(
@@ -140,6 +145,8 @@ extension Tunnel {
         let isTransport = record.form != .handshake && record.peer != nil
         handleMessage(&datagram, from: path, trafficClass: trafficClass)
         let dropped = drops(since: before)
+        // Packets are told of where they go to the device.
+        if content == .steps, isTransport, dropped == nil, !Self.isForThePeer(datagram.bytes) { return }
         let isOpened = isTransport && dropped?.reason.isBeforeOpening != true
         if isOpened { traceOpened(datagram.bytes, record, dropped?.reason) }
         if let (reason, count) = dropped {
@@ -147,6 +154,13 @@ extension Tunnel {
         } else if record.form == .handshake, content == .steps {
             services.trace.note(record)
         }
+    }
+
+    /// Whether a datagram that was opened holds no packets.
+    private static func isForThePeer(_ datagram: RawSpan) -> Bool {
+        guard datagram.byteCount > Transport.overhead else { return true }
+        let first = datagram.byte(at: Transport.headerSize)
+        return first >> 4 != 4 && first >> 4 != 6
     }
 
     /// Tells of what was in a datagram.
