@@ -67,8 +67,8 @@ struct Gaps {
     /// When something was missing last, and when something came that had been asked for.
     private(set) var missedAt = Instant.distantPast
     private(set) var repairedAt = Instant.distantPast
-    /// When the peer last said that something will not come.
-    private(set) var abandonedAt = Instant.distantPast
+    /// How often in a row the peer has said that something will not come, and has not sent anything again since.
+    private(set) var abandons = 0
     /// Ascending.
     private var missing = ContiguousArray<Missing>()
     /// Counters above the highest of records that went beside data, ascending.
@@ -183,9 +183,14 @@ struct Gaps {
             return .late
         }
         counts.repaired += 1
-        repairedAt = now
+        noteRepaired(at: now)
         if found.asks == 1 { note(answerAfter: sample) }
         return .repaired
+    }
+
+    private mutating func noteRepaired(at now: Instant) {
+        repairedAt = now
+        abandons = 0
     }
 
     /// Notes that parity has given back a counter.
@@ -193,7 +198,7 @@ struct Gaps {
         guard let index = missing.lastIndex(where: { $0.counters.contains(counter) }) else { return }
         if missing[index].asks == 0 { missing[index].count(1, in: &counts) }
         counts.rebuilt += 1
-        repairedAt = now
+        noteRepaired(at: now)
         remove(counter, at: index)
     }
 
@@ -292,8 +297,13 @@ struct Gaps {
     }
 
     /// Notes that the peer sends these no more.
-    mutating func abandon(_ range: Range<UInt64>, at now: Instant) {
-        abandonedAt = now
+    mutating func abandon(_ gone: CounterRanges) {
+        let before = counts.givenUp
+        for index in 0..<gone.count { abandon(gone[index]) }
+        if counts.givenUp > before { abandons += 1 }
+    }
+
+    private mutating func abandon(_ range: Range<UInt64>) {
         var index = missing.count - 1
         while index >= 0, missing[index].counters.upperBound > range.lowerBound {
             let found = missing[index].counters

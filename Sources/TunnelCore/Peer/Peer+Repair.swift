@@ -143,7 +143,8 @@ extension Peer {
         else { return false }
         // It has not left, or left so lately that nobody can miss it.
         let trip = quality.shortestTrip ?? Interval(nanoseconds: 0)
-        guard kept.departedAt != .distantFuture, kept.departedAt + trip <= now + Limits.probeAfter else { return true }
+        let slack = min(Limits.probeAfter, Interval(nanoseconds: trip.nanoseconds / 4))
+        guard kept.departedAt != .distantFuture, kept.departedAt + trip <= now + slack else { return true }
         guard !kept.isLeft else { return false }
         // A queue was full: that is for TCP to see.
         let isTold = isCongested(services)
@@ -175,8 +176,9 @@ extension Peer {
     @inline(__always)
     func ordersPackets(at now: Instant) -> Bool {
         repair.gaps.index != nil && repair.isWanted
-            // The peer has sent something again, and did not say last that something would not come.
-            && repair.gaps.repairedAt > max(repair.gaps.abandonedAt, .distantPast)
+            // The peer has sent something again, and did not say twice since that something would not come: once says little, it may have
+            // been a probe.
+            && repair.gaps.repairedAt > .distantPast && repair.gaps.abandons < 2
             && (repair.arriving.isSlow
                 || !repair.arriving.isFast && now - repair.gaps.repairedAt < RepairState.memory)
     }
@@ -265,7 +267,7 @@ extension Peer {
         guard repairs(on: session, services), let lane = repair.gaps.lane, lane.session == session,
             isAlive(lane, services), (repair.gaps.lane?.suite == .aes256gcm) == gone.isAES
         else { return }
-        for index in 0..<gone.gone.count { repair.gaps.abandon(gone.gone[index], at: services.now.instant) }
+        repair.gaps.abandon(gone.gone)
         armReceipt(&services)
     }
 }
