@@ -108,7 +108,7 @@ class Datagrams(NamedTuple):
 
 def measure_datagrams(case, options, number):
     with USUAL.place(number) as place, _tunnel(place, case), \
-            Daemon(place.b.host, place.directory / "irtt.log", ["irtt", "server", "-b", f"{place.b.v4}:2112"]):
+            Daemon(place.b.host, place.directory / "irtt.log", ["irtt", "server", "-i", "1ms", "-b", f"{place.b.v4}:2112"]):
         wait_until(lambda: place.b.host.run("ss", "-Hlun", "sport = :2112").stdout, "irtt listens")
         answer = call(place.a.host, place.b.v4, options.seconds, interval="2ms", size=1200)
     delays = sorted(one["delay"]["send"] / 1e6 for one in answer["round_trips"] if one["delay"].get("send"))

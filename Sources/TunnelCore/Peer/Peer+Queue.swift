@@ -87,9 +87,9 @@ extension Peer {
 
     /// The way there and back as TCP sees it: what is sent again takes another one.
     private func tcpTrip(_ services: borrowing Services) -> Interval? {
-        guard repair.parity.plan == nil, services.now.instant - repair.lossAt < RepairState.memory else {
-            return quality.usualTrip
-        }
+        // Where the way is far parity gives nearly all back; where it is not, every third or so is sent again all the same.
+        let isCovered = repair.parity.plan != nil && quality.shortestTrip.map { $0 > .milliseconds(100) } ?? false
+        guard !isCovered, services.now.instant - repair.lossAt < RepairState.memory else { return quality.usualTrip }
         return quality.roundTrip.map { Interval(nanoseconds: $0.nanoseconds * 9 / 4) }
     }
 
