@@ -36,8 +36,8 @@ struct PathMTU {
     private static let unproved = (soon: Interval.milliseconds(350), late: Interval.seconds(1))
     /// Sooner only if that costs less than this part of what is sent.
     private static let cheap: UInt64 = 64
-    /// Rounds in a row in which a size must be lost, to have failed; one that was known to pass more often, since it may be chance.
-    private static let strikes = (first: 2, known: 3)
+    /// Rounds in a row in which a size must be lost, to have failed: on a path that loses, one or two may be chance.
+    private static let strikes = 3
 
     var phase = Phase.disabled
     var source = Source.assumed
@@ -261,7 +261,7 @@ struct PathMTU {
             return
         }
         struck = (lost, struck.size == lost ? struck.times + 1 : 1)
-        guard struck.times >= (isVerifying ? Self.strikes.known : Self.strikes.first) else { return }
+        guard struck.times >= Self.strikes else { return }
         struck = (0, 0)
         fail(lost)
     }
