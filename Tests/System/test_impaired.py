@@ -178,6 +178,7 @@ def test_a_session_survives_losses_both_ways_from_its_first_message_on():
             assert direction.lost["frames"] > 50 and direction.deviations() == []
 
 
+@pytest.mark.alone
 def test_everything_may_come_twice_and_in_any_order():
     with Lab(ipv6=False, faults={"duplicate": 100, "reorder": 100, "hold": 2}) as lab, \
             link(lab, compression="deflate") as gateways, unharmed(lab, gateways):

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -15,7 +16,8 @@ class Chromium:
     """One page."""
 
     def __init__(self, width=1200, height=900, dark=False):
-        self._home = tempfile.TemporaryDirectory(prefix="chromium-")
+        # Its processes may write there still while they are ended.
+        self._home = tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
         to_us, to_it = os.pipe(), os.pipe()
 
         def place():
@@ -25,7 +27,7 @@ class Chromium:
         self._process = subprocess.Popen(
             [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--disable-dev-shm-usage",
              "--no-first-run", "--disable-background-networking", f"--user-data-dir={self._home.name}", "about:blank"],
-            preexec_fn=place, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            preexec_fn=place, close_fds=False, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(to_it[0])
         os.close(to_us[1])
         self._out, self._in = os.fdopen(to_it[1], "wb", 0), os.fdopen(to_us[0], "rb", 0)
@@ -41,7 +43,8 @@ class Chromium:
         return self
 
     def __exit__(self, *_):
-        self._process.kill()
+        # All of its processes.
+        os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._home.cleanup()
 
