@@ -7,7 +7,7 @@
 # make test-api  a long run of schemathesis, which it installs below .build, against docs/openapi.json; EXAMPLES (2500)
 # make bench    compare with the tunnels of Debian, half an hour; BENCH="--rounds 1 --tunnels gateway,wireguard-go": less
 # make bench-compression  compare over thin and long links, a quarter of an hour; BENCH="--plan" only says how long
-# make bench-thin  in front of a thin link: pings and calls beside uploads, how well Rate is kept, 20 minutes; BENCH="--plan"
+# make bench-thin  in front of a thin link: pings and calls beside uploads, how well Rate is kept, loss; 80 minutes; BENCH="--plan"
 # make bench-micro  nanoseconds of the steps that every packet goes through
 # make dist     programs that run where Swift is not, stripped, into out/, and their debug symbols into out/debug
 # make deb      the same as a package of Debian's, checked with lintian: out/gateway_VERSION_ARCHITECTURE.deb

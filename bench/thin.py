@@ -1,7 +1,7 @@
 #!/usr/bin/env -S /usr/bin/python3 -B
 """Measures what the gateway is like in front of a thin link: what waits, who comes first, and how well a rate is kept.
 
-  bench/thin.py                                     all rows, three rounds: about twenty minutes
+  bench/thin.py                                     all rows, three rounds: about eighty minutes
   bench/thin.py --plan                              only says how long
   bench/thin.py --rows ping,voice --rounds 1        some of it
   bench/thin.py --rows ping --cases "2 Mbit/s"      of a row the cases whose label begins so
