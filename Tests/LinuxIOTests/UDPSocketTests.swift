@@ -162,6 +162,35 @@ extension LinuxIOTests {
             }
         }
 
+        @Test(
+            arguments: [
+                ("", "", 0, 0),
+                ("Udp:", "Udp6RcvbufErrors", 0, 0),
+                ("Udp: InCsumErrors\nUdp: 18446744073709551615\n", "", 0, UInt64.max),
+                (
+                    """
+                    Tcp: InCsumErrors
+                    Tcp: 9
+                    Udp: InDatagrams RcvbufErrors SndbufErrors InCsumErrors MemErrors
+                    Udp: 1 20 3 400 5
+                    UdpLite: RcvbufErrors InCsumErrors
+                    UdpLite: 7 7
+
+                    """,
+                    "Ip6InReceives  \t1\nUdp6RcvbufErrors                \t3\nUdp6InCsumErrors\t5\nUdpLite6InCsumErrors\t7\n",
+                    23,
+                    405
+                ),
+                // Fewer values than names, and something that is no number.
+                ("Udp: RcvbufErrors InCsumErrors\nUdp: 8", "Udp6RcvbufErrors x\nUdp6InCsumErrors 2\n", 8, 2),
+            ] as [(String, String, UInt64, UInt64)])
+        func whatTheKernelSaysIsRead(snmp: String, snmp6: String, overflows: UInt64, checksums: UInt64) {
+            let (v4, v6) = (Array(snmp.utf8), Array(snmp6.utf8))
+            let losses = UDPLosses(snmp: v4.span, snmp6: v6.span)
+            #expect(losses.overflows == overflows)
+            #expect(losses.checksums == checksums)
+        }
+
         @Test func aSourceIsUsedAndOneThatIsGoneIsReportedAndDoneWithout() throws {
             var sender = try UDPSocket(family: .v4)
             var receiver = try UDPSocket(family: .v4)
