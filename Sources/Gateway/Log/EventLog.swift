@@ -36,6 +36,10 @@ struct EventLog: ~Copyable {
             noteFailure(failure, key, path, at: time)
         case .troubled(let key, let problem):
             say(.warning, .problem, key, at: time) { "\($0): \(problem.text)" }
+        case .nextPresharedKeyUsed(let key):
+            say(.info, .handshakeDone, key, at: time) {
+                "\($0): both ends have the next preshared key: a session was made with it"
+            }
         case .sourceRefused(let key, let source, let packets):
             say(.warning, .source, key, at: time) {
                 "\($0): dropped \(packets == 1 ? "a packet" : "\(packets) packets"), the last one from \(source), "

@@ -129,10 +129,11 @@ enum Handshake {
         return (message, SessionKeys(state, isInitiator: false))
     }
 
-    /// Reads the response to a pending initiation: the keys of the session, or `nil` if it is not from the peer.
+    /// Reads the response to a pending initiation, which may be made with any of some preshared keys: the keys of the session and
+    /// which of them it was, or `nil` if it is not from the peer.
     static func finish(
-        _ message: Response.Bytes, pending: Pending, identity: Identity, presharedKey: PresharedKey?
-    ) -> SessionKeys? {
+        _ message: Response.Bytes, pending: Pending, identity: Identity, presharedKeys: [PresharedKey?]
+    ) -> (keys: SessionKeys, index: Int)? {
         var state = SymmetricState(hash: pending.hash, chainingKey: Bytes32(copying: pending.chainingKey.bytes))
         defer { state.wipe() }
         let ephemeral = PublicKey(bytes: message.slice(at: Response.ephemeral))
@@ -142,10 +143,15 @@ enum Handshake {
             state.mixSharedSecret(identity.key.bytes, ephemeral)
         else { return nil }
 
-        let key = state.mixPresharedKey(presharedKey)
         let sealed: InlineArray<16, UInt8> = message.slice(at: Response.sealedNothing)
-        guard let _: InlineArray<0, UInt8> = state.open(sealed, key: key) else { return nil }
-        return SessionKeys(state, isInitiator: true)
+        for (index, presharedKey) in presharedKeys.enumerated() {
+            var mixed = state
+            defer { mixed.wipe() }
+            let key = mixed.mixPresharedKey(presharedKey)
+            guard let _: InlineArray<0, UInt8> = mixed.open(sealed, key: key) else { continue }
+            return (SessionKeys(mixed, isInitiator: true), index)
+        }
+        return nil
     }
 }
 
@@ -155,6 +161,8 @@ public struct SessionKeys: Sendable {
     let receiving: Secret
     let sendingAES: Secret
     let receivingAES: Secret
+    /// The preshared key that they were made with.
+    var presharedKey = KeyName.configured
 
     init(_ state: SymmetricState, isInitiator: Bool) {
         let chacha = Self.pair(state.split())

@@ -6,6 +6,10 @@ public enum HandshakeJob: Sendable {
     case identity(PrivateKey?)
     /// A peer appeared, or its preshared key changed.
     case peer(PeerID, PublicKey, PresharedKey?)
+    /// Another preshared key is to take the place of the peer's, as soon as the peer has it; `nil`: none.
+    case nextKey(PeerID, PresharedKey?)
+    /// The peer used a session that we answered it with, as this index.
+    case proved(PeerID, index: ReceiverIndex)
     case removePeer(PeerID)
     /// Make an initiation.
     case initiate(PeerID, sender: ReceiverIndex, at: Now)
@@ -82,7 +86,7 @@ public struct HandshakeEngine: ~Copyable {
 
     private final class KnownPeer {
         let publicKey: PublicKey
-        var presharedKey: PresharedKey?
+        var keys: CandidateKeys
         /// X25519 of both static keys; `nil` if the peer's key can't be used.
         var staticShared: Secret?
         var pending: Handshake.Pending?
@@ -90,7 +94,7 @@ public struct HandshakeEngine: ~Copyable {
 
         init(_ publicKey: PublicKey, _ presharedKey: PresharedKey?, staticShared: Secret?) {
             self.publicKey = publicKey
-            self.presharedKey = presharedKey
+            keys = CandidateKeys(presharedKey)
             self.staticShared = staticShared
         }
     }
@@ -107,6 +111,12 @@ public struct HandshakeEngine: ~Copyable {
             return .done
         case .peer(let peer, let publicKey, let presharedKey):
             setPeer(peer, publicKey, presharedKey: presharedKey)
+            return .done
+        case .nextKey(let peer, let key):
+            peers[peer]?.keys.setNext(key)
+            return .done
+        case .proved(let peer, let index):
+            peers[peer]?.keys.noteProved(index)
             return .done
         case .removePeer(let peer):
             if let removed = peers.removeValue(forKey: peer) { identifiers[removed.publicKey] = nil }
@@ -140,7 +150,7 @@ public struct HandshakeEngine: ~Copyable {
     private mutating func setPeer(_ peer: PeerID, _ publicKey: PublicKey, presharedKey: PresharedKey?) {
         identifiers[publicKey] = peer
         if let known = peers[peer] {
-            known.presharedKey = presharedKey
+            known.keys.configure(presharedKey)
         } else {
             peers[peer] = KnownPeer(publicKey, presharedKey, staticShared: shared(with: publicKey))
         }
@@ -188,9 +198,11 @@ public struct HandshakeEngine: ~Copyable {
         guard now.instant - peer.times.lastReceivedAt >= Limits.initiationInterval else {
             return .failed(.flood, id, index: index, from: path)
         }
+        let chosen = peer.keys.choose(for: index, at: now.instant)
         let answer = Handshake.respond(
-            to: received, presharedKey: peer.presharedKey, sender: index, ephemeral: ephemeral())
-        guard let answer else { return .failed(.notAuthentic, id, index: index, from: path) }
+            to: received, presharedKey: chosen.key, sender: index, ephemeral: ephemeral())
+        guard var answer else { return .failed(.notAuthentic, id, index: index, from: path) }
+        answer.keys.presharedKey = chosen.name
         peer.times.lastReceived = received.timestamp
         peer.times.lastReceivedAt = now.instant
         return .response(id, answer.message, answer.keys, index: index, remote: received.sender, from: path)
@@ -202,9 +214,13 @@ public struct HandshakeEngine: ~Copyable {
         guard let identity, let peer = peers[id], let pending = peer.pending, pending.index == index else {
             return .failed(.notPending, id, index: index, from: path)
         }
-        let keys = Handshake.finish(
-            message, pending: pending, identity: identity, presharedKey: peer.presharedKey)
-        guard let keys else { return .failed(.response, id, index: index, from: path) }
+        let candidates = peer.keys.all
+        let finished = Handshake.finish(
+            message, pending: pending, identity: identity, presharedKeys: candidates.map(\.key))
+        guard let finished else { return .failed(.response, id, index: index, from: path) }
+        var keys = finished.keys
+        keys.presharedKey = candidates[finished.index].name
+        peer.keys.noteUsed(keys.presharedKey)
         peer.pending = nil
         return .established(
             id, keys, index: index,

@@ -87,6 +87,7 @@ extension Peer {
         let slot = begin(session, isInitiator: true, &services)
         quality.note(trip: services.now.instant - handshaking.lastInitiation, at: services.now.instant)
         noteSilence(&services)
+        noteUsed(services.sessions[slot].presharedKey, &services)
         services.end(keypairs.take(initiated: slot))
         noteHandshakeDone(isInitiator: true, &services)
         confirmToPeer(slot, &services)
@@ -132,9 +133,23 @@ extension Peer {
         noteSilence(&services)
         if let next = keypairs.next {
             quality.note(trip: services.now.instant - services.sessions[next].createdAt, at: services.now.instant)
+            noteProved(next, &services)
         }
         services.end(keypairs.confirmNext())
         noteHandshakeDone(isInitiator: false, &services)
+    }
+
+    /// The peer has the preshared key that we answered it with. Where there is but one, nobody waits to hear that.
+    private mutating func noteProved(_ session: SessionSlot, _ services: inout Services) {
+        let name = services.sessions[session].presharedKey
+        guard name != .configured, let index = services.sessions[session].wireGuard.localIndex else { return }
+        services.jobs.append(.proved(id, index: index))
+        noteUsed(name, &services)
+    }
+
+    /// Notes which preshared key a session was made with, at both ends.
+    private mutating func noteUsed(_ name: KeyName, _ services: inout Services) {
+        if name == .next, nextPresharedKey != nil { services.note(.nextPresharedKeyUsed(publicKey)) }
     }
 
     /// We made the session: the first message on it tells the responder so, be it HELLO, data or a keepalive.

@@ -17,6 +17,8 @@ struct Peer: ~Copyable {
     private(set) var compression: CompressionPolicy
     private(set) var cipher: CipherPolicy
     private(set) var presharedKey: PresharedKey?
+    /// The one that is to take its place.
+    private(set) var nextPresharedKey: PresharedKey?
     private(set) var allowedMACs: AllowedMACs
     /// False: what was announced is never confirmed, but said on each session in full.
     private let confirms: Bool
@@ -94,10 +96,19 @@ struct Peer: ~Copyable {
         isAlive = false
     }
 
-    /// Sets the preshared key, which takes effect with the next handshake.
+    /// Sets the preshared key, which takes effect with the next handshake. If it is the one that was to come next, nothing more is to come.
     mutating func setPresharedKey(_ presharedKey: PresharedKey?, _ services: inout Services) {
         self.presharedKey = presharedKey
+        if let next = nextPresharedKey, let presharedKey, Primitive.equal(next.bytes, presharedKey.bytes) {
+            nextPresharedKey = nil
+        }
         services.jobs.append(.peer(id, publicKey, presharedKey))
+    }
+
+    /// Sets the preshared key that is to take the place of this one as soon as a session shows that the peer has it too, `nil` being none.
+    mutating func setNextPresharedKey(_ key: PresharedKey?, _ services: inout Services) {
+        nextPresharedKey = key
+        services.jobs.append(.nextKey(id, key))
     }
 
     /// Sets the only sources of frames that are believed, `nil` being any; false if that changed nothing.

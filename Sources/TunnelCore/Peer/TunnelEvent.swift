@@ -13,6 +13,8 @@ public enum TunnelEvent: Sendable, Equatable {
     case sourceRefused(PublicKey, IPAddress, packets: Int)
     /// `drops` units, bundles or copies of frames of a peer were dropped since this was said last: beyond its budget.
     case budgetExceeded(PublicKey, drops: Int)
+    /// A session was made with the preshared key that is to take the place of the configured one: both ends have it.
+    case nextPresharedKeyUsed(PublicKey)
     /// No answer for 90 s; `dropped` packets had waited for it.
     case handshakeGivenUp(PublicKey, dropped: Int)
     /// A handshake message was wrong. The key is the sender's, if it proved it.

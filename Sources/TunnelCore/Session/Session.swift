@@ -12,6 +12,8 @@ struct Session: ~Copyable {
     let peer: PeerSlot
     let isInitiator: Bool
     let createdAt: Instant
+    /// The preshared key that it was made with.
+    var presharedKey = KeyName.configured
 
     var hello = HelloExchange()
     /// The number of the next unit that goes in fragments.
@@ -27,6 +29,7 @@ struct Session: ~Copyable {
 
     /// Makes the keys ready, in the place where the session stays.
     mutating func begin(_ keys: SessionKeys, _ implementation: ChaChaImplementation) {
+        presharedKey = keys.presharedKey
         wireGuard.begin(implementation, sending: keys.sending, receiving: keys.receiving)
         aes.begin(implementation, sending: keys.sendingAES, receiving: keys.receivingAES)
     }

@@ -1,0 +1,170 @@
+import Keys
+
+/// The name of the preshared key that a session was made with.
+public enum KeyName: Sendable, Equatable {
+    /// The operator's, or none.
+    case configured
+    /// The one that is to take its place.
+    case next
+    /// One that both ends agreed on, by its number.
+    case agreed(UInt64)
+
+    /// It came out of the exchange that a quantum computer does not undo.
+    @inline(__always) var isAgreed: Bool { if case .agreed = self { true } else { false } }
+}
+
+/// The preshared keys that a handshake with one peer may be made with (docs/protocol.md §6.4).
+///
+/// An initiation says nothing of them. The end that answers it chooses, and the end that reads the response tries all that it has:
+/// few, each for the price of some hashes. What was chosen and then carried no session is in doubt: the peer may have lost it.
+struct CandidateKeys {
+    /// A key that both ends derived.
+    struct Agreed: Sendable, Equatable {
+        let number: UInt64
+        let key: PresharedKey
+        /// The peer has shown that it has it.
+        var isShared: Bool
+
+        static func == (a: Self, b: Self) -> Bool { a.number == b.number && a.isShared == b.isShared }
+    }
+
+    /// A key with its name.
+    struct Candidate {
+        let name: KeyName
+        let key: PresharedKey?
+    }
+
+    /// An answer of ours on whose session nothing has come yet.
+    private struct Answer {
+        let name: KeyName
+        let index: ReceiverIndex
+        let at: Instant
+    }
+
+    /// Keys that were agreed on and may still be met: the newest, the one before, and one of which it is not known that the peer has it.
+    static let mostAgreed = 3
+    /// An answer that carried nothing for so long, when the next initiation comes, was not understood: who can't open a response asks
+    /// again after five seconds, and a little is left for the way.
+    private static let patience = Interval.seconds(4)
+    /// A next key that the peer did not know is answered with again after this time.
+    private static let nextRetry = Interval.seconds(600)
+
+    private(set) var configured: PresharedKey?
+    private(set) var next: PresharedKey?
+    /// Newest first.
+    private(set) var agreed: [Agreed] = []
+    private var nextRestsUntil = Instant.distantPast
+    private var unproved: Answer?
+
+    init(_ configured: PresharedKey?) { self.configured = configured }
+
+    // MARK: Settings
+
+    /// Sets the operator's key. What was agreed on under another one is forgotten, unless this is the one that was to come next.
+    mutating func configure(_ key: PresharedKey?) {
+        if Self.isSame(key, configured) { return }
+        if key != nil, Self.isSame(key, next) {
+            next = nil
+        } else {
+            agreed = []
+        }
+        configured = key
+        unproved = nil
+    }
+
+    /// Sets the key that is to take the place of the operator's, `nil` being none.
+    mutating func setNext(_ key: PresharedKey?) {
+        guard !Self.isSame(key, next) else { return }
+        next = Self.isSame(key, configured) ? nil : key
+        nextRestsUntil = .distantPast
+        if unproved?.name == .next { unproved = nil }
+    }
+
+    // MARK: Agreed keys
+
+    subscript(number: UInt64) -> PresharedKey? { agreed.first { $0.number == number }?.key }
+
+    /// Takes a key that both ends derived, the newest from now on.
+    mutating func add(_ key: PresharedKey, _ number: UInt64, isShared: Bool) {
+        agreed.removeAll { $0.number == number }
+        agreed.insert(Agreed(number: number, key: key, isShared: isShared), at: 0)
+        if agreed.count > Self.mostAgreed { agreed.removeLast(agreed.count - Self.mostAgreed) }
+    }
+
+    /// Takes over what another process had.
+    mutating func adopt(_ kept: [Agreed]) { agreed = Array(kept.prefix(Self.mostAgreed)) }
+
+    /// Notes that the peer has an agreed key; false if we have it not.
+    mutating func noteShared(_ number: UInt64) -> Bool {
+        guard let index = agreed.firstIndex(where: { $0.number == number }) else { return false }
+        agreed[index].isShared = true
+        return true
+    }
+
+    /// Forgets all that was agreed on.
+    mutating func forgetAgreed() { agreed = [] }
+
+    // MARK: Handshakes
+
+    /// All that a response may be made with, the most likely first.
+    var all: [Candidate] {
+        var all = agreed.map { Candidate(name: .agreed($0.number), key: $0.key) }
+        if let next { all.insert(Candidate(name: .next, key: next), at: 0) }
+        all.append(Candidate(name: .configured, key: configured))
+        return all
+    }
+
+    /// The key to answer an initiation with, for a session of this index: the newest that the peer has, as far as we know; the
+    /// operator's, if the last answer was another and nothing came of it.
+    mutating func choose(for index: ReceiverIndex, at now: Instant) -> Candidate {
+        var isDoubtful = false
+        if let last = unproved, now - last.at >= Self.patience {
+            doubt(last.name, at: now)
+            isDoubtful = true
+        }
+        var choice = Candidate(name: .configured, key: configured)
+        if !isDoubtful {
+            if let next, now >= nextRestsUntil {
+                choice = Candidate(name: .next, key: next)
+            } else if let newest = agreed.first(where: \.isShared) {
+                choice = Candidate(name: .agreed(newest.number), key: newest.key)
+            }
+        }
+        unproved = choice.name == .configured ? nil : Answer(name: choice.name, index: index, at: now)
+        return choice
+    }
+
+    /// Notes that the peer used the session that we answered it with.
+    mutating func noteProved(_ index: ReceiverIndex) {
+        guard let answer = unproved, answer.index == index else { return }
+        noteUsed(answer.name)
+    }
+
+    /// Notes that a session was made with a key at both ends: those before it are not needed any more.
+    mutating func noteUsed(_ name: KeyName) {
+        unproved = nil
+        switch name {
+        case .configured: break
+        case .next: nextRestsUntil = .distantPast
+        case .agreed(let number):
+            guard let index = agreed.firstIndex(where: { $0.number == number }) else { return }
+            agreed[index].isShared = true
+            agreed.removeLast(agreed.count - index - 1)
+        }
+    }
+
+    /// The peer did not go on with a key: it may have lost it, and with it all others that were agreed on.
+    private mutating func doubt(_ name: KeyName, at now: Instant) {
+        unproved = nil
+        switch name {
+        case .configured: break
+        case .next: nextRestsUntil = now + Self.nextRetry
+        case .agreed: for index in agreed.indices { agreed[index].isShared = false }
+        }
+    }
+
+    private static func isSame(_ a: PresharedKey?, _ b: PresharedKey?) -> Bool {
+        guard let a, let b else { return a == nil && b == nil }
+        return Primitive.equal(a.bytes, b.bytes)
+    }
+}
