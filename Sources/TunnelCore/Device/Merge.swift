@@ -70,7 +70,12 @@ struct MergeCandidate {
         guard a.little32(at: start + 8) == b.little32(at: start + 8), a.byte(at: start + 12) == b.byte(at: start + 12),
             a.little16(at: start + 14) == b.little16(at: start + 14)
         else { return false }
-        for offset in start + 18..<candidate.payload where a.byte(at: offset) != b.byte(at: offset) { return false }
+        guard a.little16(at: start + 18) == b.little16(at: start + 18) else { return false }
+        var option = start + TCPHeader.size
+        while option < candidate.payload {
+            guard a.little32(at: option) == b.little32(at: option) else { return false }
+            option += 4
+        }
         return true
     }
 

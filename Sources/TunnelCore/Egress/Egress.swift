@@ -5,6 +5,7 @@
 /// `send`, of a packet or of any message, is the only way to the wire on a session.
 @usableFromInline
 struct Egress: ~Copyable {
+    private let inPlace = InPlace()
     @usableFromInline var outbox = Outbox()
     var gathering = Gathering()
     /// What waits before it is gathered, where a link has a rate.

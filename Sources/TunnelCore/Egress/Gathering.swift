@@ -4,6 +4,7 @@ import BasicContainers
 ///
 /// Nothing waits here for more to come: what is gathered leaves before the thread sleeps.
 struct Gathering: ~Copyable {
+    private let inPlace = InPlace()
     /// The purpose of a batch.
     enum Purpose {
         case unit(Codec, FlowTable.Flow)

@@ -7,6 +7,7 @@ import BasicContainers
 /// leaves datagram by datagram: flows that send little go between them. Nothing is allocated and nothing is looked at unless a rate
 /// is set.
 struct PacketQueue: ~Copyable {
+    private let inPlace = InPlace()
     /// What the link takes next.
     enum Turn {
         /// Packets of a flow.

@@ -13,6 +13,7 @@
 ///
 /// Every function returns the bytes of the datagrams that it made, or 0 if the outbox has no room.
 struct Sealer: ~Copyable {
+    private let inPlace = InPlace()
     private let cargo: Cargo
     private let encoders = Encoders()
     /// The members of a batch, its record, and the header of one packet.

@@ -3,6 +3,7 @@ import Addresses
 /// The way in, from the wire to the device, shared by all peers: the chain's inbound half, and the inbox.
 @usableFromInline
 struct Ingress: ~Copyable {
+    private let inPlace = InPlace()
     @usableFromInline var inbox = Inbox()
     var opener: Opener
     /// TCP packets that wait for what was lost before them.

@@ -5,6 +5,7 @@
 ///
 /// The datagram is opened where it was received. A plain packet stays there; what was coded is decoded into the inbox's memory.
 struct Opener: ~Copyable {
+    private let inPlace = InPlace()
     let cargo: Cargo
     private let decoders = Decoders()
     /// The decoded members of a unit.

@@ -6,6 +6,7 @@ import Keys
 ///
 /// Functions take the `Services` that all peers share, one after the other.
 struct Peer: ~Copyable {
+    private let inPlace = InPlace()
     // Fixed for its life.
     let id: PeerID
     let publicKey: PublicKey

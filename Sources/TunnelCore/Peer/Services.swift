@@ -4,6 +4,7 @@ import Keys
 /// The services that the peers of a tunnel share: each of them uses it while it does something, one after the other.
 @usableFromInline
 struct Services: ~Copyable {
+    private let inPlace = InPlace()
     /// The time, as the owner of the tunnel handed it in with the input that is being handled.
     var now = Now(instant: .distantPast, wall: WallTime(seconds: 0, nanoseconds: 0))
     var sessions = SessionSlab()

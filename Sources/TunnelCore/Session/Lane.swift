@@ -4,6 +4,7 @@ import Keys
 /// it. Every session has WireGuard's lane; between gateways it may have a second one for AES-256-GCM, which looks the
 /// same on the wire.
 struct Lane: ~Copyable {
+    private let inPlace = InPlace()
     let suite: CipherSuite
     var sending = CipherKey()
     var receiving = CipherKey()

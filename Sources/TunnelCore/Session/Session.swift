@@ -5,6 +5,7 @@ import Keys
 ///
 /// Sessions live in a `SessionSlab`, by index, and never leave it.
 struct Session: ~Copyable {
+    private let inPlace = InPlace()
     /// WireGuard's own, and the one for AES-256-GCM if both ends want it.
     var wireGuard: Lane
     var aes: Lane
