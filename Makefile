@@ -4,7 +4,7 @@
 # make check    the format and the rules of the sources, which make test checks as well
 # make fmt      format the sources
 # make fuzz     feed every parser what a fuzzer thinks of, FUZZ_SECONDS (600) each; what breaks one joins Tests/Fuzz/Corpus
-# make test-api  a long run of schemathesis, which it installs below .build, against docs/openapi.json; EXAMPLES (2500)
+# make test-api  a long run of schemathesis, which it installs below .build, against docs/openapi.json; REQUESTS (10000)
 # make bench    compare with the tunnels of Debian, half an hour; BENCH="--rounds 1 --tunnels gateway,wireguard-go": less
 # make bench-compression  compare over thin and long links, a quarter of an hour; BENCH="--plan" only says how long
 # make bench-thin  in front of a thin link: pings and calls beside uploads, how well Rate is kept, loss; 80 minutes; BENCH="--plan"
@@ -42,7 +42,7 @@ SIDE_BY_SIDE := -n $(WORKERS) --dist loadgroup
 # Two thirds of the unit tests' seconds in a debug build; make test has them.
 LONG_SUITES := [.](SegmentMerge|SegmentSplit|ContinuousTraffic|Report|Gathering|Members|Rate)Tests/
 FUZZ_SECONDS ?= 600
-EXAMPLES ?= 2500
+REQUESTS ?= 10000
 FUZZ_TARGETS ?= payload members datagram frame text state
 export WARNINGS_AS_ERRORS ?= 1
 
@@ -76,7 +76,7 @@ test-fast: setup
 
 test-api: build
 	@[ -x .build/schemathesis/bin/schemathesis ] || { $(PYTHON) -m venv .build/schemathesis && .build/schemathesis/bin/pip -q install schemathesis; }
-	@cd Tests/System && $(SUDO) env SCHEMATHESIS=$(CURDIR)/.build/schemathesis/bin/schemathesis EXAMPLES=$(EXAMPLES) $(SYSTEM_TESTS) test_openapi.py
+	@cd Tests/System && $(SUDO) env SCHEMATHESIS=$(CURDIR)/.build/schemathesis/bin/schemathesis REQUESTS=$(REQUESTS) $(SYSTEM_TESTS) test_openapi.py
 
 fmt:
 	$(SWIFT) format --in-place --recursive $(SOURCES)
