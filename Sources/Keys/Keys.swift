@@ -125,6 +125,17 @@ public struct PresharedKey: Sendable {
         self.init(consuming: &bytes)
     }
 
+    /// What stands for none in a handshake.
+    public static var zeros: PresharedKey {
+        var bytes = InlineArray<32, UInt8>(repeating: 0)
+        return PresharedKey(consuming: &bytes)
+    }
+
+    public var isZeros: Bool { isZero(bytes) }
+
+    /// Whether it is the same key.
+    public func isSame(as other: PresharedKey) -> Bool { bytes.indices.allSatisfy { bytes[$0] == other.bytes[$0] } }
+
     public var base64: String { KeyText.encodeBase64(bytes) }
     public var hex: String { KeyText.encodeHex(bytes) }
     public func appendHex(to text: inout [UInt8]) { KeyText.appendHex(bytes, to: &text) }

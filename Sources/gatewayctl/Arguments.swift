@@ -43,15 +43,15 @@ struct AddressList: ExpressibleByArgument {
 /// Which running gateway a command means.
 enum RunningGateway {
     /// The named one, or the only one.
-    static func client(_ name: InterfaceName?) throws(Failure) -> ControlClient {
-        if let name { return ControlClient(interface: name) }
+    static func client(_ name: InterfaceName?, patience: Duration = .seconds(10)) throws(Failure) -> ControlClient {
+        if let name { return ControlClient(interface: name, patience: patience) }
         let running = RunDirectory.current.running()
         guard let only = running.first else { throw noneRunning }
         guard running.count == 1 else {
             let names = running.map(\.description).joined(separator: ", ")
             throw Failure(.usage, "several gateways are running: name one of \(names)")
         }
-        return ControlClient(interface: only)
+        return ControlClient(interface: only, patience: patience)
     }
 
     /// The named one, or all.

@@ -47,7 +47,7 @@ extension KeyCommand {
 struct PresharedKeyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "psk", abstract: "Changes the preshared key of a peer of a running gateway.",
-        subcommands: [SetPresharedKey.self])
+        subcommands: [SetPresharedKey.self, RotatePresharedKey.self])
 
     struct SetPresharedKey: GatewayCommand {
         static let configuration = CommandConfiguration(
@@ -66,6 +66,43 @@ struct PresharedKeyCommand: ParsableCommand {
         }
 
         func validate() throws { try SplitName.validate(words, count: 2, usage: "[NAME] PEER FILE") }
+    }
+}
+
+extension PresharedKeyCommand {
+    struct RotatePresharedKey: GatewayCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "rotate", abstract: "Has this gateway and a peer go over to a new preshared key.",
+            usage: "gatewayctl psk rotate [NAME] PEER",
+            discussion: """
+                The key is made here and goes through the tunnel. Both ends write it into their files and take the old one as \
+                well until a session with the new one stands: nothing is lost, whatever happens meanwhile. Started again, it \
+                goes on where it was. A peer that is no gateway, or too old a one, is refused, and nothing is changed: psk set.
+                """)
+
+        @Argument(help: "The interface, if more than one is running, and the peer, by name or public key.")
+        var words: [String] = []
+        @Flag(help: "One line of JSON.")
+        var json = false
+
+        func perform() throws(Failure) {
+            let (name, rest) = try SplitName.from(words, count: 1)
+            let client = try RunningGateway.client(name, patience: .seconds(40))
+            let reply = try reporting { () throws(ControlError) in try client.rotatePresharedKey(withPeer: rest[0]) }
+            let isDone = reply.state == RotationReply.State.done.rawValue
+            if json, let line = try? JSON.encode(reply) {
+                Terminal.write(line + [UInt8(ascii: "\n")])
+            } else if isDone {
+                Terminal.write("\(rest[0]): both ends use a new preshared key\n")
+            }
+            guard !isDone else { return }
+            throw Failure(
+                .unavailable,
+                "\(rest[0]) has not confirmed the new preshared key yet; both ends take both until then, and it goes on by itself"
+            )
+        }
+
+        func validate() throws { try SplitName.validate(words, count: 1, usage: "[NAME] PEER") }
     }
 }
 

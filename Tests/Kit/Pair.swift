@@ -14,6 +14,8 @@ struct Pair {
     /// What one end says about the other, where it is not what everybody says.
     struct Options {
         var presharedKey: PresharedKey?
+        /// Another one that an answer may be made with.
+        var otherPresharedKey: PresharedKey?
         var compression = CompressionPolicy.off
         var cipher = CipherPolicy.chacha20poly1305
         /// The end's processor has the instructions for AES.
@@ -29,6 +31,8 @@ struct Pair {
         var packs = false
         /// False: it takes no part in repair, as versions before it.
         var repairs = true
+        /// True: keys may take the place of others.
+        var rotates = false
     }
 
     init(
@@ -95,6 +99,8 @@ struct Pair {
         configuration.confirms = options.confirms
         configuration.packs = options.packs
         configuration.repairs = options.repairs
+        configuration.rotates = options.rotates
+        configuration.otherPresharedKey = options.otherPresharedKey
         return configuration
     }
 

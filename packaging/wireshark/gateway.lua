@@ -10,6 +10,7 @@ local gateway = Proto("gateway", "Gateway record")
 local kinds = {
     [0x10] = "HELLO", [0x11] = "UNIT", [0x12] = "BUNDLE", [0x13] = "FRAGMENT", [0x14] = "REPORT", [0x15] = "PING",
     [0x16] = "ETHERNET", [0x17] = "CONFIRM", [0x18] = "RECEIPT", [0x19] = "GONE", [0x1a] = "PARITY", [0x1b] = "PACK",
+    [0x1c] = "ROTATE",
 }
 local codecs = { [1] = "deflate", [2] = "zstd" }
 local layouts = { [0] = "one IP packet", [1] = "members", [2] = "Ethernet frames" }

@@ -38,6 +38,12 @@ public struct ControlClient: Sendable {
         try read(PingReply.self, from: try request("POST", "/v1/peers/\(peer.percentEncoded)/ping"))
     }
 
+    /// `POST /v1/peers/PEER/rotate`: another preshared key, at both ends.
+    /// - Parameter peer: its public key in base64, or its name.
+    public func rotatePresharedKey(withPeer peer: String) throws(ControlError) -> RotationReply {
+        try read(RotationReply.self, from: try request("POST", "/v1/peers/\(peer.percentEncoded)/rotate"))
+    }
+
     /// `GET /v1/key`: the interface's public key, in base64.
     public func publicKey() throws(ControlError) -> String {
         try read(KeyReply.self, from: try request("GET", "/v1/key")).publicKey

@@ -75,6 +75,10 @@ extension Configuration {
     public struct Peer: Sendable {
         public var publicKey: PublicKey
         public var presharedKey: PresharedKey?
+        /// The one that is to take its place, and was offered to the peer.
+        public var presharedKeyNext: PresharedKey?
+        /// The one whose place it has taken, and which the peer may use still; zeros: there was none.
+        public var presharedKeyPrevious: PresharedKey?
         /// May be empty: such a peer can shake hands but nothing is routed to it.
         public var allowedIPs: [Prefix] = []
         public var endpoint: HostAndPort?

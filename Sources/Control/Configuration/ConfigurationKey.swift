@@ -43,6 +43,8 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
     case persistentKeepalive = "PersistentKeepalive"
     // Keys of our own in [Peer].
     case name = "Name"
+    case presharedKeyNext = "PresharedKeyNext"
+    case presharedKeyPrevious = "PresharedKeyPrevious"
     case compression = "Compression"
     case compressionScope = "CompressionScope"
     case compressionSkip = "CompressionSkip"
@@ -70,8 +72,7 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
             .interface
         case .publicKey, .presharedKey, .allowedIPs, .endpoint, .persistentKeepalive, .name, .compression,
             .compressionScope, .compressionSkip, .compressionOnly, .historyMemory, .rate, .downRate, .repair, .parity,
-            .cipher,
-            .allowedMACs:
+            .cipher, .allowedMACs, .presharedKeyNext, .presharedKeyPrevious:
             .peer
         }
     }
@@ -92,7 +93,12 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
     }
 
     /// Whether its value must not be shown.
-    var isSecret: Bool { self == .privateKey || self == .presharedKey }
+    var isSecret: Bool {
+        switch self {
+        case .privateKey, .presharedKey, .presharedKeyNext, .presharedKeyPrevious: true
+        default: false
+        }
+    }
 
     /// The known key that a misspelt one was probably meant to be; `nil` if it is like none.
     static func nearest(to text: some StringProtocol) -> ConfigurationKey? {

@@ -25,6 +25,12 @@ extension ConfigurationParser {
         case .presharedKey:
             let key = value(entry.line) { () throws(Rejection) in try ConfigurationValue.presharedKey(text) }
             peer.presharedKey = key ?? nil
+        case .presharedKeyNext:
+            let key = value(entry.line) { () throws(Rejection) in try ConfigurationValue.presharedKey(text) }
+            peer.presharedKeyNext = key ?? nil
+        case .presharedKeyPrevious:
+            let key = value(entry.line) { () throws(Rejection) in try ConfigurationValue.presharedKey(text) }
+            peer.presharedKeyPrevious = key.map { $0 ?? .zeros }
         case .allowedIPs:
             let prefixes = value(entry.line) { () throws(Rejection) in try ConfigurationValue.prefixes(text) }
             for prefix in prefixes ?? [] where !peer.allowedIPs.contains(prefix) { peer.allowedIPs.append(prefix) }

@@ -68,6 +68,8 @@ extension Configuration.Peer {
         if let name { lines.add(ours: .name, name) }
         lines.add(.publicKey, "\(publicKey)")
         if let presharedKey { lines.add(.presharedKey, presharedKey.base64) }
+        if let presharedKeyNext { lines.add(ours: .presharedKeyNext, presharedKeyNext.base64) }
+        if let presharedKeyPrevious { lines.add(ours: .presharedKeyPrevious, presharedKeyPrevious.base64) }
         lines.add(.allowedIPs, list: allowedIPs.map(\.description))
         if let endpoint { lines.add(.endpoint, "\(endpoint)") }
         if let persistentKeepalive {

@@ -26,3 +26,18 @@ public struct PresharedKeyChange: Codable, Hashable, Sendable {
         self.presharedKey = presharedKey
     }
 }
+
+/// The answer to `POST /v1/peers/PEER/rotate`.
+public struct RotationReply: Codable, Hashable, Sendable {
+    /// Words that the field `state` has. A contract: more may come, none goes.
+    public enum State: String, Sendable {
+        /// Both ends use the new key, and no other.
+        case done
+        /// The peer has not said yet that it does; both ends take both keys until then, and it goes on by itself.
+        case underWay
+    }
+
+    public var state: String
+
+    public init(_ state: State) { self.state = state.rawValue }
+}

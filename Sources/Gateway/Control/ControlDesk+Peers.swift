@@ -23,7 +23,7 @@ extension ControlDesk {
         return promise.futureResult
     }
 
-    private static func refusal(_ failure: Failure) -> ControlReply {
+    static func refusal(_ failure: Failure) -> ControlReply {
         switch failure.status {
         case .data:
             ControlReply(.notFound, failure.message, code: "noPeer", cure: "GET /v1/peers lists them")

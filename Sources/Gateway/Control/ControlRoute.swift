@@ -17,10 +17,12 @@ import NIOHTTP1
 ///     POST /v1/reload        read the file again              root
 ///     POST /v1/upgrade       another process takes over       root
 ///     POST /v1/peers/PEER/ping   how long the way takes       root
+///     POST /v1/peers/PEER/rotate  a new preshared key, at both ends   root
 enum ControlRoute: Equatable, Sendable {
     case statistics, peers, events, diagnosis, key, presharedKey, reload, upgrade, metrics, trace, capture
     case peer(String)
     case ping(String)
+    case rotation(String)
 
     /// The resource of a path; `nil` if there is none.
     init?(path: some StringProtocol) {
@@ -44,6 +46,7 @@ enum ControlRoute: Equatable, Sendable {
             switch parts.dropFirst() {
             case []: self = .peer(name)
             case ["ping"]: self = .ping(name)
+            case ["rotate"]: self = .rotation(name)
             default: return nil
             }
         }
@@ -71,7 +74,7 @@ enum ControlRoute: Equatable, Sendable {
         case .statistics, .peers, .events, .diagnosis, .metrics, .trace, .capture: [.GET]
         case .key: [.GET, .PUT]
         case .presharedKey: [.PUT]
-        case .reload, .upgrade, .ping: [.POST]
+        case .reload, .upgrade, .ping, .rotation: [.POST]
         }
     }
 }

@@ -53,6 +53,7 @@ final class ControlServer: Sendable {
         let watch = try? loop.submit {
             let watch = EventWatch(statistics, daemon, on: loop)
             watch.start()
+            RotationWatch(daemon).start(on: loop)
             return NIOLoopBound(watch, eventLoop: loop)
         }.wait()
         state.withLock { state in

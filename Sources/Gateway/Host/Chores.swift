@@ -47,6 +47,11 @@ final class Chores: Sendable {
         }
     }
 
+    /// Has a peer's word about a key taken. What is too much comes again.
+    func take(_ record: RotateRecord, from key: PublicKey) {
+        _ = post { [self] in daemon.take(record, from: key, self) }
+    }
+
     /// Has what the interface lost brought back.
     func mend() { mending.post(false) }
 

@@ -91,6 +91,7 @@ struct EventLog: ~Copyable {
             say(.info, .roamed, key, at: time) { "\($0): now at \(path.remote)" }
         case .pathMTU(let key, let news):
             say(news.isSilent ? .warning : .info, .path, key, at: time) { "\($0): \(news.text)" }
+        case .rotation(let key, let record): chores.take(record, from: key)
         case .wiped(let key):
             say(.info, .wiped, key, at: time) { "\($0): silent for 9 minutes, keys wiped" }
         }

@@ -5,6 +5,11 @@ import TunnelCore
 // A configuration file's words in the core's terms.
 
 extension Configuration.Peer {
+    /// The preshared keys with it.
+    var presharedKeys: PresharedKeys {
+        PresharedKeys(current: presharedKey, next: presharedKeyNext, previous: presharedKeyPrevious)
+    }
+
     /// The tunnel's configuration of a peer. A name as endpoint is resolved later.
     var tunnelConfiguration: PeerConfiguration {
         var configuration = PeerConfiguration(
@@ -19,6 +24,8 @@ extension Configuration.Peer {
                 only: compressionOnly.map { TrafficRules($0.map(\.rule)) }))
         configuration.cipher = cipher.policy
         configuration.packs = true
+        configuration.rotates = true
+        configuration.otherPresharedKey = presharedKeys.other
         configuration.allowedMACs = allowedMACs
         configuration.rate = rate?.bitsPerSecond
         configuration.rateBounds = autoRate.map { $0.least.bitsPerSecond...$0.most.bitsPerSecond }

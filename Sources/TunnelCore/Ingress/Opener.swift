@@ -130,7 +130,7 @@ struct Opener: ~Copyable {
         let arrival = Arrival(isMarked: context.isMarked, wire: payload.byteCount + Transport.overhead)
         let body = payload.extracting(record.body)
         switch record.kind {
-        case .hello, .report, .ping, .confirm, .receipt, .gone:
+        case .hello, .report, .ping, .confirm, .receipt, .gone, .rotate:
             guard let control = ControlRecord(record, body: body) else { return .dropped(.record) }
             return .control(control)
         case .parity:
@@ -228,7 +228,7 @@ struct Opener: ~Copyable {
             isWhole = cargo.read(body, into: &inbox)
         case .ethernet:
             guard record.parameter == 0, Cargo.readFrame(body, into: &inbox) else { return .dropped(.record) }
-        case .hello, .fragment, .report, .ping, .confirm, .receipt, .gone, .parity:
+        case .hello, .fragment, .report, .ping, .confirm, .receipt, .gone, .parity, .rotate:
             return .dropped(.record)
         }
         return .packets(

@@ -6,6 +6,8 @@ public enum KeyName: Sendable, Equatable {
     case configured
     /// The one that is to take its place.
     case next
+    /// The operator's at the other end, as far as we know.
+    case other
     /// One that both ends agreed on, by its number.
     case agreed(UInt64)
 
@@ -51,6 +53,8 @@ struct CandidateKeys {
 
     private(set) var configured: PresharedKey?
     private(set) var next: PresharedKey?
+    /// One that the peer may answer with, and we don't: it takes the place of the operator's, or the other way round.
+    var other: PresharedKey?
     /// Newest first.
     private(set) var agreed: [Agreed] = []
     private var nextRestsUntil = Instant.distantPast
@@ -60,12 +64,13 @@ struct CandidateKeys {
 
     // MARK: Settings
 
-    /// Sets the operator's key. What was agreed on under another one is forgotten, unless this is the one that was to come next.
+    /// Sets the operator's key. What was agreed on under another one is forgotten, unless this is the one that was to come next, or that one
+    /// may still be met.
     mutating func configure(_ key: PresharedKey?) {
         if Self.isSame(key, configured) { return }
         if key != nil, Self.isSame(key, next) {
             next = nil
-        } else {
+        } else if other == nil || !Self.isSame(configured ?? .zeros, other) {
             agreed = []
         }
         configured = key
@@ -111,6 +116,7 @@ struct CandidateKeys {
         var all = agreed.map { Candidate(name: .agreed($0.number), key: $0.key) }
         if let next { all.insert(Candidate(name: .next, key: next), at: 0) }
         all.append(Candidate(name: .configured, key: configured))
+        if let other { all.append(Candidate(name: .other, key: other)) }
         return all
     }
 
@@ -144,7 +150,7 @@ struct CandidateKeys {
     mutating func noteUsed(_ name: KeyName) {
         unproved = nil
         switch name {
-        case .configured: break
+        case .configured, .other: break
         case .next: nextRestsUntil = .distantPast
         case .agreed(let number):
             guard let index = agreed.firstIndex(where: { $0.number == number }) else { return }
@@ -157,7 +163,7 @@ struct CandidateKeys {
     private mutating func doubt(_ name: KeyName, at now: Instant) {
         unproved = nil
         switch name {
-        case .configured: break
+        case .configured, .other: break
         case .next: nextRestsUntil = now + Self.nextRetry
         case .agreed: for index in agreed.indices { agreed[index].isShared = false }
         }

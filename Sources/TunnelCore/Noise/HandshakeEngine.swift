@@ -8,6 +8,8 @@ public enum HandshakeJob: Sendable {
     case peer(PeerID, PublicKey, PresharedKey?)
     /// Another preshared key is to take the place of the peer's, as soon as the peer has it; `nil`: none.
     case nextKey(PeerID, PresharedKey?)
+    /// Another preshared key that the peer may answer with; `nil`: none.
+    case otherKey(PeerID, PresharedKey?)
     /// The peer used a session that we answered it with, as this index.
     case proved(PeerID, index: ReceiverIndex)
     case removePeer(PeerID)
@@ -114,6 +116,9 @@ public struct HandshakeEngine: ~Copyable {
             return .done
         case .nextKey(let peer, let key):
             peers[peer]?.keys.setNext(key)
+            return .done
+        case .otherKey(let peer, let key):
+            peers[peer]?.keys.other = key
             return .done
         case .proved(let peer, let index):
             peers[peer]?.keys.noteProved(index)

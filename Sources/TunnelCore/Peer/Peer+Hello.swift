@@ -130,6 +130,9 @@ extension Peer {
             receive(gone, on: session, &services)
         case .confirm(let confirm):
             receive(confirm, withData: false, on: session, &services)
+        case .rotate(let rotate):
+            services.sessions[session].hello.receiveRecord()
+            receive(rotate, &services)
         }
     }
 

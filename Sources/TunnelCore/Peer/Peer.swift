@@ -20,11 +20,19 @@ struct Peer: ~Copyable {
     private(set) var presharedKey: PresharedKey?
     /// The one that is to take its place.
     private(set) var nextPresharedKey: PresharedKey?
+    /// When it was set to another.
+    private(set) var presharedKeySetAt = Instant.distantPast
+    /// There is another one that the peer may answer with.
+    private var hasOtherPresharedKey = false
     private(set) var allowedMACs: AllowedMACs
     /// False: what was announced is never confirmed, but said on each session in full.
     private let confirms: Bool
     /// What is larger than a datagram is taken in pieces.
     private let packs: Bool
+    /// Keys may take the place of others over the tunnel.
+    let rotates: Bool
+    /// How many words about that it may send.
+    var rotations = TokenBucket.rotations
     /// The rate of its frames for everybody, where they go on to others.
     var flooding = TokenBucket.floods
 
@@ -77,6 +85,7 @@ struct Peer: ~Copyable {
         allowedMACs = AllowedMACs(configuration.allowedMACs)
         confirms = configuration.confirms
         packs = configuration.packs
+        rotates = configuration.rotates
         path = configuration.endpoint.map { Path($0) }
         handshaking = Handshaking(publicKey)
     }
@@ -97,8 +106,17 @@ struct Peer: ~Copyable {
         isAlive = false
     }
 
-    /// Sets the preshared key, which takes effect with the next handshake. If it is the one that was to come next, nothing more is to come.
-    mutating func setPresharedKey(_ presharedKey: PresharedKey?, _ services: inout Services) {
+    /// Sets the preshared key, which takes effect with the next handshake, and another one that the peer may answer with. If it is the one
+    /// that was to come next, nothing more is to come.
+    mutating func setPresharedKey(
+        _ presharedKey: PresharedKey?, other: PresharedKey? = nil, _ services: inout Services
+    ) {
+        if !(self.presharedKey ?? .zeros).isSame(as: presharedKey ?? .zeros) {
+            presharedKeySetAt = services.now.instant
+        }
+        // Before the other: what was agreed on under that holds if it is still one of the two.
+        if other != nil || hasOtherPresharedKey { services.jobs.append(.otherKey(id, other)) }
+        hasOtherPresharedKey = other != nil
         self.presharedKey = presharedKey
         if let next = nextPresharedKey, let presharedKey, Primitive.equal(next.bytes, presharedKey.bytes) {
             nextPresharedKey = nil
@@ -155,6 +173,7 @@ struct Peer: ~Copyable {
         announcement.downRate = rates.down
         announcement.wantsReports = rates.isFound
         if packs { announcement.records.formUnion(.pieces) }
+        if rotates { announcement.records.formUnion(RecordSet(.rotate)) }
         return announcement
     }
 

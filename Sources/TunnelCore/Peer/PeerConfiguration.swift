@@ -14,6 +14,8 @@ public enum CipherPolicy: Sendable, Equatable {
 /// The operator's settings of a peer.
 public struct PeerConfiguration: Sendable {
     public var presharedKey: PresharedKey?
+    /// Another one that the peer may answer with: one of the two takes the place of the other.
+    public var otherPresharedKey: PresharedKey?
     public var endpoint: Endpoint?
     public var allowedIPs: [Prefix]
     /// `nil`: none.
@@ -32,6 +34,8 @@ public struct PeerConfiguration: Sendable {
     public var downRate: UInt32?
     /// It is taken what is larger than a datagram, in pieces; false as versions before PACK.
     public var packs = false
+    /// Keys may take the place of others over the tunnel; false as versions before ROTATE.
+    public var rotates = false
     /// What the path loses is sent again, if the peer takes part in that.
     public var repairs = true
     /// How much parity goes with data.

@@ -39,6 +39,8 @@ public enum TunnelEvent: Sendable, Equatable {
     case roamed(PublicKey, Path)
     /// The path to a peer takes datagrams of another size than was known.
     case pathMTU(PublicKey, PathNews)
+    /// A peer says something of a key that takes the place of another.
+    case rotation(PublicKey, RotateRecord)
     /// All keys of a peer were wiped after a long silence.
     case wiped(PublicKey)
 }

@@ -44,7 +44,8 @@ extension Tunnel {
             guard peers.count < Limits.peers else { return }
             insert(key, configuration)
         } else {
-            setPresharedKey(configuration.presharedKey, of: key)
+            services.now = now
+            setPresharedKey(configuration.presharedKey, other: configuration.otherPresharedKey, of: key)
             setOptions(configuration.compression, configuration.cipher, of: key, at: now)
         }
         setAllowedMACs(configuration.allowedMACs, of: key)
@@ -64,6 +65,9 @@ extension Tunnel {
         if slot.offset < places { services.egress.flows.removeAll() }
         services.ingress.opener.isShared = peers.count > 1
         services.jobs.append(.peer(peers[slot].id, key, configuration.presharedKey))
+        if let other = configuration.otherPresharedKey {
+            peers[slot].setPresharedKey(configuration.presharedKey, other: other, &services)
+        }
     }
 
     /// Takes a peer away, with its sessions and its AllowedIPs.
@@ -77,9 +81,11 @@ extension Tunnel {
     }
 
     /// Takes effect with the next handshake.
-    public mutating func setPresharedKey(_ presharedKey: PresharedKey?, of key: PublicKey) {
+    public mutating func setPresharedKey(
+        _ presharedKey: PresharedKey?, other: PresharedKey? = nil, of key: PublicKey
+    ) {
         guard let slot = peers.slot(of: key) else { return }
-        peers[slot].setPresharedKey(presharedKey, &services)
+        peers[slot].setPresharedKey(presharedKey, other: other, &services)
     }
 
     /// Sets another preshared key beside a peer's: sessions are made with it as soon as the peer has it too, and with the other one until

@@ -6,6 +6,7 @@ enum ControlRecord {
     case confirm(ConfirmRecord)
     case receipt(ReceiptRecord)
     case gone(GoneRecord)
+    case rotate(RotateRecord)
 
     /// Reads a record of one of these kinds; `nil` if it is malformed, or of another kind.
     init?(_ record: Record, body: RawSpan) {
@@ -28,6 +29,9 @@ enum ControlRecord {
         case .gone:
             guard let gone = GoneRecord(parameter: record.parameter, body: body) else { return nil }
             self = .gone(gone)
+        case .rotate:
+            guard let rotate = RotateRecord(parameter: record.parameter, body: body) else { return nil }
+            self = .rotate(rotate)
         case .unit, .bundle, .fragment, .ethernet, .parity, .pack:
             return nil
         }
@@ -41,6 +45,7 @@ enum ControlRecord {
         case .confirm: .confirm
         case .receipt: .receipt
         case .gone: .gone
+        case .rotate: .rotate
         }
     }
 
@@ -53,6 +58,7 @@ enum ControlRecord {
         case .confirm: ConfirmRecord.maximumSize
         case .receipt(let receipt): receipt.size
         case .gone(let gone): gone.size
+        case .rotate: RotateRecord.size
         }
     }
 
@@ -65,6 +71,7 @@ enum ControlRecord {
         case .confirm(let confirm): confirm.write(to: &payload)
         case .receipt(let receipt): receipt.write(to: &payload)
         case .gone(let gone): gone.write(to: &payload)
+        case .rotate(let rotate): rotate.write(to: &payload)
         }
     }
 }

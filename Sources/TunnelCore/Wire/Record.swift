@@ -20,11 +20,12 @@ struct Record {
         case gone = 0x19
         case parity = 0x1a
         case pack = 0x1b
+        case rotate = 0x1c
 
         /// It is about the tunnel itself, and holds no packets.
         var isControl: Bool {
             switch self {
-            case .hello, .report, .ping, .confirm, .receipt, .gone, .parity: true
+            case .hello, .report, .ping, .confirm, .receipt, .gone, .parity, .rotate: true
             case .unit, .bundle, .fragment, .ethernet, .pack: false
             }
         }
@@ -63,7 +64,7 @@ struct RecordSet: OptionSet, Hashable {
 
     /// The kinds that HELLO has to announce: every gateway takes HELLO itself, and UNIT if it decodes any codec.
     static let announced: [Record.Kind] = [
-        .bundle, .fragment, .report, .ping, .ethernet, .confirm, .receipt, .gone, .parity, .pack,
+        .bundle, .fragment, .report, .ping, .ethernet, .confirm, .receipt, .gone, .parity, .pack, .rotate,
     ]
     /// The kinds that a tunnel for packets takes.
     static let packets: RecordSet = [.init(.bundle), .init(.fragment), .init(.report), .init(.ping), .init(.confirm)]

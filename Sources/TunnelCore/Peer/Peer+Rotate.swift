@@ -1,0 +1,54 @@
+// ROTATE (docs/protocol.md §3.13): a key takes the place of another. What is written down between two messages is not ours: here
+// records are sent, and those that come are passed on as events.
+
+/// Whether a peer can be told of another key.
+public enum RotateOutcome: Sendable, Equatable {
+    case noPeer
+    /// There is no session; a handshake has begun.
+    case noSession
+    /// It is no gateway, or one that knows nothing of this. It may say so yet if it has said nothing on this session.
+    case takesNone(saysNothing: Bool)
+    /// It takes such records, and got the one that was to be sent.
+    case reached
+}
+
+extension Peer {
+    /// Tells the peer of a key, or only sees whether that would reach it.
+    mutating func rotate(_ record: RotateRecord?, _ services: inout Services) -> RotateOutcome {
+        guard let session = keypairs.current, path != nil, services.sessions[session].canSend(at: services.now.instant)
+        else {
+            if record == nil { startHandshake(&services) }
+            return .noSession
+        }
+        let hello = services.sessions[session].hello
+        // On a session without data nobody has said what he takes.
+        if rotates, !hello.hasArrived, hello.sent == 0 { sendHello(on: session, &services) }
+        guard rotates, hello.records.contains(.rotate) else { return .takesNone(saysNothing: !hello.hasArrived) }
+        if let record { _ = transmit(.control(.rotate(record)), on: session, &services) }
+        return .reached
+    }
+
+    /// A session that was begun after the preshared key was set.
+    func keysStand(_ services: borrowing Services) -> Bool {
+        guard let session = keypairs.current else { return false }
+        return services.sessions[session].createdAt > presharedKeySetAt
+    }
+
+    /// Asks for a session with the keys of now; the one that stands goes on until then.
+    mutating func renew(_ services: inout Services) {
+        guard keypairs.current != nil else { return }
+        handshaking.allowAtOnce()
+        startHandshake(&services)
+    }
+
+    /// Passes a record on. What comes in floods is not: it comes again.
+    mutating func receive(_ record: RotateRecord, _ services: inout Services) {
+        guard rotations.admit(at: services.now.instant) else { return drops.count(.budget) }
+        services.note(.rotation(publicKey, record))
+    }
+}
+
+extension TokenBucket {
+    /// Words about keys, each of which may have a file written.
+    static var rotations: TokenBucket { TokenBucket(every: .milliseconds(500), atOnce: 8) }
+}

@@ -1,0 +1,123 @@
+"""`gatewayctl psk rotate`: two gateways go over to a new preshared key, without a gap and in both files, or not at all."""
+
+import contextlib
+import json
+import re
+import signal
+import subprocess
+
+import pytest
+
+from lab import Keys, Lab, link, wait_until, wait_until_up
+from lab.api import ask
+from lab.gateway import GATEWAYCTL, write_config
+from test_upgrade import no_loss
+
+# Pings of which none may be lost.
+pytestmark = pytest.mark.alone
+
+OLD = Keys().private
+COMMENT = "# Anna has the password of the router.\n"
+
+
+@pytest.fixture
+def lab():
+    with Lab(ipv6=False) as lab:
+        yield lab
+
+
+@contextlib.contextmanager
+def linked(lab, compression="auto", **options):
+    both = {"compression": compression} if compression else {}
+    with link(lab, peer=("#: Name = far",), **both, **options) as ends:
+        for one, site in zip(ends, (lab.a, lab.b)):
+            write_config(lab, site, COMMENT + one.config.read_text())
+        yield ends
+
+
+def preshared(one):
+    """The preshared keys in an end's file, by the name of the key."""
+    return dict(re.findall(r"^(?:#: )?(PresharedKey\w*) = (\S+)$", one.config.read_text(), re.M))
+
+
+def rest(text):
+    return [line for line in text.splitlines() if "PresharedKey" not in line]
+
+
+def is_done(one, other):
+    return preshared(one).keys() == {"PresharedKey"} and preshared(one) == preshared(other)
+
+
+@pytest.mark.parametrize("old", [OLD, None], ids=["an old key", "none before"])
+def test_both_ends_have_a_new_key_and_no_ping_is_lost(lab, old):
+    with linked(lab, preshared=old) as (ours, theirs):
+        before, handshakes = [one.config.read_text() for one in (ours, theirs)], ours.peer()["handshakes"]
+        with no_loss(lab), no_loss(lab, lab.b):
+            assert ours.ctl("psk", "rotate", ours.name, "far").stdout == "far: both ends use a new preshared key\n"
+            wait_until(lambda: is_done(ours, theirs), "both have the new key alone")
+            first = preshared(ours)["PresharedKey"]
+            # From the other end too, by its public key.
+            done = theirs.ctl("psk", "rotate", theirs.name, lab.a.keys.public, "--json")
+            assert json.loads(done.stdout) == {"state": "done"}
+            wait_until(lambda: is_done(ours, theirs), "both have the next key alone")
+        assert len({old, first, preshared(ours)["PresharedKey"]}) == 3
+        assert ours.peer()["handshakes"] >= handshakes + 2
+        for one, text in zip((ours, theirs), before):
+            assert rest(one.config.read_text()) == rest(text)
+            assert one.config.stat().st_mode & 0o777 == 0o600
+            assert first not in one.log and preshared(one)["PresharedKey"] not in one.log
+        for one in (ours, theirs):
+            one.stop()
+            one.start()
+        wait_until_up(lab, ours, theirs)
+
+
+def test_an_end_that_is_killed_before_it_is_answered_goes_on_where_it_was(lab):
+    with linked(lab, preshared=OLD) as (ours, theirs):
+        theirs.process.send_signal(signal.SIGSTOP)
+        asking = subprocess.Popen([GATEWAYCTL, "psk", "rotate", ours.name, "far"], stderr=subprocess.PIPE,
+                                  env={"GATEWAY_RUN_DIR": str(ours.run_directory)})
+        wait_until(lambda: preshared(ours).keys() == {"PresharedKey", "PresharedKeyNext"}, "the new key is written down")
+        assert preshared(ours)["PresharedKey"] == preshared(theirs)["PresharedKey"] == OLD
+        wanted = preshared(ours)["PresharedKeyNext"]
+        ours.process.kill()
+        ours.process.wait()
+        asking.communicate()
+        ours.start()
+        theirs.process.send_signal(signal.SIGCONT)
+        wait_until_up(lab, ours, theirs)
+        wait_until(lambda: is_done(ours, theirs), "both have the new key alone", 30)
+        assert preshared(ours)["PresharedKey"] == wanted
+        assert lab.ping(lab.b, lab.a.v4)
+
+
+def test_who_can_not_write_it_down_refuses_and_nothing_is_changed(lab):
+    with linked(lab, preshared=OLD) as (ours, theirs):
+        write_config(lab, lab.b, theirs.config.read_text() + "Nonsense = 1\n")
+        before = [one.config.read_text() for one in (ours, theirs)]
+        answer = ask(ours, "POST", "/v1/peers/far/rotate")
+        assert (answer.status, answer.json["code"]) == (409, "notTaken"), answer.text
+        assert [one.config.read_text() for one in (ours, theirs)] == before
+        assert lab.ping(lab.a, lab.b.v4)
+
+
+def test_a_stock_peer_is_refused_in_a_line_and_nothing_is_changed(lab):
+    with linked(lab, compression=None, a={"compression": "auto"}, preshared=OLD) as (ours, theirs):
+        check_refused(ours, "far is no gateway, or says nothing to us, and takes no new key through the tunnel")
+        assert lab.ping(lab.a, lab.b.v4)
+
+
+def test_a_peer_that_does_not_answer_is_refused_in_a_line_and_nothing_is_changed(lab):
+    with linked(lab, preshared=OLD) as (ours, theirs):
+        theirs.stop()
+        ours.stop()
+        ours.start()
+        check_refused(ours, "far does not answer")
+
+
+def check_refused(one, text):
+    before = one.config.read_text()
+    done = one.ctl("psk", "rotate", one.name, "far", check=False)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 65 and text in line and "nothing was changed" in line, line
+    assert one.config.read_text() == before
