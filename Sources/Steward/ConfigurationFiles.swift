@@ -29,6 +29,9 @@ final class ConfigurationFiles: Sendable {
             return .done
         case .setNameServers: return .hooksEnded(hooks.setNameServers(current.withLock { $0.interface }))
         case .storeKey(let key): return Self.answer { () throws(FileFailure) in try store(key) }
+        case .storeNextKey(let key):
+            let configuration = current.withLock { $0 }
+            return Self.answer { () throws(FileFailure) in try configuration.storeNextPrivateKey(key) }
         case .saveConfiguration(let peers): return Self.answer { () throws(FileFailure) in try save(peers) }
         case .editPeer(let edit): return self.edit(edit)
         case .takeBackEdit:
@@ -77,6 +80,7 @@ final class ConfigurationFiles: Sendable {
     private func load(from disk: RecordingDisk) -> Configuration? {
         let file = current.withLock { $0.file }
         guard let found = (try? Configuration.load(file, from: disk))?.0 else { return nil }
+        _ = found.loadNextPrivateKey(from: disk)
         return found.loadPrivateKey(from: disk).0 == nil ? nil : found
     }
 

@@ -133,6 +133,11 @@ public final class Steward: Sendable {
         guard case .done? = try askAboutFiles(.storeKey(key)) else { throw Self.lost("write") }
     }
 
+    /// Writes down the private key that is to be the next one, or takes it away.
+    public func storeNext(_ key: PrivateKey?) throws(FileFailure) {
+        guard case .done? = try askAboutFiles(.storeNextKey(key)) else { throw Self.lost("write") }
+    }
+
     /// Writes the config file anew, with what is known of its peers.
     public func save(_ peers: [SavedPeer]) throws(FileFailure) {
         guard case .done? = try askAboutFiles(.saveConfiguration(peers)) else { throw Self.lost("write") }

@@ -17,6 +17,8 @@ public enum StewardRequest: Sendable {
     /// The name servers of the configuration that holds are to be the system's.
     case setNameServers
     case storeKey(PrivateKey)
+    /// Writes down the private key that is to be the next one, or takes it away.
+    case storeNextKey(PrivateKey?)
     /// What `SaveConfig` keeps.
     case saveConfiguration([SavedPeer])
     /// A peer in the config file is to be another.
@@ -118,6 +120,9 @@ extension StewardRequest {
         case .storeKey(let key):
             message.append(UInt8(11))
             message.append(secret: key.bytes)
+        case .storeNextKey(let key):
+            message.append(UInt8(17))
+            message.append(key) { $0.append(secret: $1.bytes) }
         case .saveConfiguration(let peers):
             message.append(UInt8(12))
             message.append(peers) { message, peer in
@@ -198,6 +203,12 @@ extension StewardRequest {
             guard let edit = PeerEdit(kind, peer, values) else { throw MessageReader.Malformed() }
             self = .editPeer(edit)
         case 16: self = .takeBackEdit
+        case 17:
+            self = .storeNextKey(
+                try message.optional { message throws(MessageReader.Malformed) -> PrivateKey in
+                    var key = try message.secret()
+                    return PrivateKey(consuming: &key)
+                })
         case 20:
             guard let host = HostAndPort(try message.text(atMost: Self.longestName + 8)) else {
                 throw MessageReader.Malformed()

@@ -5,7 +5,7 @@ import Control
 struct KeyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "key", abstract: "Shows or changes the key of a running gateway.",
-        subcommands: [ShowKey.self, SetKey.self])
+        subcommands: [ShowKey.self, SetKey.self, RotateKey.self])
 }
 
 extension KeyCommand {
@@ -40,6 +40,46 @@ extension KeyCommand {
         }
 
         func validate() throws { try SplitName.validate(words, count: 1, usage: "[NAME] FILE") }
+    }
+}
+
+extension KeyCommand {
+    struct RotateKey: GatewayCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "rotate",
+            abstract: "Changes the private key without a gap: gateways are told the new public key first.",
+            discussion: """
+                The key is made here. Every peer that is a gateway gets the public half through the tunnel and writes it down; \
+                when all have, this end goes over to it, and sessions go on. Peers that can't be told are named, and nothing is \
+                changed, unless --leave-behind says to go on: they reach this end no more until they have the new key by hand. \
+                Started again, it goes on where it was.
+                """)
+
+        @Argument(help: "The interface; may be left out if only one is running.")
+        var name: InterfaceName?
+        @Flag(help: "Go on although there are peers that can't be told.")
+        var leaveBehind = false
+        @Flag(help: "One line of JSON.")
+        var json = false
+
+        func perform() throws(Failure) {
+            let client = try RunningGateway.client(name, patience: .seconds(40))
+            let reply = try reporting { () throws(ControlError) in try client.rotateKey(leavingBehind: leaveBehind) }
+            let isDone = reply.state == RotationReply.State.done.rawValue
+            if json, let line = try? JSON.encode(reply) {
+                Terminal.write(line + [UInt8(ascii: "\n")])
+            } else if isDone {
+                Terminal.write("\(reply.publicKey)\n")
+                for peer in reply.leftBehind {
+                    Terminal.complain("tell \(peer) by hand: PublicKey = \(reply.publicKey)")
+                }
+            }
+            guard !isDone else { return }
+            throw Failure(
+                .unavailable,
+                "\(reply.waitsFor.joined(separator: ", ")) has not confirmed the new key yet; the old one holds: try again"
+            )
+        }
     }
 }
 

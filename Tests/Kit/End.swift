@@ -6,7 +6,7 @@ import Keys
 
 /// One end of a `Link`: a tunnel, the handshake engine that works for it in line, and what came out for the device.
 final class End {
-    let key: PrivateKey
+    var key: PrivateKey
     /// Where the wire finds it.
     var endpoint: Endpoint
     var driver: MemoryDriver

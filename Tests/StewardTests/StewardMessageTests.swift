@@ -11,7 +11,8 @@ struct StewardMessageTests {
     static let key = PrivateKey.generate()
     static let requests: [StewardRequest] = [
         .runHooks(.preUp), .runHooks(.failure), .interruptHooks,
-        .readConfiguration, .adoptConfiguration, .setNameServers, .storeKey(key),
+        .readConfiguration, .adoptConfiguration, .setNameServers, .storeKey(key), .storeNextKey(key),
+        .storeNextKey(nil),
         .saveConfiguration([
             SavedPeer(key.publicKey, endpoint: Endpoint("192.0.2.1:51820"), presharedKey: PresharedKey.generate()),
             SavedPeer(PrivateKey.generate().publicKey, endpoint: Endpoint("[2001:db8::1]:7"), presharedKey: nil),

@@ -40,7 +40,8 @@ def test_the_page_and_the_description_have_the_same_requests(described):
 def check_what_schemathesis_thinks_of_is_answered_as_described():
     wanted = int(os.environ.get("REQUESTS", "1000"))
     end = time.monotonic() + 540
-    with Lab(ipv6=False) as lab, link(lab, a={"peer": ("#: Name = far",)}) as (ours, _), proxy(ours) as (port, answers):
+    with Lab(ipv6=False) as lab, link(lab, compression="auto", a={"peer": ("#: Name = far",)}) as (ours, _), \
+            proxy(ours) as (port, answers):
         # These wait for the peer, which does not know us any more once a key was put.
         ask(0, port, lab.directory, 240, "--include-path-regex", WAITING, examples=50)
         seed = 0

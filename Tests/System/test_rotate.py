@@ -1,4 +1,4 @@
-"""`gatewayctl psk rotate`: two gateways go over to a new preshared key, without a gap and in both files, or not at all."""
+"""`gatewayctl psk rotate` and `key rotate`: gateways go over to a new key, without a gap and in all files, or not at all."""
 
 import contextlib
 import json
@@ -113,6 +113,67 @@ def test_a_peer_that_does_not_answer_is_refused_in_a_line_and_nothing_is_changed
         ours.stop()
         ours.start()
         check_refused(ours, "far does not answer")
+
+
+# A private key.
+
+
+def public(one):
+    return dict(re.findall(r"^(?:#: )?(PublicKey\w*) = (\S+)$", one.config.read_text(), re.M))
+
+
+def test_an_end_has_a_new_private_key_its_peer_knows_it_and_no_ping_is_lost(lab):
+    with linked(lab, preshared=OLD) as (ours, theirs):
+        before = [one.config.read_text() for one in (ours, theirs)]
+        with no_loss(lab), no_loss(lab, lab.b):
+            told = ours.ctl("key", "rotate", ours.name).stdout.strip()
+            wait_until(lambda: public(theirs) == {"PublicKey": told}, "it is written down there")
+        assert told == ours.ctl("key", "show", ours.name).stdout.strip() != lab.a.keys.public
+        wait_until(lambda: theirs.peer()["publicKey"] == told and theirs.has_handshake(), "the peer is known by it")
+        for one, text in zip((ours, theirs), before):
+            changed = [line for line in one.config.read_text().splitlines() if line not in text]
+            assert len(changed) == 1 and len(one.config.read_text().splitlines()) == len(text.splitlines())
+        assert not list(lab.directory.glob("*.next.key"))
+        # From the other end, to the new key.
+        theirs.ctl("key", "rotate", theirs.name, "--json")
+        wait_until(lambda: public(ours).keys() == {"PublicKey"} and public(ours)["PublicKey"] != lab.b.keys.public, "and back")
+        for one in (ours, theirs):
+            one.stop()
+            one.start()
+        wait_until_up(lab, ours, theirs)
+
+
+def test_an_end_that_is_killed_before_its_peer_has_the_key_goes_on_with_the_same(lab):
+    with linked(lab, preshared=OLD) as (ours, theirs):
+        theirs.process.send_signal(signal.SIGSTOP)
+        asking = subprocess.Popen([GATEWAYCTL, "key", "rotate", ours.name], stderr=subprocess.PIPE,
+                                  env={"GATEWAY_RUN_DIR": str(ours.run_directory)})
+        next_key = ours.config.with_suffix(".next.key")
+        wait_until(next_key.exists, "the new key is written down")
+        assert next_key.stat().st_mode & 0o777 == 0o600
+        ours.process.kill()
+        ours.process.wait()
+        asking.communicate()
+        theirs.process.send_signal(signal.SIGCONT)
+        ours.start()
+        wait_until_up(lab, ours, theirs)
+        wanted = subprocess.run([GATEWAYCTL, "pubkey"], stdin=next_key.open(), capture_output=True, text=True).stdout.strip()
+        assert ours.ctl("key", "rotate", ours.name).stdout.strip() == wanted
+        wait_until(lambda: public(theirs) == {"PublicKey": wanted}, "it is written down there")
+        assert lab.ping(lab.a, lab.b.v4) and lab.ping(lab.b, lab.a.v4)
+
+
+def test_who_can_not_be_told_of_a_new_key_is_named_and_left_behind_only_if_that_is_wanted(lab):
+    with linked(lab, compression=None, a={"compression": "auto"}, preshared=OLD) as (ours, _):
+        before = ours.config.read_text()
+        done = ours.ctl("key", "rotate", ours.name, check=False)
+        (line,) = done.stderr.splitlines()
+        assert done.returncode == 65 and "far is no gateway" in line and "nothing was changed" in line, line
+        assert ours.config.read_text() == before
+        done = ours.ctl("key", "rotate", ours.name, "--leave-behind")
+        key = done.stdout.strip()
+        assert f"tell far by hand: PublicKey = {key}" in done.stderr
+        assert ours.ctl("key", "show", ours.name).stdout.strip() == key
 
 
 def check_refused(one, text):

@@ -44,6 +44,12 @@ public struct ControlClient: Sendable {
         try read(RotationReply.self, from: try request("POST", "/v1/peers/\(peer.percentEncoded)/rotate"))
     }
 
+    /// `POST /v1/key/rotate`: another private key of this end, of which its peers are told first.
+    public func rotateKey(leavingBehind: Bool) throws(ControlError) -> KeyRotationReply {
+        let query = leavingBehind ? "?leaveBehind=1" : ""
+        return try read(KeyRotationReply.self, from: try request("POST", "/v1/key/rotate" + query))
+    }
+
     /// `GET /v1/key`: the interface's public key, in base64.
     public func publicKey() throws(ControlError) -> String {
         try read(KeyReply.self, from: try request("GET", "/v1/key")).publicKey

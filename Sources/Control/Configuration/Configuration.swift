@@ -75,6 +75,8 @@ extension Configuration {
     public struct Peer: Sendable {
         public var publicKey: PublicKey
         public var presharedKey: PresharedKey?
+        /// The public key that is to take the place of the other: the peer has said so.
+        public var publicKeyNext: PublicKey?
         /// The one that is to take its place, and was offered to the peer.
         public var presharedKeyNext: PresharedKey?
         /// The one whose place it has taken, and which the peer may use still; zeros: there was none.

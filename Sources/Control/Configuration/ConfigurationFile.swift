@@ -98,6 +98,21 @@ extension Configuration {
         try TextFile.change(changes)
     }
 
+    /// Where the private key is that is to take the place of this one, while the other ends are told of it (`gatewayctl key rotate`).
+    private var nextKeyPath: String { KeyFiles.nextPath(beside: file) }
+
+    /// That key; `nil` if there is none.
+    public func loadNextPrivateKey(from files: some FileSource) -> PrivateKey? {
+        guard let text = try? files.read(nextKeyPath) else { return nil }
+        return PrivateKey(base64: text.trimmed)
+    }
+
+    /// Writes that key down, or takes it away.
+    public func storeNextPrivateKey(_ key: PrivateKey?) throws(FileFailure) {
+        TextFile.remove(nextKeyPath)
+        if let key { try TextFile.create(nextKeyPath, mode: 0o600, text: key.base64 + "\n") }
+    }
+
     /// The path of the key file as the process can open it; `nil` if the key is in the config file.
     public var keyPath: String? {
         guard case .file(let path) = interface.privateKey else { return nil }

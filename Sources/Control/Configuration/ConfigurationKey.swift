@@ -43,6 +43,7 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
     case persistentKeepalive = "PersistentKeepalive"
     // Keys of our own in [Peer].
     case name = "Name"
+    case publicKeyNext = "PublicKeyNext"
     case presharedKeyNext = "PresharedKeyNext"
     case presharedKeyPrevious = "PresharedKeyPrevious"
     case compression = "Compression"
@@ -72,7 +73,8 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
             .interface
         case .publicKey, .presharedKey, .allowedIPs, .endpoint, .persistentKeepalive, .name, .compression,
             .compressionScope, .compressionSkip, .compressionOnly, .historyMemory, .rate, .downRate, .repair, .parity,
-            .cipher, .allowedMACs, .presharedKeyNext, .presharedKeyPrevious:
+            .cipher, .allowedMACs, .presharedKeyNext, .presharedKeyPrevious,
+            .publicKeyNext:
             .peer
         }
     }

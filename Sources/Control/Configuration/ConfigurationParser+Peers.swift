@@ -25,6 +25,8 @@ extension ConfigurationParser {
         case .presharedKey:
             let key = value(entry.line) { () throws(Rejection) in try ConfigurationValue.presharedKey(text) }
             peer.presharedKey = key ?? nil
+        case .publicKeyNext:
+            peer.publicKeyNext = value(entry.line) { () throws(Rejection) in try ConfigurationValue.publicKey(text) }
         case .presharedKeyNext:
             let key = value(entry.line) { () throws(Rejection) in try ConfigurationValue.presharedKey(text) }
             peer.presharedKeyNext = key ?? nil

@@ -67,6 +67,7 @@ extension Configuration.Peer {
         var lines = ["[Peer]"]
         if let name { lines.add(ours: .name, name) }
         lines.add(.publicKey, "\(publicKey)")
+        if let publicKeyNext { lines.add(ours: .publicKeyNext, "\(publicKeyNext)") }
         if let presharedKey { lines.add(.presharedKey, presharedKey.base64) }
         if let presharedKeyNext { lines.add(ours: .presharedKeyNext, presharedKeyNext.base64) }
         if let presharedKeyPrevious { lines.add(ours: .presharedKeyPrevious, presharedKeyPrevious.base64) }

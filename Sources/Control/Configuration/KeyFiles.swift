@@ -7,6 +7,11 @@ enum KeyFiles {
         path.hasSuffix(".key") ? path.dropLast(4) + ".pub" : nil
     }
 
+    /// The file with the private key that is to be the next one.
+    static func nextPath(beside config: String) -> String {
+        (config.hasSuffix(".conf") ? String(config.dropLast(5)) : config) + ".next.key"
+    }
+
     /// The key there, if there is such a file with a key.
     static func publicKey(beside path: String, from files: some FileSource) -> PublicKey? {
         guard let path = publicPath(beside: path), let text = try? files.read(path) else { return nil }

@@ -1,3 +1,5 @@
+public import Keys
+
 /// The answer to `GET /v1/key` and `PUT /v1/key`.
 public struct KeyReply: Codable, Hashable, Sendable {
     /// Base64.
@@ -40,4 +42,23 @@ public struct RotationReply: Codable, Hashable, Sendable {
     public var state: String
 
     public init(_ state: State) { self.state = state.rawValue }
+}
+
+/// The answer to `POST /v1/key/rotate`.
+public struct KeyRotationReply: Codable, Hashable, Sendable {
+    /// A word of `RotationReply.State`.
+    public var state: String
+    /// In base64: the one that is ours now, or is to be.
+    public var publicKey: String
+    /// Peers that have not confirmed the new key yet; none once it is done.
+    public var waitsFor: [String]
+    /// Peers that could not be told of it, who reach us no more until they are, by hand.
+    public var leftBehind: [String]
+
+    public init(_ state: RotationReply.State, _ publicKey: PublicKey, waitsFor: [String] = [], leftBehind: [String]) {
+        self.state = state.rawValue
+        self.publicKey = publicKey.description
+        self.waitsFor = waitsFor
+        self.leftBehind = leftBehind
+    }
 }

@@ -49,6 +49,7 @@ struct ControlRequest: Sendable {
         case .trace, .capture: beginTrace(route, desk, on: loop)
         case .diagnosis: desk.diagnose(target["peer"], on: loop)
         case .ping(let name): desk.ping(name, on: loop)
+        case .keyRotation: desk.rotateKey(leavingBehind: target["leaveBehind"] == "1", on: loop)
         case .rotation(let name): desk.rotatePresharedKey(name, on: loop)
         case .reload: desk.reload(dryRun: target["dryRun"] == "1", on: loop)
         case .upgrade: desk.upgrade(on: loop)

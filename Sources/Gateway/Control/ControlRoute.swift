@@ -17,9 +17,10 @@ import NIOHTTP1
 ///     POST /v1/reload        read the file again              root
 ///     POST /v1/upgrade       another process takes over       root
 ///     POST /v1/peers/PEER/ping   how long the way takes       root
+///     POST /v1/key/rotate    another private key, without a gap  root
 ///     POST /v1/peers/PEER/rotate  a new preshared key, at both ends   root
 enum ControlRoute: Equatable, Sendable {
-    case statistics, peers, events, diagnosis, key, presharedKey, reload, upgrade, metrics, trace, capture
+    case statistics, peers, events, diagnosis, key, presharedKey, reload, upgrade, metrics, trace, capture, keyRotation
     case peer(String)
     case ping(String)
     case rotation(String)
@@ -31,6 +32,7 @@ enum ControlRoute: Equatable, Sendable {
         case "/v1/peers": self = .peers
         case "/v1/events": self = .events
         case "/v1/key": self = .key
+        case "/v1/key/rotate": self = .keyRotation
         case "/v1/psk": self = .presharedKey
         case "/v1/reload": self = .reload
         case "/v1/upgrade": self = .upgrade
@@ -74,7 +76,7 @@ enum ControlRoute: Equatable, Sendable {
         case .statistics, .peers, .events, .diagnosis, .metrics, .trace, .capture: [.GET]
         case .key: [.GET, .PUT]
         case .presharedKey: [.PUT]
-        case .reload, .upgrade, .ping, .rotation: [.POST]
+        case .reload, .upgrade, .ping, .rotation, .keyRotation: [.POST]
         }
     }
 }

@@ -42,6 +42,8 @@ final class Daemon: Sendable {
     let departure = Mutex<Handover?>(nil)
     /// A process that stayed for the sake of its number hears of our end.
     let keeper = Mutex<MessageChannel?>(nil)
+    /// Peers that have the public key that is to be ours, or refuse it.
+    let keyHolders = Mutex(KeyHolders())
     private let start: Atomic<Int64>
 
     /// Make it before there are threads.

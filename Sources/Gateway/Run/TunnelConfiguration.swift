@@ -25,6 +25,7 @@ extension Configuration.Peer {
         configuration.cipher = cipher.policy
         configuration.packs = true
         configuration.rotates = true
+        configuration.nextPublicKey = publicKeyNext
         configuration.otherPresharedKey = presharedKeys.other
         configuration.allowedMACs = allowedMACs
         configuration.rate = rate?.bitsPerSecond

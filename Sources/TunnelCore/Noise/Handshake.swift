@@ -34,6 +34,8 @@ enum Handshake {
         let ephemeral: PrivateKey
         let hash: Bytes32
         let chainingKey: Secret
+        /// It is made for the key that is to be the responder's.
+        var isToNext = false
     }
 
     /// An initiation as the responder has read it, before it answers.
@@ -163,6 +165,8 @@ public struct SessionKeys: Sendable {
     let receivingAES: Secret
     /// The preshared key that they were made with.
     var presharedKey = KeyName.configured
+    /// The peer has shown the public key that is to be its.
+    var isOfNextKey = false
 
     init(_ state: SymmetricState, isInitiator: Bool) {
         let chacha = Self.pair(state.split())

@@ -12,9 +12,13 @@ public enum HandshakeJob: Sendable {
     case otherKey(PeerID, PresharedKey?)
     /// The peer used a session that we answered it with, as this index.
     case proved(PeerID, index: ReceiverIndex)
+    /// A public key that is to take the place of the peer's; both are taken. `nil`: none.
+    case nextPublicKey(PeerID, PublicKey?)
+    /// It has taken its place.
+    case tookPublicKey(PeerID)
     case removePeer(PeerID)
-    /// Make an initiation.
-    case initiate(PeerID, sender: ReceiverIndex, at: Now)
+    /// Make an initiation; to the public key that is to be the peer's, if that is wanted.
+    case initiate(PeerID, sender: ReceiverIndex, at: Now, toNext: Bool)
     /// An initiation came whose mac1 is ours; `index` is for the session that it may become.
     case initiation(InlineArray<148, UInt8>, index: ReceiverIndex, from: Path, at: Now)
     /// A response came to the initiation that we sent to this peer as `index`.
@@ -87,7 +91,10 @@ public struct HandshakeEngine: ~Copyable {
     private var randomness: Randomness
 
     private final class KnownPeer {
-        let publicKey: PublicKey
+        var publicKey: PublicKey
+        /// The one that is to take its place, and X25519 with that.
+        var nextPublicKey: PublicKey?
+        var nextShared: Secret?
         var keys: CandidateKeys
         /// X25519 of both static keys; `nil` if the peer's key can't be used.
         var staticShared: Secret?
@@ -124,10 +131,19 @@ public struct HandshakeEngine: ~Copyable {
             peers[peer]?.keys.noteProved(index)
             return .done
         case .removePeer(let peer):
-            if let removed = peers.removeValue(forKey: peer) { identifiers[removed.publicKey] = nil }
+            if let removed = peers.removeValue(forKey: peer) {
+                identifiers[removed.publicKey] = nil
+                if let next = removed.nextPublicKey { identifiers[next] = nil }
+            }
             return .done
-        case .initiate(let peer, let sender, let now):
-            return initiate(peer, sender: sender, at: now)
+        case .nextPublicKey(let peer, let key):
+            setNextPublicKey(of: peer, key)
+            return .done
+        case .tookPublicKey(let peer):
+            takePublicKey(of: peer)
+            return .done
+        case .initiate(let peer, let sender, let now, let toNext):
+            return initiate(peer, sender: sender, at: now, toNext: toNext)
         case .initiation(let message, let index, let path, let now):
             return respond(to: message, index: index, from: path, at: now)
         case .response(let peer, let message, let index, let path):
@@ -149,7 +165,31 @@ public struct HandshakeEngine: ~Copyable {
         for peer in peers.values {
             peer.pending = nil
             peer.staticShared = shared(with: peer.publicKey)
+            peer.nextShared = peer.nextPublicKey.flatMap { shared(with: $0) }
         }
+    }
+
+    private mutating func setNextPublicKey(of id: PeerID, _ key: PublicKey?) {
+        guard let peer = peers[id] else { return }
+        if let old = peer.nextPublicKey, identifiers[old] == id { identifiers[old] = nil }
+        // A key that is somebody's is not somebody else's next one.
+        guard let key, identifiers[key] == nil else {
+            peer.nextPublicKey = nil
+            peer.nextShared = nil
+            return
+        }
+        peer.nextPublicKey = key
+        peer.nextShared = shared(with: key)
+        identifiers[key] = id
+    }
+
+    private mutating func takePublicKey(of id: PeerID) {
+        guard let peer = peers[id], let key = peer.nextPublicKey else { return }
+        identifiers[peer.publicKey] = nil
+        peer.publicKey = key
+        peer.staticShared = peer.nextShared
+        peer.nextPublicKey = nil
+        peer.nextShared = nil
     }
 
     private mutating func setPeer(_ peer: PeerID, _ publicKey: PublicKey, presharedKey: PresharedKey?) {
@@ -170,18 +210,22 @@ public struct HandshakeEngine: ~Copyable {
         return Secret(copying: shared.span)
     }
 
-    private mutating func initiate(_ id: PeerID, sender: ReceiverIndex, at now: Now) -> HandshakeResult {
+    private mutating func initiate(
+        _ id: PeerID, sender: ReceiverIndex, at now: Now, toNext: Bool
+    ) -> HandshakeResult {
         guard let identity else { return .failed(.noIdentity, id, index: sender, from: nil) }
-        guard let peer = peers[id], let shared = peer.staticShared else {
+        guard let peer = peers[id], let shared = toNext ? peer.nextShared : peer.staticShared else {
             return .failed(.unusableKey, id, index: sender, from: nil)
         }
+        let publicKey = toNext ? peer.nextPublicKey ?? peer.publicKey : peer.publicKey
         let timestamp = TAI64N(now.wall, after: peer.times.lastSent)
         let initiated = Handshake.initiate(
-            from: identity, to: Handshake.Responder(publicKey: peer.publicKey, staticShared: shared), sender: sender,
+            from: identity, to: Handshake.Responder(publicKey: publicKey, staticShared: shared), sender: sender,
             timestamp: timestamp, ephemeral: ephemeral())
         guard let initiated else { return .failed(.unusableKey, id, index: sender, from: nil) }
         peer.times.lastSent = timestamp
         peer.pending = initiated.pending
+        peer.pending?.isToNext = toNext
         return .initiation(id, initiated.message, index: sender)
     }
 
@@ -192,7 +236,8 @@ public struct HandshakeEngine: ~Copyable {
         var stranger: PublicKey?
         let received = Handshake.receive(message, identity: identity) { key in
             guard let id = identifiers[key] else { stranger = key; return nil }
-            return peers[id]?.staticShared
+            guard let peer = peers[id] else { return nil }
+            return key == peer.publicKey ? peer.staticShared : peer.nextShared
         }
         guard let received, let id = identifiers[received.initiator], let peer = peers[id] else {
             return .failed(stranger.map { .stranger($0) } ?? .notAuthentic, nil, index: index, from: path)
@@ -208,6 +253,7 @@ public struct HandshakeEngine: ~Copyable {
             to: received, presharedKey: chosen.key, sender: index, ephemeral: ephemeral())
         guard var answer else { return .failed(.notAuthentic, id, index: index, from: path) }
         answer.keys.presharedKey = chosen.name
+        answer.keys.isOfNextKey = received.initiator != peer.publicKey
         peer.times.lastReceived = received.timestamp
         peer.times.lastReceivedAt = now.instant
         return .response(id, answer.message, answer.keys, index: index, remote: received.sender, from: path)
@@ -225,6 +271,7 @@ public struct HandshakeEngine: ~Copyable {
         guard let finished else { return .failed(.response, id, index: index, from: path) }
         var keys = finished.keys
         keys.presharedKey = candidates[finished.index].name
+        keys.isOfNextKey = pending.isToNext && peer.nextPublicKey != nil
         peer.keys.noteUsed(keys.presharedKey)
         peer.pending = nil
         return .established(

@@ -9,6 +9,10 @@ struct Handshaking {
     /// This session's last minute has been used to ask for the next.
     private(set) var askedBeforeEnd = false
     var cookies: CookieJar
+    /// For the public key that is to take the place of the peer's.
+    private(set) var nextCookies: CookieJar?
+    /// The pending initiation is for that key, and then the next one is for the other.
+    private(set) var isToNext = false
 
     init(_ publicKey: PublicKey) { cookies = CookieJar(publicKey) }
 
@@ -24,8 +28,36 @@ struct Handshaking {
         return attempts
     }
 
+    /// Sets the public key that is to take the place of the peer's.
+    mutating func setNext(_ key: PublicKey?) {
+        nextCookies = key.map { CookieJar($0) }
+        isToNext = key != nil
+    }
+
+    /// It has taken its place.
+    mutating func takeNext() {
+        if let nextCookies { cookies = nextCookies }
+        nextCookies = nil
+        isToNext = false
+    }
+
+    /// Writes the macs of a message to the peer, by the key that it goes to.
+    mutating func sign<let size: Int>(_ message: inout InlineArray<size, UInt8>, toNext: Bool, at now: Now) {
+        if toNext, nextCookies != nil {
+            nextCookies?.sign(&message, at: now)
+        } else {
+            cookies.sign(&message, at: now)
+        }
+    }
+
+    /// Takes the cookie out of a reply; false if it is none.
+    mutating func accept(_ reply: CookieReply.Bytes, at now: Now) -> Bool {
+        cookies.accept(reply, at: now) || nextCookies?.accept(reply, at: now) == true
+    }
+
     mutating func begin(_ index: ReceiverIndex, at now: Instant) {
         pending = index
+        if nextCookies != nil { isToNext.toggle() }
         lastInitiation = now
     }
 

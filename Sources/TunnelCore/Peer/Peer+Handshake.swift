@@ -22,7 +22,7 @@ extension Peer {
         forgetHandshake(&services)
         let index = services.indices.insert(.handshake(id.slot), &services.randomness)
         handshaking.begin(index, at: services.now.instant)
-        services.jobs.append(.initiate(id, sender: index, at: services.now))
+        services.jobs.append(.initiate(id, sender: index, at: services.now, toNext: handshaking.isToNext))
         let deadline = services.now.instant + Limits.rekeyTimeout + services.randomJitter()
         arm(.retransmitHandshake, at: deadline, &services.schedule)
     }
@@ -57,7 +57,7 @@ extension Peer {
     /// Sends an initiation that the handshake thread has made, if it is still wanted.
     mutating func send(initiation: Initiation.Bytes, _ index: ReceiverIndex, _ services: inout Services) {
         guard handshaking.pending == index else { return }
-        sendHandshake(initiation, &services)
+        sendHandshake(initiation, toNext: handshaking.isToNext, &services)
     }
 
     /// Takes the session of an initiation that we answer, and sends the response.
@@ -73,7 +73,7 @@ extension Peer {
         }
         let slot = begin(session, isInitiator: false, &services)
         services.end(keypairs.take(answered: slot))
-        sendHandshake(response, &services)
+        sendHandshake(response, toNext: services.sessions[slot].isOfNextKey, &services)
     }
 
     /// Takes the session of our initiation, which was answered, if that is still wanted.
@@ -88,17 +88,18 @@ extension Peer {
         quality.note(trip: services.now.instant - handshaking.lastInitiation, at: services.now.instant)
         noteSilence(&services)
         noteUsed(services.sessions[slot].presharedKey, &services)
+        noteShown(on: slot, &services)
         services.end(keypairs.take(initiated: slot))
         noteHandshakeDone(isInitiator: true, &services)
         confirmToPeer(slot, &services)
     }
 
     private mutating func sendHandshake<let size: Int>(
-        _ message: InlineArray<size, UInt8>, _ services: inout Services
+        _ message: InlineArray<size, UInt8>, toNext: Bool, _ services: inout Services
     ) {
         guard let path else { return }
         var message = message
-        handshaking.cookies.sign(&message, at: services.now)
+        handshaking.sign(&message, toNext: toNext, at: services.now)
         guard services.egress.send(message, to: Destination(path: path, peer: id.slot)) else {
             return services.drops.count(.overflow)
         }
@@ -134,6 +135,7 @@ extension Peer {
         if let next = keypairs.next {
             quality.note(trip: services.now.instant - services.sessions[next].createdAt, at: services.now.instant)
             noteProved(next, &services)
+            noteShown(on: next, &services)
         }
         services.end(keypairs.confirmNext())
         noteHandshakeDone(isInitiator: false, &services)

@@ -1,3 +1,5 @@
+import Keys
+
 // ROTATE (docs/protocol.md §3.13): a key takes the place of another. What is written down between two messages is not ours: here
 // records are sent, and those that come are passed on as events.
 
@@ -36,13 +38,21 @@ extension Peer {
 
     /// Asks for a session with the keys of now; the one that stands goes on until then.
     mutating func renew(_ services: inout Services) {
-        guard keypairs.current != nil else { return }
+        guard keypairs.current != nil || handshaking.pending != nil else { return }
         handshaking.allowAtOnce()
         startHandshake(&services)
     }
 
+    /// A session was made with the public key that is to take the place of the peer's: it has it.
+    mutating func noteShown(on session: SessionSlot, _ services: inout Services) {
+        guard services.sessions[session].isOfNextKey, let nextPublicKey else { return }
+        services.note(.rotation(publicKey, RotateRecord(.publicKey, .done, nextPublicKey.bytes)))
+    }
+
     /// Passes a record on. What comes in floods is not: it comes again.
     mutating func receive(_ record: RotateRecord, _ services: inout Services) {
+        // A session shows that a public key is in use, not a word.
+        guard record.subject != .publicKey || record.step != .done else { return }
         guard rotations.admit(at: services.now.instant) else { return drops.count(.budget) }
         services.note(.rotation(publicKey, record))
     }

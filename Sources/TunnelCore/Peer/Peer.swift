@@ -9,7 +9,10 @@ struct Peer: ~Copyable {
     private let inPlace = InPlace()
     // Fixed for its life.
     let id: PeerID
-    let publicKey: PublicKey
+
+    /// Its public key, and the one that is to take the place of it.
+    private(set) var publicKey: PublicKey
+    private(set) var nextPublicKey: PublicKey?
 
     // The operator's settings.
     /// False once it is removed: the slot waits for the next peer.
@@ -128,6 +131,23 @@ struct Peer: ~Copyable {
     mutating func setNextPresharedKey(_ key: PresharedKey?, _ services: inout Services) {
         nextPresharedKey = key
         services.jobs.append(.nextKey(id, key))
+    }
+
+    /// Sets the public key that is to take the place of the peer's, `nil` being none; both are taken.
+    mutating func setNextPublicKey(_ key: PublicKey?, _ services: inout Services) {
+        guard nextPublicKey != key else { return }
+        nextPublicKey = key
+        handshaking.setNext(key)
+        services.jobs.append(.nextPublicKey(id, key))
+    }
+
+    /// That key is the peer's from now on. Sessions go on.
+    mutating func takeNextPublicKey(_ services: inout Services) {
+        guard let nextPublicKey else { return }
+        publicKey = nextPublicKey
+        self.nextPublicKey = nil
+        handshaking.takeNext()
+        services.jobs.append(.tookPublicKey(id))
     }
 
     /// Sets the only sources of frames that are believed, `nil` being any; false if that changed nothing.

@@ -16,6 +16,8 @@ public struct PeerConfiguration: Sendable {
     public var presharedKey: PresharedKey?
     /// Another one that the peer may answer with: one of the two takes the place of the other.
     public var otherPresharedKey: PresharedKey?
+    /// The public key that is to take the place of the peer's: both are taken.
+    public var nextPublicKey: PublicKey?
     public var endpoint: Endpoint?
     public var allowedIPs: [Prefix]
     /// `nil`: none.

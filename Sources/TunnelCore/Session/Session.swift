@@ -15,6 +15,8 @@ struct Session: ~Copyable {
     let createdAt: Instant
     /// The preshared key that it was made with.
     var presharedKey = KeyName.configured
+    /// The peer's public key was the one that is to take the place of the other.
+    var isOfNextKey = false
 
     var hello = HelloExchange()
     /// The number of the next unit that goes in fragments.
@@ -31,6 +33,7 @@ struct Session: ~Copyable {
     /// Makes the keys ready, in the place where the session stays.
     mutating func begin(_ keys: SessionKeys, _ implementation: ChaChaImplementation) {
         presharedKey = keys.presharedKey
+        isOfNextKey = keys.isOfNextKey
         wireGuard.begin(implementation, sending: keys.sending, receiving: keys.receiving)
         aes.begin(implementation, sending: keys.sendingAES, receiving: keys.receivingAES)
     }

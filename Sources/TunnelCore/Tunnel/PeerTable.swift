@@ -68,6 +68,11 @@ struct PeerTable: ~Copyable {
         if let slot = slots.removeValue(forKey: key) { free.append(slot) }
     }
 
+    /// Has a peer found by another key.
+    mutating func rename(_ key: PublicKey, to new: PublicKey) {
+        if let slot = slots.removeValue(forKey: key) { slots[new] = slot }
+    }
+
     private mutating func grow() {
         let larger = UnsafeMutablePointer<Peer>.allocate(capacity: capacity * 2)
         unsafe larger.moveInitialize(from: memory, count: slotCount)

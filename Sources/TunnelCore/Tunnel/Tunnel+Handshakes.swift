@@ -37,7 +37,7 @@ extension Tunnel {
         case .lane(let lane): slot = services.sessions[lane.session].peer
         case .reserved, nil: return services.drops.count(.unknownIndex)
         }
-        if !peers[slot].handshaking.cookies.accept(message, at: services.now) { services.drops.count(.handshake) }
+        if !peers[slot].handshaking.accept(message, at: services.now) { services.drops.count(.handshake) }
     }
 
     /// Takes the result of a job, with room in the outbox: all that waited for the session may go out.

@@ -48,6 +48,7 @@ extension Tunnel {
             setPresharedKey(configuration.presharedKey, other: configuration.otherPresharedKey, of: key)
             setOptions(configuration.compression, configuration.cipher, of: key, at: now)
         }
+        setNextPublicKey(configuration.nextPublicKey, of: key)
         setAllowedMACs(configuration.allowedMACs, of: key)
         setRate(configuration.rate, within: configuration.rateBounds, of: key, at: now)
         setDownRate(configuration.downRate, of: key, at: now)

@@ -20,4 +20,36 @@ extension Tunnel {
         services.now = now
         peers[slot].renew(&services)
     }
+
+    /// Sets the public key that is to take the place of a peer's, `nil` being none; handshakes of both are taken. That the peer has shown it
+    /// comes as an event, with `done`.
+    public mutating func setNextPublicKey(_ next: PublicKey?, of key: PublicKey) {
+        guard let slot = peers.slot(of: key), next.map({ $0 != publicKey && peers.slot(of: $0) == nil }) ?? true
+        else { return }
+        peers[slot].setNextPublicKey(next, &services)
+    }
+
+    /// Has that key be the peer's; sessions go on. False if it was not to be its key.
+    @discardableResult
+    public mutating func rename(_ key: PublicKey, to next: PublicKey) -> Bool {
+        guard let slot = peers.slot(of: key), peers[slot].nextPublicKey == next, peers.slot(of: next) == nil else {
+            return false
+        }
+        peers.rename(key, to: next)
+        peers[slot].takeNextPublicKey(&services)
+        return true
+    }
+
+    /// Goes over to another private key. Sessions go on, and each peer that has one is asked for another at once.
+    public mutating func changePrivateKey(to key: PrivateKey, at now: Now) {
+        services.now = now
+        privateKey = key
+        publicKey = key.publicKey
+        admission.setIdentity(publicKey)
+        services.hasIdentity = true
+        services.jobs.append(.identity(key))
+        services.indices.removeReserved()
+        removePeer(key.publicKey)
+        for slot in peers.all { peers[slot].renew(&services) }
+    }
 }
