@@ -85,6 +85,7 @@ def test_a_browser_shows_the_peers_as_they_are_now(lab, dashboard, dark, width):
         wait_until(lambda: "bit/s" in (browser.ask("document.querySelector('.now').textContent") or ""), "and figures", 20)
         wait_until(lambda: (browser.ask("document.querySelectorAll('svg path')[1].getAttribute('d')") or "").count("L") >= 5,
                    "and some seconds of them", 20)
+        wait_until(lambda: "icmp" in (browser.ask("document.querySelector('.services').textContent") or ""), "and the ratio by protocol", 20)
         spoken = browser.spoken()
         if PICTURES.is_dir():
             browser.picture(PICTURES / f"dashboard-{width}-{'dark' if dark else 'light'}.png")
@@ -94,6 +95,7 @@ def test_a_browser_shows_the_peers_as_they_are_now(lab, dashboard, dark, width):
     assert (back == "rgb(16, 19, 22)") == dark, back
     assert not browser.errors, browser.errors
     assert ("heading", "far") in spoken and ("heading", "Events") in spoken
+    assert ("heading", "Ratio by protocol, sent") in spoken
     images = [name for role, name in spoken if role in ("image", "img")]
     assert len(images) == 6 and images[0].startswith("Throughput of far: out inside ") and "bit/s" in images[0], images
     assert any("handshake done" in name for _, name in spoken)

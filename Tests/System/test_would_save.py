@@ -50,3 +50,20 @@ def test_where_packets_are_compressed_there_is_nothing_to_tell(lab):
         wait_until(lambda: ours.peer()["compression"]["active"], "it compresses")
         send_tcp(lab.a.host, lab.b.host, lab.b.v4, text(1 << 20), port=5432)
         assert "tcp/5432" not in str(ours.peer()["compression"].get("wouldSave"))
+
+
+def test_stats_say_what_became_of_each_service_where_packets_are_compressed(lab):
+    with gateway(lab, lab.a, compression="zstd") as ours, gateway(lab, lab.b, compression="zstd") as far:
+        wait_until_up(lab, ours, far)
+        wait_until(lambda: ours.peer()["compression"]["active"], "it compresses")
+        send_tcp(lab.a.host, lab.b.host, lab.b.v4, text(SIZE), port=5432)
+        send_tcp(lab.a.host, lab.b.host, lab.b.v4, random(SIZE), port=443)
+
+        def both():
+            services = {one["service"]: one for one in ours.peer()["compression"].get("services", [])}
+            return services if {"tcp/5432", "tcp/443"} <= services.keys() else None
+
+        services = wait_until(both, "both services were looked at", timeout=20)
+        words, noise = services["tcp/5432"], services["tcp/443"]
+        assert SIZE * 0.8 < words["plainBytes"] < SIZE * 1.3 and SIZE * 0.8 < noise["plainBytes"] < SIZE * 1.3, services
+        assert words["plainBytes"] > 1.5 * words["wireBytes"] and noise["plainBytes"] <= noise["wireBytes"], services

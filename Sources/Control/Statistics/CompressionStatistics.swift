@@ -13,6 +13,8 @@ public struct CompressionStatistics: Codable, Hashable, Sendable {
     public var skipped: SkipCounts
     /// What compression would have saved; absent while it is used, or nothing was looked at.
     public var wouldSave: WouldSaveStatistics?
+    /// About what was sent of each service, the most first; absent if nothing was looked at.
+    public var services: [ServiceStatistics]?
 
     public init(
         configured: String = "off", active: Bool = false, tx: ByteCounts = ByteCounts(),
@@ -53,6 +55,20 @@ public struct WouldSaveStatistics: Codable, Hashable, Sendable {
             self.sampledBytes = sampledBytes
             self.savedBytes = savedBytes
         }
+    }
+}
+
+/// About how many bytes of a service were sent, inside and on the wire.
+public struct ServiceStatistics: Codable, Hashable, Sendable {
+    /// Protocol and port, `tcp/5432`.
+    public var service: String
+    public var plainBytes: UInt64
+    public var wireBytes: UInt64
+
+    public init(service: String, plainBytes: UInt64, wireBytes: UInt64) {
+        self.service = service
+        self.plainBytes = plainBytes
+        self.wireBytes = wireBytes
     }
 }
 

@@ -52,7 +52,8 @@ final class EventWatch {
         let own = NIOLoopBound(self, eventLoop: loop)
         daemon.commands.post { [loop] data, _ in
             let samples = data.tunnel.takePlainSamples()
-            if !samples.isEmpty { loop.execute { own.value.count(samples) } }
+            let shares = data.tunnel.takeServiceShares()
+            if !samples.isEmpty || !shares.isEmpty { loop.execute { own.value.count(samples, shares) } }
         }
         statistics.snapshot(on: loop).whenComplete { result in
             var pause = Self.interval
@@ -66,7 +67,10 @@ final class EventWatch {
         }
     }
 
-    private func count(_ samples: [PlainSample]) { daemon.wouldSave.take(samples, &trial) }
+    private func count(_ samples: [PlainSample], _ shares: [ServiceShare]) {
+        daemon.wouldSave.take(samples, &trial)
+        daemon.serviceCounts.take(shares)
+    }
 
     private func compare(_ statistics: InterfaceStatistics) {
         looks += 1

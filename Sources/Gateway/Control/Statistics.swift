@@ -46,6 +46,7 @@ extension Daemon {
             lastProblemTime: peer.problem?.1.seconds,
             queue: Self.queue(of: peer), repair: peer.repair.map { Self.repair($0) })
         statistics.compression.wouldSave = wouldSave.report(of: peer.publicKey)
+        statistics.compression.services = serviceCounts.report(of: peer.publicKey)
         statistics.handshakes = peer.handshakes
         statistics.isGateway = peer.isGateway
         statistics.pathMTU = peer.pathMTU.map { PathMTUStatistics($0) }

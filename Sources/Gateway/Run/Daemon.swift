@@ -36,6 +36,7 @@ final class Daemon: Sendable {
     let isConfined: Bool
     /// What compression would have saved where there is none.
     let wouldSave = WouldSave()
+    let serviceCounts = ServiceCounts()
     /// The servers, as long as they take connections.
     let doors = Mutex(Doors())
     /// Another process has taken over; it is told of that once.

@@ -28,6 +28,7 @@ extension Peer {
             case .unit(let codec, _): traffic.note(codec, plain: batch.plain, wire: size)
             case .bundle, .pack: traffic.noteBundle(packets: batch.packets, plain: batch.plain, wire: size)
             }
+            if services.shares.isDue(batch.plain) { noteShare(of: index, plain: batch.plain, wire: size, &services) }
             noteSent(plain: batch.plain, size, &services)
         case .control, .keepalive, .parity:
             guard size > 0 else {
@@ -53,7 +54,18 @@ extension Peer {
             traceSent(packet, with: header, wire: size, on: session, &services)
         }
         end(departure, size, isData: true, on: session, &services)
+        if compression.mode != .off, services.shares.isDue(packet.byteCount) {
+            services.shares.note(TraceFlow(packet, header), plain: packet.byteCount, wire: size, to: id.slot)
+        }
         noteSent(plain: packet.byteCount, size, &services)
+    }
+
+    /// Notes of which service a batch is.
+    @inline(never)
+    private func noteShare(of index: Int, plain: Int, wire: Int, _ services: inout Services) {
+        let first = unsafe services.egress.gathering.packet(0, of: index)
+        let flow = services.cargo == .frames ? TraceFlow(frame: first.bytes) : TraceFlow(start: first.bytes)
+        services.shares.note(flow, plain: plain, wire: wire, to: id.slot)
     }
 
     private func destination(on path: Path) -> Destination {

@@ -17,6 +17,7 @@ struct Services: ~Copyable {
     /// What somebody watches.
     var trace = Trace()
     var samples = PlainSamples()
+    var shares = ServiceShares()
     var clockOffsets: ClockOffsets
     let ciphers: Ciphers
     /// The UDP port that datagrams leave from.

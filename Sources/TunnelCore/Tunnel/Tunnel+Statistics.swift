@@ -27,6 +27,15 @@ extension Tunnel {
         }
     }
 
+    /// What became of the bytes of each service since this was asked last.
+    public mutating func takeServiceShares() -> [ServiceShare] {
+        let taken = services.shares.take()
+        return taken.compactMap { slot, sum in
+            guard slot.offset < peers.slotCount, peers[slot].isAlive else { return nil }
+            return ServiceShare(peer: peers[slot].publicKey, sum: sum)
+        }
+    }
+
     /// Packets and datagrams that belonged to no peer, dropped.
     var allDrops: DropCounters {
         var drops = services.drops

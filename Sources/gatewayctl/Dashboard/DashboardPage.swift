@@ -31,6 +31,7 @@ enum DashboardPage {
         table{border-collapse:collapse;width:100%;font-size:.85rem;font-variant-numeric:tabular-nums}th,td{text-align:left;padding:.15rem .5rem .15rem 0;vertical-align:top;border-bottom:1px solid var(--line)}
         th{color:var(--soft);font-weight:600}td.n,th.n{text-align:right}.scroll{overflow:auto;max-height:20rem}.bad{color:var(--bad)}.good{color:var(--good)}
         .about{margin:0 0 .6rem;color:var(--soft);overflow-wrap:anywhere}td{overflow-wrap:anywhere}#events td:nth-child(-n+2){white-space:nowrap}
+        .bar{height:.25rem;min-width:1px;margin-left:auto;background:var(--out);border-radius:.125rem}.services{margin-bottom:.6rem}
         .skip{position:absolute;left:-99rem}.skip:focus{left:1rem;top:.5rem;background:var(--card);padding:.3rem}
         :focus-visible{outline:2px solid var(--out);outline-offset:2px}
         """
@@ -70,10 +71,10 @@ enum DashboardPage {
             charts[kind.id] = { svg, now, values: kind.series.map(() => []) };
             grid.append(make("div", { class: "chart" }, make("h3", {}, kind.title), now, svg, legend));
           }
-          const table = make("table"), saved = make("div"), left = make("p", { class: "about" });
-          box.append(make("h2", { id }, name), about, grid, make("h3", {}, "By codec"), table, left, saved);
+          const table = make("table"), saved = make("div"), services = make("div", { class: "services" }), left = make("p", { class: "about" });
+          box.append(make("h2", { id }, name), about, grid, make("h3", {}, "By codec"), table, left, services, saved);
           document.getElementById("peers").append(box);
-          return { box, about, charts, table, saved, left, name };
+          return { box, about, charts, table, saved, services, left, name };
         }
         function draw(kind, chart, label) {
           const all = chart.values.flat().filter((v) => v != null), most = Math.max(...all, 0) || 1, least = kind.id == "ratio" ? Math.min(1, ...all) : 0;
@@ -113,6 +114,13 @@ enum DashboardPage {
           rows(one.table, ["", "inside", "on the wire", "ratio"], list.map(([name, b]) => [name, bytes(b.plainBytes), bytes(b.wireBytes), b.wireBytes ? (b.plainBytes / b.wireBytes).toFixed(2) + "x" : "–"]));
           const drops = Object.entries(peer.drops).filter(([, n]) => n > 0).map(([k, n]) => `${k} ${n}`), skipped = Object.entries(c.skipped).filter(([, n]) => n > 0).map(([k, n]) => `${k} ${n}`);
           one.left.textContent = `Left plain: ${skipped.join(", ") || "none"}. Drops: ${drops.join(", ") || "none"}.`;
+          const services = (c.services || []).slice(0, 12);
+          if (services.length) { const table = make("table"), most = Math.max(...services.map((s) => s.plainBytes / (s.wireBytes || 1)), 1);
+            rows(table, ["service", "inside", "on the wire", "ratio"], services.map((s) => [s.service, bytes(s.plainBytes), bytes(s.wireBytes), s.wireBytes ? (s.plainBytes / s.wireBytes).toFixed(2) + "x" : "–"]));
+            table.querySelectorAll("tbody tr").forEach((row, n) => { const bar = make("div", { class: "bar", "aria-hidden": "true" });
+              bar.style.width = Math.round(100 * services[n].plainBytes / (services[n].wireBytes || 1) / most) + "%"; row.lastChild.append(bar); });
+            one.services.replaceChildren(make("h3", {}, "Ratio by protocol, sent"), table);
+          } else one.services.replaceChildren();
           const would = c.wouldSave;
           if (would && would.sampledBytes) { const table = make("table");
             rows(table, ["service", "looked at", "would save"], would.services.slice(0, 12).map((s) => [s.service, bytes(s.sampledBytes), Math.round(100 * s.savedBytes / s.sampledBytes) + " %"]));
