@@ -57,3 +57,5 @@ long czlib_inflate(void *inflater, void *out, size_t n, const void *coded, size_
     if (inflate(stream, Z_FINISH) != Z_STREAM_END || stream->avail_in != 0) return -1;
     return (long)(n - stream->avail_out);
 }
+
+uint32_t czlib_crc32(const void *bytes, size_t m) { return (uint32_t)crc32_z(0, bytes, m); }

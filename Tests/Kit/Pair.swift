@@ -33,6 +33,8 @@ struct Pair {
         var repairs = true
         /// True: keys may take the place of others.
         var rotates = false
+        /// True: units may refer to those before them.
+        var history = false
     }
 
     init(
@@ -101,6 +103,7 @@ struct Pair {
         configuration.repairs = options.repairs
         configuration.rotates = options.rotates
         configuration.otherPresharedKey = options.otherPresharedKey
+        configuration.history = options.history
         return configuration
     }
 

@@ -22,4 +22,7 @@ void czlib_inflater_free(void *inflater);
 /// whose content fits.
 long czlib_inflate(void *inflater, void *out, size_t n, const void *coded, size_t m);
 
+/// CRC-32 (RFC 1952 §8) of `m` bytes.
+uint32_t czlib_crc32(const void *bytes, size_t m);
+
 #endif

@@ -23,4 +23,26 @@ void czstd_decompressor_free(void *decompressor);
 /// content fits.
 long czstd_decompress(void *decompressor, void *out, size_t n, const void *coded, size_t m);
 
+// Streams: units that refer to those before them, in memory of a fixed size (czstd_stream.c).
+
+/// The memory of an encoder with a level and a window of 2^`window` bytes; the encoder, NULL if there is no memory.
+size_t czstd_stream_encoder_size(int level, int window);
+void *czstd_stream_encoder(int level, int window);
+void czstd_stream_encoder_free(void *encoder);
+/// Forgets all units.
+void czstd_stream_encoder_reset(void *encoder);
+
+/// Codes the next unit, of `m` bytes, into at most `n`; the number written. 0: they do not fit, or something else is wrong, and the
+/// stream is of no use any more. Nothing is allocated.
+size_t czstd_stream_encode(void *encoder, void *out, size_t n, const void *plain, size_t m);
+
+/// The same for a decoder of streams with such a window or a smaller one.
+size_t czstd_stream_decoder_size(int window);
+void *czstd_stream_decoder(int window);
+void czstd_stream_decoder_free(void *decoder);
+void czstd_stream_decoder_reset(void *decoder);
+
+/// Decodes the next unit, of exactly `n` bytes; `out` has room for `n` + 1. 0: it is none, and the stream is of no use any more.
+int czstd_stream_decode(void *decoder, void *out, size_t n, const void *coded, size_t m);
+
 #endif

@@ -51,6 +51,8 @@ extension Configuration {
         public var rate: LinkRate?
         /// Bytes that a datagram takes on the link besides itself and its headers of IP and UDP.
         public var linkOverhead = 14
+        /// Memory for units that refer to those before them, in MB.
+        public var historyMemory = 64
         /// What the largest segment that TCP inside agrees on is lowered to.
         public var clampMSS = SegmentClamp.auto
 
@@ -106,6 +108,8 @@ extension Configuration {
         /// What the path loses is sent again.
         public var repair: Repair = .auto
         public var parity: Parity = .auto
+        /// Units refer to those before them.
+        public var history: History = .off
 
         public init(publicKey: PublicKey) { self.publicKey = publicKey }
 

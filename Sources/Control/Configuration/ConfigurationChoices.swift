@@ -33,6 +33,13 @@ extension Configuration {
         case off
     }
 
+    /// Whether units refer to those before them.
+    public enum History: String, CaseIterable, Sendable {
+        /// Those of bulk TCP flows in front of a thin link.
+        case auto
+        case off
+    }
+
     /// The parity that is sent beside data.
     public enum Parity: Hashable, Sendable, CustomStringConvertible {
         /// As much as pays on a path that loses.

@@ -55,6 +55,7 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
     case allowedMACs = "AllowedMACs"
     case downRate = "DownRate"
     case repair = "Repair"
+    case history = "History"
     case parity = "Parity"
     // Ours, both.
     case rate = "Rate"
@@ -73,7 +74,7 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
             .interface
         case .publicKey, .presharedKey, .allowedIPs, .endpoint, .persistentKeepalive, .name, .compression,
             .compressionScope, .compressionSkip, .compressionOnly, .historyMemory, .rate, .downRate, .repair, .parity,
-            .cipher, .allowedMACs, .presharedKeyNext, .presharedKeyPrevious,
+            .history, .cipher, .allowedMACs, .presharedKeyNext, .presharedKeyPrevious,
             .publicKeyNext:
             .peer
         }
@@ -81,7 +82,7 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
 
     /// Whether it may stand in a section.
     func belongs(in section: ConfigurationSection?) -> Bool {
-        self == .rate ? section != nil : section == self.section
+        self == .rate || self == .historyMemory ? section != nil : section == self.section
     }
 
     /// Whether several lines of it in one section add up.

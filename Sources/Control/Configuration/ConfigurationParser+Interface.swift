@@ -110,6 +110,9 @@ extension ConfigurationParser {
         case .rate:
             let rate = value(entry.line) { () throws(Rejection) in try ConfigurationValue.interfaceRate(text) }
             interface.rate = rate ?? nil
+        case .historyMemory:
+            let memory = value(entry.line) { () throws(Rejection) in try ConfigurationValue.historyMemory(text) }
+            interface.historyMemory = memory ?? interface.historyMemory
         case .linkOverhead:
             let overhead = value(entry.line) { () throws(Rejection) in try ConfigurationValue.linkOverhead(text) }
             interface.linkOverhead = overhead ?? interface.linkOverhead

@@ -79,6 +79,11 @@ extension ConfigurationParser {
                 try ConfigurationValue.choice(text, of: .repair)
             }
             peer.repair = choice ?? peer.repair
+        case .history:
+            let choice: Configuration.History? = value(entry.line) { () throws(Rejection) in
+                try ConfigurationValue.choice(text, of: .history)
+            }
+            peer.history = choice ?? peer.history
         case .parity:
             let parity = value(entry.line) { () throws(Rejection) in try ConfigurationValue.parity(text) }
             peer.parity = parity ?? peer.parity

@@ -137,7 +137,8 @@ extension ConfigurationParser {
                 cure: "line \(seen.line) has it already; remove one of them")
             return
         }
-        if let feature = UnbuiltFeature.asked(by: key, value: value) {
+        // Of [Interface] it is: the memory for all peers.
+        if key != .historyMemory || section == .peer, let feature = UnbuiltFeature.asked(by: key, value: value) {
             report(
                 .error, line: line, text: "\(key.rawValue) = \(value)", "not in this version", cure: feature.cure)
             return

@@ -51,6 +51,7 @@ extension Configuration.Interface {
         }
         if let metricsListen { lines.add(ours: .metricsListen, "\(metricsListen)") }
         if let rate { lines.add(ours: .rate, "\(rate)") }
+        if historyMemory != 64 { lines.add(ours: .historyMemory, "\(historyMemory)M") }
         if linkOverhead != 14 { lines.add(ours: .linkOverhead, "\(linkOverhead)") }
         switch clampMSS {
         case .auto: break
@@ -91,6 +92,7 @@ extension Configuration.Peer {
         if let rate { lines.add(ours: .rate, "\(rate)") }
         if let autoRate { lines.add(ours: .rate, "\(autoRate)") }
         if repair != .auto { lines.add(ours: .repair, repair.rawValue) }
+        if history != .off { lines.add(ours: .history, history.rawValue) }
         if parity != .auto { lines.add(ours: .parity, "\(parity)") }
         if let downRate { lines.add(ours: .downRate, "\(downRate)") }
         return lines

@@ -55,6 +55,17 @@ enum ConfigurationValue {
         return rate
     }
 
+    /// Memory in MB.
+    static func historyMemory(_ text: String) throws(Rejection) -> Int {
+        let digits = text.uppercased().hasSuffix("M") ? String(text.dropLast()) : text
+        guard let memory = Int(decimal: digits), (0...4096).contains(memory), memory == 0 || digits.count < text.count
+        else {
+            throw Rejection(
+                text: text, message: "HistoryMemory is no amount of memory", cure: "write 0 to 4096M, such as 64M")
+        }
+        return memory
+    }
+
     static func parity(_ text: String) throws(Rejection) -> Configuration.Parity {
         switch text.lowercased() {
         case "auto": return .auto

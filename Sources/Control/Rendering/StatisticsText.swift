@@ -77,6 +77,12 @@ public enum StatisticsText {
                 )
             }
         }
+        if let history = peer.history, history.txUnits + history.rxUnits > 0 {
+            lines += row(
+                "history",
+                "sent \(history.txUnits) units, broken \(history.broken); got \(history.rxUnits), "
+                    + "in vain \(history.lost), wrong \(history.wrong)")
+        }
         if let repair = peer.repair, repair.lost + repair.resent + repair.told + repair.gone > 0 {
             lines += row(
                 "repair",

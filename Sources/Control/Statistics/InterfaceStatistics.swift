@@ -68,6 +68,8 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
     public var queue: QueueStatistics?
     /// The repair of what the path loses; absent if the peer takes no part in it.
     public var repair: RepairStatistics?
+    /// Units that refer to those before them; absent if the peer takes none.
+    public var history: HistoryStatistics?
     /// Sessions that were made; `nil`: the daemon is older than the count.
     public var handshakes: UInt64?
     /// Whether the peer is a gateway that says so to us; absent if that is not known, or it was not asked.
@@ -131,6 +133,27 @@ public struct PathMTUStatistics: Codable, Hashable, Sendable {
         self.blackHoles = blackHoles
         self.ignoredICMP = ignoredICMP
     }
+}
+
+/// Units that refer to those before them, of one peer, both ways.
+public struct HistoryStatistics: Codable, Hashable, Sendable {
+    /// Streams of the machine now: those that we send, and decoders for those of peers; and the bytes that they take.
+    public var streams: UInt64 = 0
+    public var decoders: UInt64 = 0
+    public var memoryBytes: UInt64 = 0
+    /// Of what we sent: units, their packets and what they became on the wire; streams that the peer could not go on with.
+    public var txUnits: UInt64 = 0
+    public var txPlainBytes: UInt64 = 0
+    public var txWireBytes: UInt64 = 0
+    public var broken: UInt64 = 0
+    /// Of what the peer sent: the same; units for which one before them came no more; units that were not what they said.
+    public var rxUnits: UInt64 = 0
+    public var rxPlainBytes: UInt64 = 0
+    public var rxWireBytes: UInt64 = 0
+    public var lost: UInt64 = 0
+    public var wrong: UInt64 = 0
+
+    public init() {}
 }
 
 /// The repair of what the path to a peer loses, both ways.

@@ -45,12 +45,30 @@ extension Daemon {
             lastProblem: peer.problem?.0.text,
             lastProblemTime: peer.problem?.1.seconds,
             queue: Self.queue(of: peer), repair: peer.repair.map { Self.repair($0) })
+        statistics.history = peer.history.map { Self.history($0) }
         statistics.compression.wouldSave = wouldSave.report(of: peer.publicKey)
         statistics.compression.services = serviceCounts.report(of: peer.publicKey)
         statistics.handshakes = peer.handshakes
         statistics.isGateway = peer.isGateway
         statistics.pathMTU = peer.pathMTU.map { PathMTUStatistics($0) }
         statistics.lastProblemCode = peer.problem?.0.code
+        return statistics
+    }
+
+    private static func history(_ history: TunnelCore.HistoryStatistics) -> Control.HistoryStatistics {
+        var statistics = Control.HistoryStatistics()
+        statistics.streams = UInt64(history.streams)
+        statistics.decoders = UInt64(history.decoders)
+        statistics.memoryBytes = UInt64(history.memory)
+        statistics.txUnits = history.unitsSent
+        statistics.txPlainBytes = history.sent.plain
+        statistics.txWireBytes = history.sent.wire
+        statistics.broken = history.broken
+        statistics.rxUnits = history.unitsReceived
+        statistics.rxPlainBytes = history.received.plain
+        statistics.rxWireBytes = history.received.wire
+        statistics.lost = history.lost
+        statistics.wrong = history.wrong
         return statistics
     }
 

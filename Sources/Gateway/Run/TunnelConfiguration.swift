@@ -32,6 +32,7 @@ extension Configuration.Peer {
         configuration.rateBounds = autoRate.map { $0.least.bitsPerSecond...$0.most.bitsPerSecond }
         configuration.repairs = repair == .auto
         configuration.parity = parity.wish
+        configuration.history = history == .auto
         configuration.downRate = downRate.map { UInt32(clamping: $0.bitsPerSecond / 1000) }
         return configuration
     }
@@ -41,6 +42,7 @@ extension Tunnel {
     /// Sets the rate of the link that all peers share.
     mutating func setRate(_ interface: Configuration.Interface, at now: Now) {
         setRate(interface.rate?.bitsPerSecond, linkOverhead: interface.linkOverhead, at: now)
+        setHistoryMemory(interface.historyMemory << 20)
     }
 }
 

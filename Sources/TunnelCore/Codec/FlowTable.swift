@@ -30,6 +30,8 @@ struct FlowTable: ~Copyable {
         var failed: UInt16 = 0
         /// The part of its bytes that coding leaves, lately, in 65,536ths; 0 if that was never tried.
         var fraction: UInt16 = 0
+        /// What was coded of it, in KB.
+        var volume: UInt16 = 0
         var verdict = Verdict.unknown
         /// It is skipped because to code it is not worth it now.
         var isPaused = false
@@ -149,7 +151,12 @@ struct FlowTable: ~Copyable {
         let old = entries[flow.entry].fraction
         entries[flow.entry].fraction = old == 0 ? new : UInt16((UInt32(old) * 3 + UInt32(new)) / 4)
         entries[flow.entry].backoff = 0
+        let volume = UInt32(entries[flow.entry].volume) + UInt32(clamping: (plain + 512) >> 10)
+        entries[flow.entry].volume = UInt16(clamping: volume)
     }
+
+    /// What was coded of a flow, in bytes, as far as that is known.
+    func volume(_ flow: Flow) -> Int { isCurrent(flow) ? Int(entries[flow.entry].volume) << 10 : 0 }
 
     /// Notes that to try `size` bytes brought nothing.
     mutating func noteFailure(on flow: Flow, size: Int) {

@@ -16,6 +16,8 @@ struct Egress: ~Copyable {
     var sent = SentDatagrams()
     /// What lost ones can be had back from.
     var parity = ParityBlocks()
+    /// Units that refer to those before them.
+    var streams: OutboundStreams
     var flows: FlowTable
     /// Whether there is time to compress.
     var governor = Governor()
@@ -28,6 +30,7 @@ struct Egress: ~Copyable {
     /// `seed` is what an outsider must not know of the flow table.
     init(seed: UInt64, _ cargo: Cargo) {
         flows = FlowTable(seed: seed)
+        streams = OutboundStreams(seed: seed)
         self.cargo = cargo
         sealer = Sealer(cargo)
     }
@@ -98,6 +101,12 @@ struct Egress: ~Copyable {
             guard size > 0, envelope.limits.wireSize(of: size) < batch.wire else { return 0 }
             coded = size
             sent = sealer.send(record: size, on: &session, in: envelope, into: &outbox)
+        case .stream(let stream, let now):
+            let size = sealer.compress(index, of: gathering, in: stream, of: &streams, at: now)
+            guard size > 0 else { return 0 }
+            coded = size
+            sent = sealer.send(record: size, on: &session, in: envelope, into: &outbox)
+            if sent == 0 { streams.breakOff(stream, at: now) }
         case .pack:
             if cargo == .packets, batch.count == 1 {
                 let record = unsafe gathering.writePackOfOne(index, parameter: cargo.bundleParameter)

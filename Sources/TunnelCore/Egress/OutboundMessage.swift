@@ -30,6 +30,8 @@ enum OutboundMessage: ~Escapable {
 enum BatchForm {
     /// One UNIT, in fragments if it must be; nothing if it is not smaller than its packets alone.
     case unit(Codec, Effort)
+    /// One STREAM, the next unit of a stream of ours; nothing if that did not go, and the stream is over.
+    case stream(Int, at: Instant)
     /// One BUNDLE; nothing if it does not fit into one datagram.
     case bundle
     /// One PACK, in fragments if it must be.

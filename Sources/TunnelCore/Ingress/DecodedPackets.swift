@@ -12,6 +12,8 @@ struct DecodedPackets {
     let isCutOff: Bool
     /// The bytes of the datagrams, as UDP payload.
     let wire: Int
+    /// It was a unit that refers to others.
+    var isOfStream = false
 }
 
 extension Cargo {

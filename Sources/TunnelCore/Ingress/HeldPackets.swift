@@ -18,6 +18,8 @@ struct HeldPackets: ~Copyable {
         var counter: UInt64 = 0
         var heldAt = Instant.distantPast
         var length = 0
+        /// What brought it, in bytes, if the owner wants to know.
+        var wire = 0
         var shape = MemberShape(layout: .none, segment: 0)
         /// It is in its flow's list of those that TCP sent again.
         var isAgain = false

@@ -18,6 +18,9 @@ struct Ingress: ~Copyable {
         reorder = ReorderBuffer(seed: seed)
     }
 
+    /// When units that wait are looked at again.
+    var unitsAt = Instant.distantPast
+
     /// When the next packet that has waited may go to the device.
     var readyAt = Instant.distantPast
 

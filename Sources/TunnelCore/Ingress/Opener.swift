@@ -9,13 +9,19 @@ struct Opener: ~Copyable {
     let cargo: Cargo
     private let decoders = Decoders()
     /// The decoded members of a unit.
-    private var members = Arena(capacity: Limits.unit + 1)
+    var members = Arena(capacity: Limits.unit + 1)
     private var fragments = Reassembly()
     /// What lost datagrams are had back from.
     var parity = ParityWindow()
     /// Messages of peers that have had their share of a turn, where there are others to have theirs.
     var waiting = WaitingMessages()
     var isShared = false
+    /// Decoders of units that refer to others, what waits for those, and the record of one that has waited.
+    var streams = InboundStreams()
+    var units = HeldUnits()
+    var unit = Arena(capacity: Limits.unit + 1)
+    /// Peers that have to be told that there is no decoder for a stream.
+    var untold = ContiguousArray<Untold>()
 
     init(_ cargo: Cargo) { self.cargo = cargo }
 
@@ -37,10 +43,12 @@ struct Opener: ~Copyable {
     }
 
     /// The way that a record came, besides its bytes.
-    private struct Delivery {
+    struct Delivery {
         let announced: Announcement
         let arrival: Arrival
         let context: Context
+        /// What completed it.
+        let source: Reassembly.Source
     }
 
     /// Opens a transport message in place and says what was in it, or keeps it until others have had their part of the turn.
@@ -130,14 +138,17 @@ struct Opener: ~Copyable {
         let arrival = Arrival(isMarked: context.isMarked, wire: payload.byteCount + Transport.overhead)
         let body = payload.extracting(record.body)
         switch record.kind {
-        case .hello, .report, .ping, .confirm, .receipt, .gone, .rotate:
+        case .hello, .report, .ping, .confirm, .receipt, .gone, .rotate, .history:
             guard let control = ControlRecord(record, body: body) else { return .dropped(.record) }
             return .control(control)
         case .parity:
             return take(record, body, from: source, context, charging: &budget)
         case .unit, .bundle, .ethernet, .pack:
-            let delivery = Delivery(announced: announced, arrival: arrival, context: context)
+            let delivery = Delivery(announced: announced, arrival: arrival, context: context, source: source)
             return decode(record, in: payload, delivery, charging: &budget, into: &inbox)
+        case .stream:
+            let delivery = Delivery(announced: announced, arrival: arrival, context: context, source: source)
+            return take(stream: record, in: payload, delivery, charging: &budget, into: &inbox)
         case .fragment:
             guard record.parameter == 0, let fragment = FragmentRecord(body) else { return .dropped(.record) }
             let piece = body.extracting(FragmentRecord.fieldsSize...)
@@ -148,7 +159,8 @@ struct Opener: ~Copyable {
             case .whole(let whole) where Record(fragments.bytes(whole.record))?.kind == .parity:
                 return takeParity(whole, from: source, context, charging: &budget)
             case .whole(let whole):
-                let delivery = Delivery(announced: announced, arrival: whole.arrival, context: context)
+                let delivery = Delivery(
+                    announced: announced, arrival: whole.arrival, context: context, source: source)
                 return decode(whole, delivery, charging: &budget, into: &inbox)
             }
         }
@@ -190,9 +202,12 @@ struct Opener: ~Copyable {
     ) -> Inbound {
         // It stays where it is until the next fragment is added.
         let bytes = unsafe _overrideLifetime(fragments.bytes(whole.record), copying: ())
-        guard let record = Record(bytes), record.kind == .unit || record.kind == .ethernet || record.kind == .pack,
+        guard let record = Record(bytes), RecordSet.fragmented.contains(record.kind),
             record.kind == .unit || delivery.announced.records.contains(record.kind)
         else { return .dropped(.record) }
+        if record.kind == .stream {
+            return take(stream: record, in: bytes, delivery, charging: &budget, into: &inbox)
+        }
         return decode(record, in: bytes, delivery, charging: &budget, into: &inbox)
     }
 
@@ -228,7 +243,8 @@ struct Opener: ~Copyable {
             isWhole = cargo.read(body, into: &inbox)
         case .ethernet:
             guard record.parameter == 0, Cargo.readFrame(body, into: &inbox) else { return .dropped(.record) }
-        case .hello, .fragment, .report, .ping, .confirm, .receipt, .gone, .parity, .rotate:
+        case .hello, .fragment, .report, .ping, .confirm, .receipt, .gone, .parity, .rotate, .stream,
+            .history:
             return .dropped(.record)
         }
         return .packets(

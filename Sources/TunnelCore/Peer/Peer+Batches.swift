@@ -64,6 +64,13 @@ extension Peer {
         _ index: Int, with codec: Codec, of flow: FlowTable.Flow, on session: SessionSlot, _ services: inout Services
     ) -> Bool {
         guard let batch = services.egress.gathering[index] else { return false }
+        if let stream = stream(for: index, of: flow, on: session, &services) {
+            let size = transmit(.batch(index, .stream(stream, at: services.now.instant)), on: session, &services)
+            if size > 0 {
+                services.egress.flows.noteCoded(batch.plain, to: size, on: flow)
+                return true
+            }
+        }
         let fraction = services.egress.flows.fraction(flow)
         let form = policy(services).form(codec, size: batch.bytes, fraction: fraction)
         let size = transmit(.batch(index, form), on: session, &services)

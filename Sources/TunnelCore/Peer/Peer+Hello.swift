@@ -128,6 +128,9 @@ extension Peer {
         case .gone(let gone):
             services.sessions[session].hello.receiveRecord()
             receive(gone, on: session, &services)
+        case .history(let word):
+            services.sessions[session].hello.receiveRecord()
+            receive(word, on: session, &services)
         case .confirm(let confirm):
             receive(confirm, withData: false, on: session, &services)
         case .rotate(let rotate):

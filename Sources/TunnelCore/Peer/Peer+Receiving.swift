@@ -73,7 +73,7 @@ extension Peer {
     }
 
     @inline(__always)
-    private func context(_ origin: Origin, _ services: borrowing Services) -> Opener.Context {
+    func context(_ origin: Origin, _ services: borrowing Services) -> Opener.Context {
         Opener.Context(
             peer: id.slot, announced: announcement(services.cargo), isMarked: origin == .congested,
             isRebuilt: origin == .parity, arrivedAt: services.now.instant, idleAt: services.ingress.idleAt)
@@ -138,6 +138,10 @@ extension Peer {
         traffic.noteReceived(plain: plain, wire: packets.wire)
         if let codec = packets.codec {
             traffic.note(codec, plain: plain, wire: packets.wire)
+            if packets.isOfStream {
+                history.received.add(plain: plain, wire: packets.wire)
+                history.unitsReceived &+= 1
+            }
         } else if packets.isBundle {
             traffic.noteBundle(packets: count, plain: plain, wire: packets.wire)
         }

@@ -26,6 +26,10 @@ extension Peer {
             guard size > 0, let batch = services.egress.gathering[index] else { return 0 }
             switch form {
             case .unit(let codec, _): traffic.note(codec, plain: batch.plain, wire: size)
+            case .stream:
+                traffic.note(.zstd, plain: batch.plain, wire: size)
+                history.sent.add(plain: batch.plain, wire: size)
+                history.unitsSent &+= 1
             case .bundle, .pack: traffic.noteBundle(packets: batch.packets, plain: batch.plain, wire: size)
             }
             if services.shares.isDue(batch.plain) { noteShare(of: index, plain: batch.plain, wire: size, &services) }

@@ -50,6 +50,8 @@ public struct PeerStatistics: Sendable {
     public let queue: QueueLog.Summary?
     /// The repair of what the path loses, both ways; `nil`: the peer takes no part in it.
     public let repair: RepairStatistics?
+    /// Units that refer to those before them, both ways; `nil`: the peer takes none.
+    public let history: HistoryStatistics?
     /// How fast it says that it can be sent to, in bits a second.
     public let toldRate: UInt64?
     /// How large datagrams to it may be; `nil`: nobody has asked for the way yet.
@@ -121,7 +123,41 @@ public final class RepairStatistics: Sendable {
     }
 }
 
+/// Units that refer to those before them, of one peer.
+public final class HistoryStatistics: Sendable {
+    /// Streams of the machine now: those that we send, and decoders for those of peers; and the bytes that they take.
+    public let streams: Int
+    public let decoders: Int
+    public let memory: Int
+    public let unitsSent: UInt64
+    public let sent: CompressionCounters.Bytes
+    public let unitsReceived: UInt64
+    public let received: CompressionCounters.Bytes
+    /// Streams of ours that the peer could not go on with; units of its that waited in vain; units of its that were not what they said.
+    public let broken: UInt64
+    public let lost: UInt64
+    public let wrong: UInt64
+
+    init(_ state: HistoryState, _ services: borrowing Services) {
+        streams = services.egress.streams.count
+        decoders = services.ingress.opener.streams.count
+        memory = services.egress.streams.used + services.ingress.opener.streams.used
+        unitsSent = state.unitsSent
+        sent = state.sent
+        unitsReceived = state.unitsReceived
+        received = state.received
+        broken = state.broken
+        lost = state.lost
+        wrong = state.wrong
+    }
+}
+
 extension Peer {
+    private func historyStatistics(_ hello: HelloExchange, _ services: borrowing Services) -> HistoryStatistics? {
+        guard takesHistory(services.cargo), hello.records.isSuperset(of: .history) else { return nil }
+        return HistoryStatistics(history, services)
+    }
+
     private func repairStatistics(_ hello: HelloExchange, _ services: borrowing Services) -> RepairStatistics? {
         guard repair.isWanted, hello.records.isSuperset(of: .repair) else { return nil }
         return RepairStatistics(
@@ -172,6 +208,7 @@ extension Peer {
             marks: marks,
             queue: services.egress.queue.log(of: id.slot, at: services.now.instant),
             repair: repairStatistics(hello, services),
+            history: historyStatistics(hello, services),
             toldRate: rates.told,
             pathMTU: pathMTU.statistics,
             problem: problems.last.map { ($0.problem, $0.wall) })

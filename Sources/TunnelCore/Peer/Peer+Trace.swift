@@ -80,6 +80,10 @@ extension Peer {
             record.form = .unit
             record.codec = codec
             record.coded = Int32(clamping: services.egress.coded)
+        case .stream:
+            record.form = .unit
+            record.codec = .zstd
+            record.coded = Int32(clamping: services.egress.coded)
         case .bundle:
             record.form = .bundle
             record.skip = skip ?? .small

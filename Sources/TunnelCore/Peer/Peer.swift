@@ -60,6 +60,7 @@ struct Peer: ~Copyable {
     var rates = PeerRates()
 
     var repair = RepairState()
+    var history = HistoryState()
 
     /// How large datagrams to it may be. The route was asked for what its interface takes.
     var pathMTU = PathMTU()
@@ -103,6 +104,7 @@ struct Peer: ~Copyable {
         drops.count(.staged, services.egress.queue.removeAll(for: id.slot))
         endRates(&services)
         endRepair(&services)
+        endHistory(&services)
         _ = services.ingress.reorder.forget(id.slot)
         drops.count(.backlog, services.ingress.opener.waiting.removeAll(of: id.slot))
         staged = StagedPackets()
@@ -194,6 +196,7 @@ struct Peer: ~Copyable {
         announcement.wantsReports = rates.isFound
         if packs { announcement.records.formUnion(.pieces) }
         if rotates { announcement.records.formUnion(RecordSet(.rotate)) }
+        if takesHistory(cargo) { announcement.records.formUnion(.history) }
         return announcement
     }
 
@@ -224,6 +227,7 @@ struct Peer: ~Copyable {
     mutating func quiet(_ services: inout Services) {
         endSessions(&services)
         endRepair(&services)
+        endHistory(&services)
         _ = services.ingress.reorder.removeAll(of: id.slot)
         drops.count(.staged, staged.removeAll().count + services.egress.queue.removeAll(for: id.slot))
         drops.count(.backlog, services.ingress.opener.waiting.removeAll(of: id.slot))

@@ -42,6 +42,8 @@ public struct PeerConfiguration: Sendable {
     public var repairs = true
     /// How much parity goes with data.
     public var parity = ParityWish.automatic
+    /// Units may refer to those before them, where what is lost is sent again.
+    public var history = false
 
     public init(
         presharedKey: PresharedKey? = nil, endpoint: Endpoint? = nil, allowedIPs: [Prefix] = [],

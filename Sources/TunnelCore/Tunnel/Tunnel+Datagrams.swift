@@ -38,6 +38,7 @@ extension Tunnel {
         let slot = services.sessions[lane.session].peer
         guard receive(&datagram, on: lane, from: path, congestion == .experienced ? .congested : .path) else { return }
         if services.ingress.opener.parity.hasRebuilt(of: slot) { receiveRebuilt(of: slot, from: path) }
+        releaseUnits(of: slot)
         releaseHeld(of: slot)
         deliverReady()
         peers[slot].finishReceiving(on: lane, &services)
@@ -171,6 +172,7 @@ extension Tunnel {
             deliverPlain(&copy, from: slot, isMarked: message.isMarked)
         case .packets(let packets): deliver(packets, of: datagram, from: slot)
         }
+        releaseUnits(of: slot)
         releaseHeld(of: slot)
         deliverReady()
         peers[slot].finishReceiving(on: lane, &services)
@@ -182,7 +184,7 @@ extension Tunnel {
     /// Gives what was decoded to the device, or to other peers.
     private mutating func deliver(_ packets: DecodedPackets, of datagram: RawSpan, from slot: PeerSlot) {
         if mode == .packets {
-            deliverPackets(packets, of: datagram, from: slot)
+            deliverPackets(packets, counter: datagram.little64(at: Transport.counter), from: slot)
         } else {
             deliverFrames(packets, of: datagram, from: slot)
         }
@@ -205,8 +207,7 @@ extension Tunnel {
     }
 
     /// Gives packets that were decoded to the device.
-    private mutating func deliverPackets(_ packets: DecodedPackets, of datagram: RawSpan, from slot: PeerSlot) {
-        let counter = datagram.little64(at: Transport.counter)
+    mutating func deliverPackets(_ packets: DecodedPackets, counter: UInt64, from slot: PeerSlot) {
         var count = 0
         var plain = 0
         let writesBefore = services.ingress.inbox.count

@@ -98,6 +98,7 @@ public struct Tunnel: ~Copyable {
         }
         if services.ingress.reorder.hasReady { next = min(next ?? services.ingress.readyAt, services.ingress.readyAt) }
         if let expiry = services.ingress.reorder.nextExpiry { next = min(next ?? expiry, expiry) }
+        if let units = nextUnits { next = min(next ?? units, units) }
         return next
     }
 
@@ -111,8 +112,10 @@ public struct Tunnel: ~Copyable {
                 traceDrops(peers[wake.peer].drops.last, Int(peers[wake.peer].drops.total &- before), of: wake.peer)
             }
             makeRoomToGather()
+            releaseUnits(of: wake.peer)
             releaseHeld(of: wake.peer)
         }
+        handleUnits(at: now.instant)
         services.ingress.reorder.expire(at: now.instant)
         deliverReady()
         sendQueued()

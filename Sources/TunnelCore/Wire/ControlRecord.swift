@@ -7,6 +7,7 @@ enum ControlRecord {
     case receipt(ReceiptRecord)
     case gone(GoneRecord)
     case rotate(RotateRecord)
+    case history(HistoryRecord)
 
     /// Reads a record of one of these kinds; `nil` if it is malformed, or of another kind.
     init?(_ record: Record, body: RawSpan) {
@@ -32,7 +33,10 @@ enum ControlRecord {
         case .rotate:
             guard let rotate = RotateRecord(parameter: record.parameter, body: body) else { return nil }
             self = .rotate(rotate)
-        case .unit, .bundle, .fragment, .ethernet, .parity, .pack:
+        case .history:
+            guard let history = HistoryRecord(parameter: record.parameter, body: body) else { return nil }
+            self = .history(history)
+        case .unit, .bundle, .fragment, .ethernet, .parity, .pack, .stream:
             return nil
         }
     }
@@ -46,6 +50,7 @@ enum ControlRecord {
         case .receipt: .receipt
         case .gone: .gone
         case .rotate: .rotate
+        case .history: .history
         }
     }
 
@@ -59,6 +64,7 @@ enum ControlRecord {
         case .receipt(let receipt): receipt.size
         case .gone(let gone): gone.size
         case .rotate: RotateRecord.size
+        case .history: HistoryRecord.size
         }
     }
 
@@ -72,6 +78,7 @@ enum ControlRecord {
         case .receipt(let receipt): receipt.write(to: &payload)
         case .gone(let gone): gone.write(to: &payload)
         case .rotate(let rotate): rotate.write(to: &payload)
+        case .history(let history): history.write(to: &payload)
         }
     }
 }

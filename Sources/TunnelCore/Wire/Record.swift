@@ -21,12 +21,14 @@ struct Record {
         case parity = 0x1a
         case pack = 0x1b
         case rotate = 0x1c
+        case stream = 0x1d
+        case history = 0x1e
 
         /// It is about the tunnel itself, and holds no packets.
         var isControl: Bool {
             switch self {
-            case .hello, .report, .ping, .confirm, .receipt, .gone, .parity, .rotate: true
-            case .unit, .bundle, .fragment, .ethernet, .pack: false
+            case .hello, .report, .ping, .confirm, .receipt, .gone, .parity, .rotate, .history: true
+            case .unit, .bundle, .fragment, .ethernet, .pack, .stream: false
             }
         }
     }
@@ -65,6 +67,7 @@ struct RecordSet: OptionSet, Hashable {
     /// The kinds that HELLO has to announce: every gateway takes HELLO itself, and UNIT if it decodes any codec.
     static let announced: [Record.Kind] = [
         .bundle, .fragment, .report, .ping, .ethernet, .confirm, .receipt, .gone, .parity, .pack, .rotate,
+        .stream, .history,
     ]
     /// The kinds that a tunnel for packets takes.
     static let packets: RecordSet = [.init(.bundle), .init(.fragment), .init(.report), .init(.ping), .init(.confirm)]
@@ -76,6 +79,12 @@ struct RecordSet: OptionSet, Hashable {
 
     /// The kinds that repair takes.
     static let repair: RecordSet = [.init(.receipt), .init(.gone)]
+
+    /// The kinds that hold packets and may travel in fragments.
+    static let fragmented: RecordSet = [.init(.unit), .init(.ethernet), .init(.pack), .init(.stream)]
+
+    /// The kinds that units which refer to others take.
+    static let history: RecordSet = [.init(.stream), .init(.history)]
 
     @inline(__always) func contains(_ kind: Record.Kind) -> Bool { isSuperset(of: RecordSet(kind)) }
 }

@@ -1,0 +1,73 @@
+public import Keys
+
+// Units that refer to those before them, where one of those is waited for.
+
+extension Tunnel {
+    /// Sets whether units to and from a peer refer to others.
+    public mutating func setHistory(_ wanted: Bool, of key: PublicKey, at now: Now) {
+        guard let slot = peers.slot(of: key) else { return }
+        services.now = now
+        peers[slot].setHistory(wanted, &services)
+    }
+
+    /// Sets how much memory the streams of all peers may take, in bytes; those that are there keep theirs.
+    public mutating func setHistoryMemory(_ bytes: Int) {
+        services.egress.streams.most = bytes / 2
+        services.ingress.opener.streams.most = bytes / 2
+    }
+
+    /// How often one looks whether a unit still waits in vain.
+    private static let look = Interval.milliseconds(50)
+
+    /// Decodes what waits for nothing any more.
+    @inline(__always)
+    mutating func releaseUnits(of slot: PeerSlot) {
+        guard services.ingress.opener.units.count > 0 || !services.ingress.opener.untold.isEmpty else { return }
+        decodeUnits(of: slot)
+    }
+
+    @inline(never)
+    private mutating func decodeUnits(of slot: PeerSlot) {
+        let now = services.now.instant
+        services.ingress.unitsAt = now + Self.look
+        // What parity gives back comes before what stands behind it.
+        if !services.ingress.opener.parity.hasRebuilt(of: slot) {
+            while let turn = peers[slot].nextUnit(&services) {
+                guard services.ingress.inbox.hasRoom else {
+                    services.ingress.unitsAt = now
+                    break
+                }
+                if peers[slot].ordersPackets(at: now),
+                    let later = peers[slot].repair.pace.take(turn.unit.length * 3, at: now)
+                {
+                    services.ingress.unitsAt = later
+                    break
+                }
+                if case .packets(let packets) = peers[slot].receive(turn, &services) {
+                    deliverPackets(packets, counter: turn.unit.counter, from: slot)
+                }
+            }
+        }
+        peers[slot].sendClosings(&services)
+    }
+
+    /// When what waits is to be looked at again; `nil`: nothing does.
+    var nextUnits: Instant? {
+        let opener = min(services.ingress.opener.streams.expiresAt, services.egress.streams.expiresAt)
+        let units = services.ingress.opener.units.count > 0 ? services.ingress.unitsAt : .distantFuture
+        let next = min(opener, units)
+        return next == .distantFuture ? nil : next
+    }
+
+    /// Does what is due of that.
+    mutating func handleUnits(at now: Instant) {
+        if services.ingress.opener.units.count > 0, services.ingress.unitsAt <= now {
+            for place in 0..<InboundStreams.capacity where !services.ingress.opener.units.isEmpty(place) {
+                guard let stream = services.ingress.opener.streams[place] else { continue }
+                releaseUnits(of: stream.peer)
+            }
+        }
+        if services.ingress.opener.streams.expiresAt <= now { services.ingress.opener.expireStreams(at: now) }
+        if services.egress.streams.expiresAt <= now { services.egress.streams.expire(at: now) }
+    }
+}
