@@ -14,10 +14,15 @@ extension KeyCommand {
 
         @Argument(help: "The interface; may be left out if only one is running.")
         var name: InterfaceName?
+        @Flag(help: "One line of JSON.")
+        var json = false
 
         func perform() throws(Failure) {
             let client = try RunningGateway.client(name)
             let key = try reporting { () throws(ControlError) in try client.publicKey() }
+            if json, let line = try? JSON.encode(KeyReply(publicKey: key)) {
+                return Terminal.write(line + [UInt8(ascii: "\n")])
+            }
             Terminal.write(key + "\n")
         }
     }
@@ -120,7 +125,9 @@ extension PresharedKeyCommand {
                 goes on where it was. A peer that is no gateway, or too old a one, is refused, and nothing is changed: psk set.
                 """)
 
-        @Argument(help: "The interface, if more than one is running, and the peer, by name or public key.")
+        @Argument(
+            help: "The interface, if more than one is running, and the peer, by name or public key.", completion: .peers
+        )
         var words: [String] = []
         @Flag(help: "One line of JSON.")
         var json = false

@@ -134,6 +134,7 @@ def test_an_end_has_a_new_private_key_its_peer_knows_it_and_no_ping_is_lost(lab)
             changed = [line for line in one.config.read_text().splitlines() if line not in text]
             assert len(changed) == 1 and len(one.config.read_text().splitlines()) == len(text.splitlines())
         assert not list(lab.directory.glob("*.next.key"))
+        assert json.loads(ours.ctl("key", "show", ours.name, "--json").stdout) == {"publicKey": told}
         # From the other end, to the new key.
         theirs.ctl("key", "rotate", theirs.name, "--json")
         wait_until(lambda: public(ours).keys() == {"PublicKey"} and public(ours)["PublicKey"] != lab.b.keys.public, "and back")
