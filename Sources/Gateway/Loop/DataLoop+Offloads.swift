@@ -7,8 +7,6 @@ extension DataLoop {
     mutating func setOffloads(_ allowed: Set<Configuration.Offload>) {
         offloads = allowed
         Self.setOffloads(allowed, of: &sockets)
-        // Ethernet frames come and go whole, one by one.
-        guard device.kind == .tun else { return }
 
         // The device takes merged packets of the kinds that it may hand over, whether it is asked to hand them over or
         // not; UDP needs Linux 6.2.

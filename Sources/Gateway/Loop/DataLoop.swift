@@ -45,7 +45,8 @@ struct DataLoop: TunnelDriver, ~Copyable {
     let results: Mailbox<HandshakeResult>
     let handshakes: WorkThread<HandshakeJob>
 
-    private var deviceRead = Arena(capacity: Self.slotSize + TunDevice.headerSize)
+    /// Room for an IP packet of any size, and an Ethernet header with tags before it.
+    private var deviceRead = Arena(capacity: Self.slotSize + TunDevice.headerSize + 24)
     private var received = Arena(capacity: UDPSocket.batch * Self.slotSize)
     private var messages = [ctun_received](repeating: ctun_received(), count: UDPSocket.batch)
     var departures = Departures()

@@ -29,7 +29,7 @@ public struct Inbox: ~Copyable {
     }
 
     private static let writeCapacity = 1024
-    private static let pieceCapacity = 2048
+    private static let pieceCapacity = 3072
     private static let decodedCapacity = 512 * 1024
     /// The bytes that one record may need: its packets with all their headers, and those that segmented ones are cut into.
     private static let recordReserve = 2 * (Limits.unit + Limits.recordPackets * PacketLayout.longestHeader)
@@ -60,7 +60,7 @@ public struct Inbox: ~Copyable {
     /// Whether any one datagram can be handled without losing a packet.
     public var hasRoom: Bool {
         Self.decodedCapacity - used >= Self.recordReserve && list.count + Limits.recordPackets <= Self.writeCapacity
-            && pieceList.count + 2 * Limits.recordPackets <= Self.pieceCapacity
+            && pieceList.count + 3 * Limits.recordPackets <= Self.pieceCapacity
             && decodedList.count + Limits.recordPackets <= Self.writeCapacity
     }
 
@@ -85,10 +85,15 @@ public struct Inbox: ~Copyable {
         let last = list.count - 1
         list[last].packets = merge.count
         guard merge.count > 1 else { return }
-        var packet = unsafe pieceList[list[last].pieces.lowerBound + 1].mutableBytes
+        var packet = unsafe pieceList[head(of: merge)].mutableBytes
         let virtio = merge.finish(&packet)
         var header = headers[last * Self.headerStride..<last * Self.headerStride + VirtioHeader.size]
         virtio.write(to: &header)
+    }
+
+    /// Where the last write's first packet is among the pieces, behind the virtio header and, in a frame, Ethernet's.
+    private func head(of merge: Merge) -> Int {
+        list[list.count - 1].pieces.lowerBound + (merge.start > 0 ? 2 : 1)
     }
 
     public mutating func clear() {
@@ -151,11 +156,37 @@ public struct Inbox: ~Copyable {
         return true
     }
 
-    /// Adds a decoded Ethernet frame; false if there is no room.
+    /// Adds a decoded Ethernet frame: to the last write if the packet in it continues that one's, else as a write of its own. False if
+    /// there is no room.
     mutating func append(frame range: Range<Int>) -> Bool {
-        guard list.count < Self.writeCapacity, pieceList.count + 2 <= Self.pieceCapacity else { return false }
+        guard list.count < Self.writeCapacity, pieceList.count + 3 <= Self.pieceCapacity else { return false }
         let piece = unsafe Piece(base: UnsafeRawPointer(decoded.pointer(at: range.lowerBound)), count: range.count)
-        unsafe addWrite(piece.bytes)
+        let frame = unsafe piece.bytes
+        // What is padded is written as it came.
+        guard let ethernet = EthernetFrame(frame), let header = ethernet.packet(in: frame), mergeable(header),
+            frame.byteCount == ethernet.payload + header.length,
+            let candidate = MergeCandidate(frame.extracting(ethernet.payload...), header),
+            candidate.hasRightChecksum(frame.extracting(ethernet.payload...), header)
+        else {
+            finish()
+            addWrite(frame)
+            return true
+        }
+        let packet = frame.extracting(ethernet.payload...)
+        if let merging = merge, merging.start == ethernet.payload {
+            let head = head(of: merging)
+            let (around, first) = unsafe (pieceList[head - 1].bytes, pieceList[head].bytes)
+            if frame.begins(with: around), merge?.append(packet, candidate, to: first) == true {
+                addPiece(packet.extracting(candidate.payload..<candidate.end))
+                list[list.count - 1].pieces = list[list.count - 1].pieces.lowerBound..<pieceList.count
+                return true
+            }
+        }
+        finish()
+        addWrite(frame.extracting(0..<ethernet.payload))
+        addPiece(packet)
+        list[list.count - 1].pieces = list[list.count - 1].pieces.lowerBound..<pieceList.count
+        merge = Merge(candidate, header, of: candidate.end - candidate.payload, behind: ethernet.payload)
         return true
     }
 

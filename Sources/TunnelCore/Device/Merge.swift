@@ -100,6 +100,8 @@ struct Merge {
 
     let first: MergeCandidate
     let header: InternetPacket
+    /// The bytes of the Ethernet header before the packet; 0 without one.
+    let start: Int
     /// The payload of every packet but the last.
     let segment: Int
     private(set) var count = 1
@@ -113,8 +115,9 @@ struct Merge {
         self.init(first, header, of: first.end - first.payload)
     }
 
-    /// Begins with a packet that stands for several, of so many bytes each.
-    init(_ first: MergeCandidate, _ header: InternetPacket, of segment: Int) {
+    /// Begins with a packet that stands for several, of so many bytes each, behind an Ethernet header of `start` bytes.
+    init(_ first: MergeCandidate, _ header: InternetPacket, of segment: Int, behind start: Int = 0) {
+        self.start = start
         self.first = first
         self.header = header
         self.segment = segment
@@ -193,9 +196,9 @@ struct Merge {
         }
         virtio.needsChecksum = true
         virtio.kind = first.isTCP ? (first.isV4 ? .tcp4 : .tcp6) : .udp
-        virtio.headerLength = UInt16(first.payload)
+        virtio.headerLength = UInt16(start + first.payload)
         virtio.segment = UInt16(segment)
-        virtio.checksumStart = UInt16(first.transport)
+        virtio.checksumStart = UInt16(start + first.transport)
         virtio.checksumOffset = UInt16(first.isTCP ? TCPHeader.checksum : UDPHeader.checksum)
         let sum = Checksum(pseudoHeaderOf: packet.bytes, header, length: transport)
         packet.store(checksum: sum.folded, at: first.transport + Int(virtio.checksumOffset))

@@ -50,6 +50,15 @@ struct VirtioHeader {
 }
 
 extension VirtioHeader {
+    /// The header of the packet that stands behind `start` bytes of a frame; `nil` if the checksum would begin before it.
+    func behind(_ start: Int) -> VirtioHeader? {
+        guard !needsChecksum || Int(checksumStart) >= start else { return nil }
+        var inner = self
+        inner.checksumStart = needsChecksum ? checksumStart - UInt16(start) : 0
+        inner.headerLength -= min(headerLength, UInt16(start))
+        return inner
+    }
+
     /// Whether the transport header follows the IP header directly, as in a member of a record.
     func isPlain(_ header: InternetPacket) -> Bool {
         header.transport == (kind == .udp ? IPProtocol.udp : IPProtocol.tcp) && !header.isFragment

@@ -4,8 +4,8 @@ import BasicContainers
 // From the device to a peer.
 
 extension Tunnel {
-    /// Takes what one read of the device gave: a virtio header and a packet, a super-segment that stands for several, or an
-    /// Ethernet frame. Its bytes are changed on the way.
+    /// Takes what one read of the device gave: a virtio header and a packet, an Ethernet frame, or one of either that stands for
+    /// several. Its bytes are changed on the way.
     @inline(__always)
     public mutating func handleDeviceRead(_ read: inout MutableRawSpan, at now: Now) {
         guard !services.trace.isOn else { return traceDeviceRead(&read, at: now) }
@@ -17,6 +17,7 @@ extension Tunnel {
         guard let virtio = VirtioHeader(read.bytes) else { return services.drops.count(.notIP) }
         var packet = read.part(VirtioHeader.size...)
         if mode != .packets {
+            guard virtio.kind == .none else { return handleSuperFrame(&packet, virtio, at: now) }
             if virtio.needsChecksum, !virtio.completeChecksum(of: &packet) { return services.drops.count(.frame) }
             return handleEthernet(&packet, at: now)
         }

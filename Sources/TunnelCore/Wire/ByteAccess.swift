@@ -2,6 +2,22 @@
 // first, so that no datagram can reach the trap.
 
 extension RawSpan {
+    /// Whether the bytes of `head` stand at the start.
+    @inline(__always)
+    func begins(with head: RawSpan) -> Bool {
+        guard head.byteCount <= byteCount else { return false }
+        var offset = 0
+        while offset + 8 <= head.byteCount {
+            guard big64(at: offset) == head.big64(at: offset) else { return false }
+            offset += 8
+        }
+        while offset < head.byteCount {
+            guard byte(at: offset) == head.byte(at: offset) else { return false }
+            offset += 1
+        }
+        return true
+    }
+
     @inline(__always) func byte(at offset: Int) -> UInt8 { unsafe unsafeLoad(fromByteOffset: offset, as: UInt8.self) }
 
     @inline(__always) func little16(at offset: Int) -> UInt16 {
