@@ -43,6 +43,26 @@ extension Peer {
             }
         }
         if plan != nil { sendParity(on: session, &services) }
+        // What can be marked is sent again all the same, with a mark.
+        let count = services.egress.outbox.count
+        if isData, count > 0, !CongestionBits(rawValue: services.egress.outbox[count - 1].trafficClass & 3).isCapable {
+            sayQueue(on: session, &services)
+        }
+    }
+
+    /// Says, while a queue stands on the path, that what gets lost now will not be sent again, by a GONE of nothing: nobody waits a round trip
+    /// to learn that, and TCP slows down when others on the path do.
+    private mutating func sayQueue(on session: SessionSlot, _ services: inout Services) {
+        let now = services.now.instant
+        guard now - repair.queueSaidAt >= RepairState.queueWord,
+            sent &- repair.sentAtQueue >= RepairState.bytesPerQueueWord,
+            isCongested(services)
+        else { return }
+        repair.queueSaidAt = now
+        repair.sentAtQueue = sent
+        let gone = GoneRecord(
+            isAES: services.sessions[session].aes.isOpen, below: services.sessions[session].nextCounter)
+        _ = transmit(.control(.gone(gone)), on: session, &services)
     }
 
     /// Whether what is sent on a session is kept: in front of a thin link, and for a while after a loss. A path that loses nothing costs nothing.
@@ -179,6 +199,7 @@ extension Peer {
             // The peer has sent something again, and did not say twice since that something would not come: once says little, it may have
             // been a probe.
             && repair.gaps.repairedAt > .distantPast && repair.gaps.abandons < 2
+            && now - repair.queueHeardAt >= RepairState.queueWordHolds
             && (repair.arriving.isSlow
                 || !repair.arriving.isFast && now - repair.gaps.repairedAt < RepairState.memory)
     }
@@ -267,6 +288,10 @@ extension Peer {
         guard repairs(on: session, services), let lane = repair.gaps.lane, lane.session == session,
             isAlive(lane, services), (repair.gaps.lane?.suite == .aes256gcm) == gone.isAES
         else { return }
+        guard !gone.gone.isEmpty else {
+            repair.queueHeardAt = services.now.instant
+            return
+        }
         repair.gaps.abandon(gone.gone)
         armReceipt(&services)
     }

@@ -81,6 +81,9 @@ struct RepairState {
     var told: UInt64 = 0
     var gone: UInt64 = 0
     var leaving = Gauge()
+    /// When the peer was told last that a queue stands on the way to it, and how much had been sent by then.
+    var queueSaidAt = Instant.distantPast
+    var sentAtQueue: UInt64 = 0
     /// Data that a probe must follow if nothing else does.
     var probeOwed = false
     /// How much parity goes with it; rows that were sent, and their bytes.
@@ -91,6 +94,8 @@ struct RepairState {
     // Of what we receive.
     var gaps = Gaps()
     var arriving = Gauge()
+    /// When the peer last said that a queue stands on the way to us.
+    var queueHeardAt = Instant.distantPast
 
     /// How fast packets that have waited go on.
     var pace = Pace()
@@ -100,6 +105,11 @@ struct RepairState {
         guard isWanted else { return [] }
         return parity.wish == .off ? .repair : .repair.union(RecordSet(.parity))
     }
+
+    /// How often the word of a queue is said while it stands, for how long it holds, and what is sent between two at least, in bytes.
+    static let queueWord = Interval.milliseconds(100)
+    static let queueWordHolds = Interval.milliseconds(300)
+    static let bytesPerQueueWord: UInt64 = 50_000
 
     /// For how long after the last loss datagrams are kept, and packets wait.
     static let memory = Interval.seconds(30)

@@ -46,7 +46,9 @@ import Testing
         }
     }
 
-    @Test("frames of one flow become one write, which the kernel cuts into the very frames", arguments: [false, true], [false, true])
+    @Test(
+        "frames of one flow become one write, which the kernel cuts into the very frames", arguments: [false, true],
+        [false, true])
     func merged(isV6: Bool, isTCP: Bool) throws {
         for tags in Self.tags {
             let frames = run(Segment(isV6: isV6, isTCP: isTCP), 5).map {

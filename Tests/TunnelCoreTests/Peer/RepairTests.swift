@@ -214,6 +214,46 @@ private let auto = CompressionPolicy(.auto)
         #expect(packets.contains(bytes))
     }
 
+    @Test("while a queue stands on the way TCP waits for nothing that got lost in it", arguments: [false, true])
+    func queueOnTheWay(isStanding: Bool) {
+        let pair = lossy(isShaped: false)
+        var sent: [[UInt8]] = []
+        func send(_ count: Int) {
+            for _ in 0..<count {
+                var segment = packet(
+                    site(1).v4, site(2).v4, transport: 6, ports: (7, 7),
+                    RepairTests.noise(800, seed: UInt64(sent.count)))
+                segment.replaceSubrange(24..<28, with: big(UInt32(1000 + 800 * sent.count)))
+                segment.replaceSubrange(32..<34, with: [0x50, 0x10])
+                sent.append(segment)
+                pair.link.send(segment, from: pair.alice)
+                pair.link.run(for: .milliseconds(3))
+            }
+        }
+        // One is had back, so that others are waited for.
+        send(75)
+        pair.link.rule = { $0.from == pair.alice.endpoint ? .drop : .deliver }
+        send(1)
+        pair.link.rule = { _ in .deliver }
+        send(75)
+        let repairedAt = pair.bob.tunnel.peers[slot(of: pair.alice, at: pair.bob)].repair.gaps.repairedAt
+        #expect(repairedAt > .distantPast)
+        let queue = Interval.milliseconds(isStanding ? 40 : 1)
+        pair.link.rule = { $0.from == pair.alice.endpoint ? .delay(queue) : .deliver }
+        send(250)
+        pair.link.run(for: .milliseconds(60))
+        let before = pair.bob.received.count
+        pair.link.rule = { $0.from == pair.alice.endpoint ? .drop : .deliver }
+        send(1)
+        pair.link.rule = { $0.from == pair.alice.endpoint ? .delay(queue) : .deliver }
+        send(1)
+        // Nobody can have heard of the loss from the other end yet.
+        pair.link.run(for: queue + .milliseconds(8))
+        #expect(pair.bob.received.count == (isStanding ? before + 1 : before))
+        pair.link.run(for: .seconds(1))
+        #expect(pair.bob.received.count == (isStanding ? sent.count - 1 : sent.count))
+    }
+
     @Test("a peer that asks for everything, for what was never sent, and for one counter a million times gets a tenth")
     func greedy() throws {
         let pair = lossy(isShaped: true)
