@@ -75,12 +75,14 @@ public enum DropReason: Int, CaseIterable, Sendable {
 
     /// A packet that the path to the peer does not take, and that may not be divided: its sender was told.
     case tooBig
+    /// A packet that came on a session without the key exchange that is demanded.
+    case keyExchange
 }
 
 /// A count for each reason.
 public struct DropCounters: Sendable {
     /// A place for each reason (`CapacityTests`).
-    private(set) var counts = InlineArray<31, UInt64>(repeating: 0)
+    private(set) var counts = InlineArray<32, UInt64>(repeating: 0)
     /// All of them together, and the last: for who looks what something brought about.
     private(set) var total: UInt64 = 0
     private(set) var last = DropReason.malformed
@@ -88,7 +90,7 @@ public struct DropCounters: Sendable {
     public init() {}
 
     /// Goes on with these.
-    init(_ counts: InlineArray<31, UInt64>) { self.counts = counts }
+    init(_ counts: InlineArray<32, UInt64>) { self.counts = counts }
 
     public subscript(reason: DropReason) -> UInt64 { counts[reason.rawValue] }
 

@@ -116,6 +116,7 @@ extension Link {
         if end.endpoint == nil { peer.persistentKeepalive = .seconds(25) }
         peer.compression = .auto
         peer.cipher = .auto
+        peer.postQuantum = .prefer
         if let file = end.file { return try file.adding(peer) }
 
         let source: Configuration.PrivateKeySource = end.keys.privateKey.map { .inline($0) } ?? .file("\(end.name).key")

@@ -30,7 +30,7 @@ import Testing
         }
         var peer = PeerDrops()
         (peer.unannounced, peer.queueFull, peer.budget, peer.backlog, peer.queueDelay) = (0, 0, 0, 0, 0)
-        peer.tooBig = 0
+        (peer.tooBig, peer.keyExchange) = (0, 0)
         var interface = InterfaceDrops()
         (interface.checksum, interface.multicast) = (0, 0)
         #expect(Set(peer.byReason.map(\.reason)) == (try names(peer)))

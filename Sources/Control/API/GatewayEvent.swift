@@ -18,6 +18,8 @@ public struct GatewayEvent: Codable, Hashable, Sendable {
         case wiped
         /// The path takes datagrams of another size than was known.
         case pathMTU
+        /// Sessions are post-quantum now, or are no more; a peer takes no part in that.
+        case keyExchange
         /// Packets or datagrams went no further, more than a few.
         case drops
         /// What waits in front of a link with a rate stands, or stands no more.

@@ -110,12 +110,18 @@ extension Configuration {
         public var parity: Parity = .auto
         /// Units refer to those before them.
         public var history: History = .off
+        public var postQuantum: PostQuantum = .off
+        /// How long a key of that exchange is used, in whole seconds.
+        public var postQuantumRekey: Duration = Peer.usualPostQuantumRekey
+
+        public static let usualPostQuantumRekey = Duration.seconds(3600)
 
         public init(publicKey: PublicKey) { self.publicKey = publicKey }
 
         /// Whether the peer gets a HELLO: its section asks for more than WireGuard.
         public var asksForMoreThanWireGuard: Bool {
             compression != .off || cipher != .chacha20poly1305 || downRate != nil || autoRate != nil
+                || postQuantum != .off
         }
     }
 }

@@ -33,6 +33,15 @@ extension Configuration {
         case off
     }
 
+    /// The key exchange that a quantum computer does not undo.
+    public enum PostQuantum: String, CaseIterable, Sendable {
+        case off
+        /// With a peer that takes part in it; without it where that is not so.
+        case prefer
+        /// No packet passes without it.
+        case require
+    }
+
     /// Whether units refer to those before them.
     public enum History: String, CaseIterable, Sendable {
         /// Those of bulk TCP flows in front of a thin link.

@@ -57,6 +57,8 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
     case repair = "Repair"
     case history = "History"
     case parity = "Parity"
+    case postQuantum = "PostQuantum"
+    case postQuantumRekey = "PostQuantumRekey"
     // Ours, both.
     case rate = "Rate"
 
@@ -75,7 +77,7 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
         case .publicKey, .presharedKey, .allowedIPs, .endpoint, .persistentKeepalive, .name, .compression,
             .compressionScope, .compressionSkip, .compressionOnly, .historyMemory, .rate, .downRate, .repair, .parity,
             .history, .cipher, .allowedMACs, .presharedKeyNext, .presharedKeyPrevious,
-            .publicKeyNext:
+            .publicKeyNext, .postQuantum, .postQuantumRekey:
             .peer
         }
     }

@@ -87,6 +87,16 @@ extension ConfigurationParser {
         case .parity:
             let parity = value(entry.line) { () throws(Rejection) in try ConfigurationValue.parity(text) }
             peer.parity = parity ?? peer.parity
+        case .postQuantum:
+            let choice: Configuration.PostQuantum? = value(entry.line) { () throws(Rejection) in
+                try ConfigurationValue.choice(text, of: .postQuantum)
+            }
+            peer.postQuantum = choice ?? peer.postQuantum
+        case .postQuantumRekey:
+            let interval = value(entry.line) { () throws(Rejection) in
+                try ConfigurationValue.postQuantumRekey(text)
+            }
+            peer.postQuantumRekey = interval ?? peer.postQuantumRekey
         case .downRate:
             let rate = value(entry.line) { () throws(Rejection) in try ConfigurationValue.rate(text, of: .downRate) }
             peer.downRate = rate ?? nil

@@ -94,6 +94,10 @@ extension Configuration.Peer {
         if repair != .auto { lines.add(ours: .repair, repair.rawValue) }
         if history != .off { lines.add(ours: .history, history.rawValue) }
         if parity != .auto { lines.add(ours: .parity, "\(parity)") }
+        if postQuantum != .off { lines.add(ours: .postQuantum, postQuantum.rawValue) }
+        if postQuantumRekey != Configuration.Peer.usualPostQuantumRekey {
+            lines.add(ours: .postQuantumRekey, "\(postQuantumRekey.components.seconds)")
+        }
         if let downRate { lines.add(ours: .downRate, "\(downRate)") }
         return lines
     }

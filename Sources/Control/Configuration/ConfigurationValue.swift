@@ -82,6 +82,15 @@ enum ConfigurationValue {
         }
     }
 
+    static func postQuantumRekey(_ text: String) throws(Rejection) -> Duration {
+        guard let seconds = Int(decimal: text), (300...86_400).contains(seconds) else {
+            throw Rejection(
+                text: text, message: "PostQuantumRekey is no time between two exchanges",
+                cure: "write 300 to 86400, in seconds, or remove the line (3600)")
+        }
+        return .seconds(seconds)
+    }
+
     /// The rate of `[Interface]`, which is never found: peers tell of different links.
     static func interfaceRate(_ text: String) throws(Rejection) -> LinkRate? {
         guard !text.lowercased().hasPrefix("auto") else {

@@ -69,6 +69,7 @@ public struct Invitation: Codable, Hashable, Sendable {
         peer.allowedIPs = networks.compactMap { Prefix($0) }
         peer.compression = .auto
         peer.cipher = .auto
+        peer.postQuantum = .prefer
         return peer.allowedIPs.count == networks.count ? peer : nil
     }
 }

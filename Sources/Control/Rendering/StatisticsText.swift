@@ -49,6 +49,10 @@ public enum StatisticsText {
         lines += row(
             "transfer", "\(Quantities.bytes(peer.rxBytes)) received, \(Quantities.bytes(peer.txBytes)) sent")
         lines += row("cipher", peer.cipher)
+        if let exchange = peer.keyExchange, exchange != "x25519" || peer.keyExchangeBytes != nil {
+            let age = peer.keyExchangeAge.map { ", the key is \($0) s old" } ?? ""
+            lines += row("key exchange", exchange + age)
+        }
         if let error = peer.error { lines += row("error", ink.paint(error, .red)) }
         if let problem = peer.lastProblem {
             let age = peer.lastProblemTime.map { " (\(Quantities.ago($0, now: now, ink: ink)))" } ?? ""
@@ -114,7 +118,7 @@ public enum StatisticsText {
                 ("learning", drops.learning), ("storm", drops.storm), ("no ethernet", drops.noEthernet),
                 ("queue full", drops.queueFull ?? 0), ("queue delay", drops.queueDelay ?? 0),
                 ("budget", drops.budget ?? 0), ("backlog", drops.backlog ?? 0),
-                ("too big", drops.tooBig ?? 0),
+                ("too big", drops.tooBig ?? 0), ("key exchange", drops.keyExchange ?? 0),
             ]))
         return lines
     }

@@ -78,6 +78,11 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
     public var pathMTU: PathMTUStatistics?
     /// The last problem as a word for programs; absent if there was none.
     public var lastProblemCode: String?
+    /// The key exchange that the current session was made with: `x25519`, or `x25519+mlkem768`; absent without a session.
+    public var keyExchange: String?
+    /// Seconds since a key of the second kind was agreed on, and the bytes that went into that so far; absent if there is none.
+    public var keyExchangeAge: UInt64?
+    public var keyExchangeBytes: UInt64?
 
     public init(
         publicKey: String, name: String? = nil, endpoint: String? = nil, allowedIPs: [String] = [],
@@ -259,6 +264,8 @@ public struct PeerDrops: Codable, Hashable, Sendable {
     public var queueDelay: UInt64?
     /// A packet that the path does not take and that may not be divided; its sender was told what fits.
     public var tooBig: UInt64?
+    /// A packet that came on a session without the key exchange that `PostQuantum = require` demands.
+    public var keyExchange: UInt64?
 
     public init() {}
 }
@@ -273,7 +280,7 @@ extension PeerDrops {
             ("frame", frame), ("allowedMACs", allowedMACs), ("learning", learning), ("storm", storm),
             ("noEthernet", noEthernet), ("unannounced", unannounced ?? 0), ("queueFull", queueFull ?? 0),
             ("budget", budget ?? 0), ("backlog", backlog ?? 0), ("queueDelay", queueDelay ?? 0),
-            ("tooBig", tooBig ?? 0),
+            ("tooBig", tooBig ?? 0), ("keyExchange", keyExchange ?? 0),
         ]
     }
 }

@@ -51,6 +51,9 @@ extension Daemon {
         statistics.handshakes = peer.handshakes
         statistics.isGateway = peer.isGateway
         statistics.pathMTU = peer.pathMTU.map { PathMTUStatistics($0) }
+        statistics.keyExchange = peer.keyExchange.map { $0.isAgreed ? "x25519+mlkem768" : "x25519" }
+        statistics.keyExchangeAge = peer.keyExchange?.age.map { UInt64(max($0.nanoseconds, 0) / 1_000_000_000) }
+        statistics.keyExchangeBytes = peer.keyExchange?.bytes
         statistics.lastProblemCode = peer.problem?.0.code
         return statistics
     }
@@ -193,6 +196,7 @@ extension PeerDrops {
         backlog = drops[.backlog]
         queueDelay = drops[.queueDelay]
         tooBig = drops[.tooBig]
+        keyExchange = drops[.keyExchange]
     }
 }
 

@@ -40,6 +40,17 @@ struct EventLog: ~Copyable {
             say(.info, .handshakeDone, key, at: time) {
                 "\($0): both ends have the next preshared key: a session was made with it"
             }
+        case .keyExchange(let key, let isAgreed):
+            say(isAgreed ? .info : .warning, .keyExchange, key, at: time) {
+                isAgreed
+                    ? "\($0): key exchange x25519+mlkem768: what is recorded now stays secret from a quantum computer"
+                    : "\($0): key exchange x25519 alone: the peer has lost the key that both agreed on, or answers without it"
+            }
+        case .keyExchangeRefused(let key):
+            say(.error, .keyExchange, key, at: time) {
+                "\($0): it takes no part in the post-quantum key exchange, which PostQuantum = require demands: nothing is "
+                    + "sent to it or taken from it. Write PostQuantum = prefer on both ends, or off here"
+            }
         case .sourceRefused(let key, let source, let packets):
             say(.warning, .source, key, at: time) {
                 "\($0): dropped \(packets == 1 ? "a packet" : "\(packets) packets"), the last one from \(source), "

@@ -20,6 +20,7 @@ struct LineLimits {
         case roamed = "now at another address"
         case wiped = "keys wiped"
         case path = "path MTU"
+        case keyExchange = "key exchange"
         case unnoted = "too much at once"
 
         /// The word for it in the history of events.
@@ -36,6 +37,7 @@ struct LineLimits {
             case .roamed: .roamed
             case .wiped: .wiped
             case .path: .pathMTU
+            case .keyExchange: .keyExchange
             case .unnoted: .leftOut
             }
         }

@@ -73,7 +73,10 @@ struct Inherited: ~Copyable {
         let content = unsafe try Self.reading { () throws(StateProblem) in
             unsafe try StateEnvelope.unwrap(UnsafeRawBufferPointer(memory.bytes))
         }
-        var state = unsafe StateReader(content)
+        let version = try Self.reading { () throws(StateProblem) in
+            unsafe try StateEnvelope.version(of: UnsafeRawBufferPointer(memory.bytes))
+        }
+        var state = unsafe StateReader(content, version: version)
         let (kept, keptLoop) = try Self.reading { () throws(StateProblem) in
             let kept = try KeptDaemon(&state)
             guard kept.name == daemon.configuration.interface.name.description else {

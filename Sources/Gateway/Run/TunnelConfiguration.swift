@@ -33,6 +33,8 @@ extension Configuration.Peer {
         configuration.repairs = repair == .auto
         configuration.parity = parity.wish
         configuration.history = history == .auto
+        configuration.keyExchange = postQuantum.policy
+        configuration.keyExchangeRekey = .seconds(postQuantumRekey.components.seconds)
         configuration.downRate = downRate.map { UInt32(clamping: $0.bitsPerSecond / 1000) }
         return configuration
     }
@@ -67,6 +69,16 @@ extension Configuration.Parity {
         case .auto: .automatic
         case .off: .off
         case .percent(let percent): .percent(percent)
+        }
+    }
+}
+
+extension Configuration.PostQuantum {
+    var policy: KeyExchangePolicy {
+        switch self {
+        case .off: .off
+        case .prefer: .prefer
+        case .require: .require
         }
     }
 }

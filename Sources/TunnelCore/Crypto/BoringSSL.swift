@@ -1,7 +1,7 @@
 internal import CCryptoBoringSSL
 import Keys
 
-/// The AEADs of the BoringSSL that comes inside swift-crypto. The only file that knows of it: swift-crypto promises
+/// The AEADs of the BoringSSL that comes inside swift-crypto. It and `MLKEM768` are all that knows of it: swift-crypto promises
 /// nothing of its inner modules, so its version is pinned.
 enum BoringSSL {
     /// A key schedule. It must not move while it is in use.

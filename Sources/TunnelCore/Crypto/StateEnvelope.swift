@@ -8,8 +8,10 @@
 ///     24  32         BLAKE2s of the 24 bytes before and the content
 ///     56             the content
 public enum StateEnvelope {
-    /// The version that this program writes, and the only one that it reads.
-    public static let version: UInt32 = 1
+    /// The version that this program writes.
+    public static let version: UInt32 = 2
+    /// The versions that it reads: in 1 there are no agreed keys yet.
+    public static let readable: ClosedRange<UInt32> = 1...2
     /// Bytes before the content.
     public static let size = 56
 
@@ -42,7 +44,7 @@ public enum StateEnvelope {
         let magic: InlineArray<8, UInt8> = try head.array()
         guard magic.indices.allSatisfy({ magic[$0] == Self.magic[$0] }) else { throw .foreign }
         let version = try head.number(UInt32.self)
-        guard version == Self.version else { throw .version(version) }
+        guard readable.contains(version) else { throw .version(version) }
         let reserved = try head.number(UInt32.self)
         let length = try head.number(UInt64.self)
         let digest: Bytes32 = try head.array()
@@ -51,6 +53,14 @@ public enum StateEnvelope {
         let expected = unsafe hash(of: UnsafeRawBufferPointer(rebasing: bytes[..<end]))
         guard reserved == 0, Primitive.equal(digest.span, expected.span) else { throw .damaged }
         return unsafe UnsafeRawBufferPointer(rebasing: bytes[size..<end])
+    }
+
+    /// The version of an envelope that was unwrapped.
+    @unsafe
+    public static func version(of bytes: UnsafeRawBufferPointer) throws(StateProblem) -> UInt32 {
+        var head = unsafe StateReader(UnsafeRawBufferPointer(rebasing: bytes.prefix(size)))
+        let _: InlineArray<8, UInt8> = try head.array()
+        return try head.number()
     }
 
     private static func hash(of bytes: UnsafeRawBufferPointer) -> Bytes32 {

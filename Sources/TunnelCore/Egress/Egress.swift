@@ -83,6 +83,8 @@ struct Egress: ~Copyable {
             return sealer.send(record, on: &session.forData, in: Envelope(destination, limits), into: &outbox)
         case .parity(let record, let length):
             return send(record, length: length, on: &session, to: destination)
+        case .keys(let record):
+            return sealer.send(record: record, on: &session, in: Envelope(destination, limits), into: &outbox)
         case .keepalive:
             return sealer.sendKeepalive(on: &session.forData, in: Envelope(destination, limits), into: &outbox)
         }

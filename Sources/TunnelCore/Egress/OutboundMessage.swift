@@ -10,13 +10,15 @@ enum OutboundMessage: ~Escapable {
     case control(ControlRecord)
     /// A row of parity of the block of the peer's that is closed first, and its bytes.
     case parity(ParityRecord, length: Int)
+    /// A record of KEYS, whole.
+    case keys(RawSpan)
     case keepalive
 
     /// It holds packets or frames.
     @inline(__always) var isData: Bool {
         switch self {
         case .confirming, .frame, .batch: true
-        case .control, .parity, .keepalive: false
+        case .control, .parity, .keys, .keepalive: false
         }
     }
 

@@ -144,6 +144,15 @@ struct Sealer: ~Copyable {
         return send(record: size, on: &session, in: envelope, into: &outbox)
     }
 
+    /// Seals a record that stands somewhere else, in one datagram or in fragments.
+    mutating func send(
+        record: RawSpan, on session: inout Session, in envelope: Envelope, into outbox: inout Outbox
+    ) -> Int {
+        var whole = unsafe _overrideLifetime(self.record[0..<record.byteCount], copying: ())
+        whole.copy(record, to: 0)
+        return send(record: record.byteCount, on: &session, in: envelope, into: &outbox)
+    }
+
     /// Seals a record that is no data.
     func send(
         _ record: ControlRecord, on lane: inout Lane, in envelope: Envelope, into outbox: inout Outbox

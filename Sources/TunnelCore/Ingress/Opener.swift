@@ -22,6 +22,8 @@ struct Opener: ~Copyable {
     var unit = Arena(capacity: Limits.unit + 1)
     /// Peers that have to be told that there is no decoder for a stream.
     var untold = ContiguousArray<Untold>()
+    /// The body of the KEYS that came last. The peer takes it at once; few come, and none that is not authentic.
+    private(set) var keyBody: [UInt8] = []
 
     init(_ cargo: Cargo) { self.cargo = cargo }
 
@@ -141,6 +143,7 @@ struct Opener: ~Copyable {
         case .hello, .report, .ping, .confirm, .receipt, .gone, .rotate, .history:
             guard let control = ControlRecord(record, body: body) else { return .dropped(.record) }
             return .control(control)
+        case .keys: return takeKeys(record, body)
         case .parity:
             return take(record, body, from: source, context, charging: &budget)
         case .unit, .bundle, .ethernet, .pack:
@@ -158,12 +161,30 @@ struct Opener: ~Copyable {
             case .noRoom: return .dropped(.incomplete)
             case .whole(let whole) where Record(fragments.bytes(whole.record))?.kind == .parity:
                 return takeParity(whole, from: source, context, charging: &budget)
+            case .whole(let whole) where Record(fragments.bytes(whole.record))?.kind == .keys:
+                return takeKeys(whole, announced)
             case .whole(let whole):
                 let delivery = Delivery(
                     announced: announced, arrival: whole.arrival, context: context, source: source)
                 return decode(whole, delivery, charging: &budget, into: &inbox)
             }
         }
+    }
+
+    /// Takes KEYS, whose bytes wait for the peer.
+    @inline(never)
+    private mutating func takeKeys(_ record: Record, _ body: RawSpan) -> Inbound {
+        guard let control = ControlRecord(record, body: body) else { return .dropped(.record) }
+        keyBody = (0..<body.byteCount).map { body.byte(at: $0) }
+        return .control(control)
+    }
+
+    /// Takes KEYS that came in fragments.
+    private mutating func takeKeys(_ whole: Reassembly.Whole, _ announced: Announcement) -> Inbound {
+        // It stays where it is until the next fragment is added.
+        let bytes = unsafe _overrideLifetime(fragments.bytes(whole.record), copying: ())
+        guard announced.records.contains(.keys), let record = Record(bytes) else { return .dropped(.record) }
+        return takeKeys(record, bytes.extracting(record.body))
     }
 
     /// Takes a row of parity that came in fragments.
@@ -244,7 +265,7 @@ struct Opener: ~Copyable {
         case .ethernet:
             guard record.parameter == 0, Cargo.readFrame(body, into: &inbox) else { return .dropped(.record) }
         case .hello, .fragment, .report, .ping, .confirm, .receipt, .gone, .parity, .rotate, .stream,
-            .history:
+            .history, .keys:
             return .dropped(.record)
         }
         return .packets(

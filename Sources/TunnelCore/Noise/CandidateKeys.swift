@@ -15,7 +15,7 @@ public enum KeyName: Sendable, Equatable {
     @inline(__always) var isAgreed: Bool { if case .agreed = self { true } else { false } }
 }
 
-/// The preshared keys that a handshake with one peer may be made with (docs/protocol.md §6.4).
+/// The preshared keys that a handshake with one peer may be made with (docs/protocol.md §7.1).
 ///
 /// An initiation says nothing of them. The end that answers it chooses, and the end that reads the response tries all that it has:
 /// few, each for the price of some hashes. What was chosen and then carried no session is in doubt: the peer may have lost it.
@@ -106,6 +106,9 @@ struct CandidateKeys {
         return true
     }
 
+    /// Forgets a key that the peer has not.
+    mutating func remove(_ number: UInt64) { agreed.removeAll { $0.number == number } }
+
     /// Forgets all that was agreed on.
     mutating func forgetAgreed() { agreed = [] }
 
@@ -172,5 +175,44 @@ struct CandidateKeys {
     private static func isSame(_ a: PresharedKey?, _ b: PresharedKey?) -> Bool {
         guard let a, let b else { return a == nil && b == nil }
         return Primitive.equal(a.bytes, b.bytes)
+    }
+}
+
+// What a new process takes over.
+extension KeyName {
+    func write(to state: inout StateWriter) {
+        switch self {
+        case .configured: state.put(0 as UInt8)
+        case .next: state.put(1 as UInt8)
+        case .agreed(let number):
+            state.put(2 as UInt8)
+            state.put(number)
+        case .other: state.put(3 as UInt8)
+        }
+    }
+
+    init(_ state: inout StateReader) throws(StateProblem) {
+        switch try state.number(UInt8.self) {
+        case 0: self = .configured
+        case 1: self = .next
+        case 2: self = .agreed(try state.number())
+        case 3: self = .other
+        default: throw .implausible("a preshared key")
+        }
+    }
+}
+
+extension CandidateKeys.Agreed {
+    func write(to state: inout StateWriter) {
+        state.put(number)
+        state.put(isShared)
+        state.put(key.bytes)
+    }
+
+    init(_ state: inout StateReader) throws(StateProblem) {
+        number = try state.number()
+        isShared = try state.bool()
+        var bytes: Bytes32 = try state.array()
+        key = PresharedKey(consuming: &bytes)
     }
 }

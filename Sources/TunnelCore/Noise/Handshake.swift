@@ -167,8 +167,11 @@ public struct SessionKeys: Sendable {
     var presharedKey = KeyName.configured
     /// The peer has shown the public key that is to be its.
     var isOfNextKey = false
+    /// The hash of the handshake at its end, which names the session and is no secret.
+    let transcript: InlineArray<32, UInt8>
 
     init(_ state: SymmetricState, isInitiator: Bool) {
+        transcript = state.hash
         let chacha = Self.pair(state.split())
         let aes = Self.pair(state.split(Self.aesLabel))
         sending = isInitiator ? chacha.initiators : chacha.responders

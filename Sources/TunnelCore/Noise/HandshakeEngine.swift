@@ -17,6 +17,8 @@ public enum HandshakeJob: Sendable {
     /// It has taken its place.
     case tookPublicKey(PeerID)
     case removePeer(PeerID)
+    /// Something about the keys that are agreed on with a peer.
+    case key(PeerID, KeyJob)
     /// Make an initiation; to the public key that is to be the peer's, if that is wanted.
     case initiate(PeerID, sender: ReceiverIndex, at: Now, toNext: Bool)
     /// An initiation came whose mac1 is ours; `index` is for the session that it may become.
@@ -38,6 +40,8 @@ public struct HandshakeTimes: Sendable, Equatable {
     public var lastReceived = TAI64N.zero
     /// When that came.
     public var lastReceivedAt = Instant.distantPast
+    /// The keys that were agreed on, newest first.
+    var agreed: [CandidateKeys.Agreed] = []
 
     public init() {}
 }
@@ -54,6 +58,8 @@ public enum HandshakeResult: Sendable {
     case established(PeerID, SessionKeys, index: ReceiverIndex, remote: ReceiverIndex, from: Path)
     /// The times of all peers' handshakes.
     case times([PeerID: HandshakeTimes])
+    /// What came of work about the keys that are agreed on with a peer.
+    case key(PeerID, KeyResult)
     /// The message proved nothing, or the peer is gone.
     case failed(HandshakeFailure, PeerID?, index: ReceiverIndex, from: Path?)
 }
@@ -88,9 +94,9 @@ public struct HandshakeEngine: ~Copyable {
     private var identity: Handshake.Identity?
     private var peers: [PeerID: KnownPeer] = [:]
     private var identifiers: [PublicKey: PeerID] = [:]
-    private var randomness: Randomness
+    var randomness: Randomness
 
-    private final class KnownPeer {
+    final class KnownPeer {
         var publicKey: PublicKey
         /// The one that is to take its place, and X25519 with that.
         var nextPublicKey: PublicKey?
@@ -100,11 +106,20 @@ public struct HandshakeEngine: ~Copyable {
         var staticShared: Secret?
         var pending: Handshake.Pending?
         var times = HandshakeTimes()
+        /// Our encapsulation key that waits for its ciphertext.
+        var offer: KeyOffer?
 
         init(_ publicKey: PublicKey, _ presharedKey: PresharedKey?, staticShared: Secret?) {
             self.publicKey = publicKey
             keys = CandidateKeys(presharedKey)
             self.staticShared = staticShared
+        }
+
+        /// What a new process goes on with.
+        var allTimes: HandshakeTimes {
+            var all = times
+            all.agreed = keys.agreed
+            return all
         }
     }
 
@@ -148,9 +163,13 @@ public struct HandshakeEngine: ~Copyable {
             return respond(to: message, index: index, from: path, at: now)
         case .response(let peer, let message, let index, let path):
             return finish(peer, message, index: index, from: path)
-        case .tellTimes: return .times(peers.mapValues(\.times))
+        case .key(let id, let job):
+            guard let peer = peers[id], let result = perform(job, for: peer) else { return .done }
+            return .key(id, result)
+        case .tellTimes: return .times(peers.mapValues(\.allTimes))
         case .adoptTimes(let peer, let times):
             peers[peer]?.times = times
+            peers[peer]?.keys.adopt(times.agreed)
             return .done
         case .forget:
             identity = nil
@@ -160,10 +179,14 @@ public struct HandshakeEngine: ~Copyable {
         }
     }
 
+    /// Our own.
+    var publicKey: PublicKey? { identity?.publicKey }
+
     private mutating func setIdentity(_ key: PrivateKey?) {
         identity = key.map { Handshake.Identity($0) }
         for peer in peers.values {
             peer.pending = nil
+            peer.offer = nil
             peer.staticShared = shared(with: peer.publicKey)
             peer.nextShared = peer.nextPublicKey.flatMap { shared(with: $0) }
         }

@@ -57,12 +57,19 @@ extension HandshakeTimes {
         state.put(lastSent.bytes.span)
         state.put(lastReceived.bytes.span)
         state.put(lastReceivedAt)
+        state.put(list: agreed) { $1.write(to: &$0) }
     }
 
     init(_ state: inout StateReader) throws(StateProblem) {
         lastSent = TAI64N(bytes: try state.array())
         lastReceived = TAI64N(bytes: try state.array())
         lastReceivedAt = try state.instant()
+        if state.version >= 2 {
+            agreed = try state.list(eachAtLeast: 41) { state throws(StateProblem) in
+                try CandidateKeys.Agreed(&state)
+            }
+            guard agreed.count <= CandidateKeys.mostAgreed else { throw .implausible("so many keys") }
+        }
         // The next one is this one and a little more.
         guard lastSent < TAI64N.latest else { throw .implausible("the time of a handshake") }
     }

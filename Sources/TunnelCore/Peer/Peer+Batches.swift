@@ -31,7 +31,7 @@ extension Peer {
         // A session that began since the batch did has still to hear what the peer takes.
         guard let session = keypairs.current, services.sessions[session].hello.hasArrived,
             services.sessions[session].canSend(at: services.now.instant), path != nil,
-            cipher != .aes256gcm || services.sessions[session].aes.isOpen
+            !hasDemands || meetsDemands(on: session, services)
         else { return sendAlone(index, &services) }
         if case .pack = batch.purpose {
             if services.sessions[session].hello.confirmation.isDue { confirmAlone(on: session, &services) }

@@ -12,6 +12,9 @@ extension Peer {
         guard services.cargo == .packets, cipher != .aes256gcm, silentSessions == 0,
             confirmation(on: session, services) != nil
         else { return false }
+        // What is to be agreed on does not wait for data.
+        let isAgreed = services.sessions[session].presharedKey.isAgreed
+        if exchange.policy != .off, !isAgreed, acquaintance.heard?.records.contains(.keys) == true { return false }
         services.sessions[session].hello.confirmation.offer()
         return true
     }

@@ -34,7 +34,8 @@ extension Peer {
     /// The session on which the peer has said what it takes.
     private func sessionForFrames(_ services: borrowing Services) -> SessionSlot? {
         guard let session = keypairs.current, services.sessions[session].hello.hasArrived,
-            services.sessions[session].canSend(at: services.now.instant)
+            services.sessions[session].canSend(at: services.now.instant),
+            !requiresAgreed || services.sessions[session].presharedKey.isAgreed || refusesDemands(on: session, services)
         else { return nil }
         return session
     }
@@ -42,7 +43,7 @@ extension Peer {
     /// Whether the peer has said on a session that it takes frames, sealed as the operator demands.
     private func takesFrames(on session: SessionSlot, _ services: borrowing Services) -> Bool {
         services.sessions[session].hello.records.contains(.ethernet)
-            && (cipher != .aes256gcm || services.sessions[session].aes.isOpen)
+            && (!hasDemands || meetsDemands(on: session, services))
     }
 
     private mutating func refuseFrame(on session: SessionSlot, _ services: borrowing Services) {

@@ -48,7 +48,7 @@ extension Peer {
     }
 
     /// Gives the index of a pending handshake back.
-    private mutating func forgetHandshake(_ services: inout Services) {
+    mutating func forgetHandshake(_ services: inout Services) {
         if let index = handshaking.forgetPending() { services.indices.remove(index) }
     }
 
@@ -144,13 +144,14 @@ extension Peer {
     /// The peer has the preshared key that we answered it with. Where there is but one, nobody waits to hear that.
     private mutating func noteProved(_ session: SessionSlot, _ services: inout Services) {
         let name = services.sessions[session].presharedKey
+        noteUsed(name, &services)
         guard name != .configured, let index = services.sessions[session].wireGuard.localIndex else { return }
         services.jobs.append(.proved(id, index: index))
-        noteUsed(name, &services)
     }
 
     /// Notes which preshared key a session was made with, at both ends.
     private mutating func noteUsed(_ name: KeyName, _ services: inout Services) {
+        noteSession(name, &services)
         if name == .next, nextPresharedKey != nil { services.note(.nextPresharedKeyUsed(publicKey)) }
     }
 

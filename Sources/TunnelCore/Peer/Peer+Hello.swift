@@ -41,6 +41,8 @@ extension Peer {
         if hello.sent == Limits.helloRepeats.count, !hello.hasArrived {
             if services.cargo == .frames {
                 services.note(.ethernetRefused(publicKey))
+            } else if requiresAgreed {
+                noteKeysRefused(&services)
             } else if cipher == .aes256gcm, isLate(on: session, services) {
                 services.note(.cipherUnknown(publicKey))
             }
@@ -53,6 +55,7 @@ extension Peer {
     /// due, as if the data had been sent. A peer that says something, but no HELLO, is there and knows none.
     mutating func noteStaged(on session: SessionSlot, _ services: inout Services) {
         noteTraffic(on: session, &services)
+        noteWaitingForKey(&services)
         let arrived = services.sessions[session].arrived
         if services.sessions[session].hello.isUnanswered(arrived: arrived) { awaitAnswer(&services) }
     }
@@ -136,6 +139,9 @@ extension Peer {
         case .rotate(let rotate):
             services.sessions[session].hello.receiveRecord()
             receive(rotate, &services)
+        case .keys(let keys):
+            services.sessions[session].hello.receiveRecord()
+            receive(keys, on: session, &services)
         }
     }
 
@@ -172,7 +178,14 @@ extension Peer {
         take(downRate: hello.downRate, &services)
         let isAsked = services.sessions[session].hello.receive(hello)
         if keypairs.current == session, services.sessions[session].hello.isConfirmed { timers.disarm(.hello) }
+        if exchange.policy != .off { takeKeysWord(hello, on: session, &services) }
         return isAsked
+    }
+
+    /// The peer has said whether it takes part in the exchange of keys.
+    private mutating func takeKeysWord(_ hello: Hello, on session: SessionSlot, _ services: inout Services) {
+        if !hello.records.contains(.keys) { return noteKeysRefused(&services) }
+        considerExchange(on: session, &services)
     }
 
     /// Takes the peer's report, and asks how long the way is if that is due.

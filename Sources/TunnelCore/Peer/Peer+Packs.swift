@@ -81,7 +81,7 @@ extension Peer {
         of packet: inout MutableRawSpan, with header: InternetPacket, virtio: VirtioHeader, _ services: inout Services
     ) -> Bool {
         guard let session = keypairs.current, services.sessions[session].canSend(at: services.now.instant), path != nil,
-            takesPacks(on: session, services), cipher != .aes256gcm || services.sessions[session].aes.isOpen,
+            takesPacks(on: session, services), !hasDemands || meetsDemands(on: session, services),
             virtio.isPlain(header)
         else { return false }
         let segment = Int(virtio.segment)

@@ -85,6 +85,9 @@ extension Peer {
         _ content: Inbound, of datagram: RawSpan, on session: SessionSlot, _ services: inout Services
     ) -> Received {
         switch content {
+        case .packet where requiresAgreed && !services.sessions[session].presharedKey.isAgreed,
+            .packets where requiresAgreed && !services.sessions[session].presharedKey.isAgreed:
+            dropUnagreed(content)
         case .packet where services.cargo == .frames:
             drops.count(.content)
         case .packet:

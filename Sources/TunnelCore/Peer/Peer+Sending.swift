@@ -34,7 +34,7 @@ extension Peer {
             }
             if services.shares.isDue(batch.plain) { noteShare(of: index, plain: batch.plain, wire: size, &services) }
             noteSent(plain: batch.plain, size, &services)
-        case .control, .keepalive, .parity:
+        case .control, .keepalive, .parity, .keys:
             guard size > 0 else {
                 services.drops.count(.overflow)
                 return 0
@@ -222,7 +222,7 @@ extension Peer {
             return stageForHandshake(packet, with: header, &services)
         }
         guard path != nil else { return refuse(packet, with: header, &services) }
-        if cipher == .aes256gcm, !services.sessions[session].aes.isOpen {
+        if hasDemands, !meetsDemands(on: session, services) {
             return sendEarly(packet, with: header, before: session, &services)
         }
         if isLarge(packet.byteCount, services) {
@@ -235,20 +235,27 @@ extension Peer {
         transmit(packet, with: header, on: session, &services)
     }
 
-    /// Sends a packet, before the peer has said on the newest session that it does AES-256-GCM, on the one before if it did
-    /// there, or stages it; drops it if the peer has said that it doesn't, or nothing for so long that it won't.
+    /// Sends a packet, while the newest session is not as the operator demands, on the one before if that is, or stages it; drops it
+    /// if the peer has said that it does no such thing, or nothing for so long that it won't.
     @inline(never)
     private mutating func sendEarly(
         _ packet: RawSpan, with header: InternetPacket, before session: SessionSlot, _ services: inout Services
     ) {
-        guard !services.sessions[session].hello.hasArrived else { return drops.count(.staged) }
-        if staged.isEmpty, let previous = keypairs.previous, services.sessions[previous].aes.isOpen,
+        if services.sessions[session].hello.hasArrived, refusesDemands(on: session, services) {
+            return drops.count(.staged)
+        }
+        if staged.isEmpty, let previous = keypairs.previous, meetsDemands(on: previous, services),
             services.sessions[previous].canSend(at: services.now.instant)
         {
             transmit(packet, with: header, on: previous, &services)
             return
         }
-        if isSilent(on: session, services) { drops.count(.staged) } else { stage(packet) }
+        if isSilent(on: session, services) {
+            noteKeysRefused(&services)
+            drops.count(.staged)
+        } else {
+            stage(packet)
+        }
         noteStaged(on: session, &services)
     }
 
@@ -288,6 +295,13 @@ extension Peer {
         let waitsForHello = carriesFrames || cipher == .aes256gcm
         if waitsForHello, let session = keypairs.current, !services.sessions[session].hello.hasArrived {
             if !carriesFrames, isSilent(on: session, services) { drops.count(.staged, staged.removeAll().count) }
+            return
+        }
+        if requiresAgreed, let session = keypairs.current, !meetsDemands(on: session, services) {
+            if refusesDemands(on: session, services) {
+                noteKeysRefused(&services)
+                drops.count(.staged, staged.removeAll().count)
+            }
             return
         }
         for packet in staged.removeAll() {

@@ -57,6 +57,8 @@ extension Peer {
         repair.write(to: &state)
         pathMTU.write(to: &state)
         quality.write(to: &state)
+        exchange.write(to: &state)
+        state.put(optional: nextPresharedKey) { $0.put($1.bytes) }
     }
 
     /// Takes over what `write` wrote.
@@ -89,6 +91,14 @@ extension Peer {
         pathMTU = try PathMTU(&state)
         isRouteAsked = pathMTU.sizes.ceiling > 0
         quality = try PathQuality(&state)
+        if state.version >= 2 {
+            try exchange.read(&state)
+            let next = try state.optional { state throws(StateProblem) -> PresharedKey in
+                var bytes: Bytes32 = try state.array()
+                return PresharedKey(consuming: &bytes)
+            }
+            if let next { setNextPresharedKey(next, &services) }
+        }
         // One of two that crossed stays pending, and is not sent again.
         if wasHandshaking, timers.isArmed(.retransmitHandshake) {
             timers[.retransmitHandshake] = services.now.instant

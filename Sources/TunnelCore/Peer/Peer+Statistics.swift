@@ -58,6 +58,8 @@ public struct PeerStatistics: Sendable {
     public let pathMTU: PathStatistics?
     /// The last problem, and when it was last seen.
     public let problem: (PeerProblem, WallTime)?
+    /// The key exchange of the current session; `nil`: there is none.
+    public let keyExchange: KeyExchangeStatistics?
 
     public var hasPresharedKey: Bool { presharedKey != nil }
 }
@@ -76,6 +78,16 @@ public final class FoundRate: Sendable {
         self.most = most
         self.isUnheard = isUnheard
     }
+}
+
+/// The key exchange of a peer's current session.
+public struct KeyExchangeStatistics: Sendable {
+    /// It was made with a key that a quantum computer does not find.
+    public let isAgreed: Bool
+    /// How long ago the newest such key was agreed on; `nil`: there is none.
+    public let age: Interval?
+    /// Bytes on the wire that went into agreeing; `nil`: it is not wanted.
+    public let bytes: UInt64?
 }
 
 /// The path MTU of one peer, in bytes of the IP packet outside.
@@ -211,7 +223,13 @@ extension Peer {
             history: historyStatistics(hello, services),
             toldRate: rates.told,
             pathMTU: pathMTU.statistics,
-            problem: problems.last.map { ($0.problem, $0.wall) })
+            problem: problems.last.map { ($0.problem, $0.wall) },
+            keyExchange: keypairs.current.map { session in
+                KeyExchangeStatistics(
+                    isAgreed: services.sessions[session].presharedKey.isAgreed,
+                    age: exchange.newest.map { _ in services.now.instant - exchange.agreedAt },
+                    bytes: exchange.policy == .off ? nil : exchange.bytes)
+            })
     }
 
     /// Whether the peer carries frames if we do not, or does not if we do. Silence means that it knows no HELLO.

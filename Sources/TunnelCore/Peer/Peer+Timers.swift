@@ -50,6 +50,7 @@ extension Peer {
         case .receipt: askForMissing(&services)
         case .probe: sendProbe(&services)
         case .pathMTU: searchPath(&services)
+        case .keyExchange: repeatExchange(&services)
         }
     }
 

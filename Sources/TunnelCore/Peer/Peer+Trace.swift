@@ -61,6 +61,10 @@ extension Peer {
             record.form = .control
             record.packets = 0
             record.kind = Record.Kind.parity.rawValue
+        case .keys:
+            record.form = .control
+            record.packets = 0
+            record.kind = Record.Kind.keys.rawValue
         case .keepalive:
             record.form = .keepalive
             record.packets = 0

@@ -28,6 +28,8 @@ struct Peer: ~Copyable {
     /// There is another one that the peer may answer with.
     private var hasOtherPresharedKey = false
     private(set) var allowedMACs: AllowedMACs
+    /// No packet goes or comes on a session without an agreed key.
+    var requiresAgreed: Bool
     /// False: what was announced is never confirmed, but said on each session in full.
     private let confirms: Bool
     /// What is larger than a datagram is taken in pieces.
@@ -62,6 +64,9 @@ struct Peer: ~Copyable {
     var repair = RepairState()
     var history = HistoryState()
 
+    /// The exchange of keys, and what is known of them.
+    var exchange: KeyExchange
+
     /// How large datagrams to it may be. The route was asked for what its interface takes.
     var pathMTU = PathMTU()
     var isRouteAsked = false
@@ -87,6 +92,8 @@ struct Peer: ~Copyable {
         cipher = configuration.cipher
         presharedKey = configuration.presharedKey
         allowedMACs = AllowedMACs(configuration.allowedMACs)
+        requiresAgreed = configuration.keyExchange == .require
+        exchange = KeyExchange(configuration.keyExchange, rekey: configuration.keyExchangeRekey)
         confirms = configuration.confirms
         packs = configuration.packs
         rotates = configuration.rotates
@@ -197,6 +204,7 @@ struct Peer: ~Copyable {
         if packs { announcement.records.formUnion(.pieces) }
         if rotates { announcement.records.formUnion(RecordSet(.rotate)) }
         if takesHistory(cargo) { announcement.records.formUnion(.history) }
+        if exchange.policy != .off { announcement.records.formUnion(.exchange) }
         return announcement
     }
 
@@ -210,7 +218,7 @@ struct Peer: ~Copyable {
         if compression.mode != .off {
             return Announcement(codecs: .all, records: cargo.records.subtracting(left).union(repaired))
         }
-        guard cipher != .chacha20poly1305 || rates.needHello else { return nil }
+        guard cipher != .chacha20poly1305 || rates.needHello || exchange.policy != .off else { return nil }
         let records: RecordSet = [.init(.report), .init(.ping), .init(.confirm)]
         return Announcement(codecs: [], records: records.subtracting(left).union(rates.needHello ? repaired : []))
     }

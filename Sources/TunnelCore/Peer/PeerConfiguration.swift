@@ -40,6 +40,9 @@ public struct PeerConfiguration: Sendable {
     public var rotates = false
     /// What the path loses is sent again, if the peer takes part in that.
     public var repairs = true
+    /// The key exchange that a quantum computer does not undo, and after how long it is done again.
+    public var keyExchange = KeyExchangePolicy.off
+    public var keyExchangeRekey = Interval.seconds(3600)
     /// How much parity goes with data.
     public var parity = ParityWish.automatic
     /// Units may refer to those before them, where what is lost is sent again.

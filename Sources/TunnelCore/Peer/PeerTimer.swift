@@ -18,12 +18,14 @@ enum PeerTimer: Int, CaseIterable {
     case probe
     /// The path MTU is searched, or it is to be shown that large datagrams arrive.
     case pathMTU
+    /// What was said of keys was not answered, or more is to be.
+    case keyExchange
 }
 
 /// When each timer of a peer goes off.
 struct PeerTimers {
     /// A place for each timer (`CapacityTests`).
-    private(set) var deadlines = InlineArray<9, Instant>(repeating: .distantFuture)
+    private(set) var deadlines = InlineArray<10, Instant>(repeating: .distantFuture)
     /// The earliest instant at which the tunnel's schedule looks at this peer.
     var scheduled = Instant.distantFuture
 
@@ -53,7 +55,7 @@ extension PeerTimers {
 
     mutating func read(_ state: inout StateReader) throws(StateProblem) {
         let count = try state.count(eachAtLeast: 8)
-        guard count == deadlines.count else { throw .implausible("timers") }
-        for index in deadlines.indices { deadlines[index] = try state.instant() }
+        guard count <= deadlines.count else { throw .implausible("timers") }
+        for index in 0..<count { deadlines[index] = try state.instant() }
     }
 }

@@ -25,6 +25,8 @@ struct Services: ~Copyable {
     /// The device is up, and there is a private key: sessions may be asked for.
     var isUp = true
     var hasIdentity = false
+    /// Our own key, by which two ends that both begin something know who goes on.
+    var publicKey: PublicKey?
     /// Datagrams and packets that belong to no peer, dropped.
     var drops = DropCounters()
     /// Peers of which a packet was dropped while another one was added to the queue.

@@ -15,6 +15,10 @@ public enum TunnelEvent: Sendable, Equatable {
     case budgetExceeded(PublicKey, drops: Int)
     /// A session was made with the preshared key that is to take the place of the configured one: both ends have it.
     case nextPresharedKeyUsed(PublicKey)
+    /// Sessions are made with a key now that a quantum computer does not find, or are no more.
+    case keyExchange(PublicKey, isAgreed: Bool)
+    /// A peer takes no part in the key exchange that its configuration here demands: no packet goes to it.
+    case keyExchangeRefused(PublicKey)
     /// No answer for 90 s; `dropped` packets had waited for it.
     case handshakeGivenUp(PublicKey, dropped: Int)
     /// A handshake message was wrong. The key is the sender's, if it proved it.

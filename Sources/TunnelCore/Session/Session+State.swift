@@ -7,6 +7,8 @@ extension Session {
         state.put(isInitiator)
         state.put(createdAt)
         state.put(nextUnit)
+        presharedKey.write(to: &state)
+        state.put(transcript.span)
         hello.write(to: &state)
         wireGuard.write(to: &state)
         aes.write(to: &state)
@@ -18,6 +20,8 @@ extension Session {
             peer: slot, local: kept.local, remote: kept.remote, isInitiator: kept.isInitiator, at: kept.createdAt)
         hello = kept.hello
         nextUnit = kept.nextUnit
+        presharedKey = kept.presharedKey
+        transcript = kept.transcript
         wireGuard.take(kept.wireGuard)
         aes.take(kept.aes)
     }
@@ -36,6 +40,8 @@ struct KeptSession {
     let isInitiator: Bool
     let createdAt: Instant
     let nextUnit: UInt16
+    let presharedKey: KeyName
+    let transcript: Bytes32
     let hello: HelloExchange
     let wireGuard: KeptLane
     let aes: KeptLane
@@ -49,6 +55,8 @@ struct KeptSession {
         createdAt = try state.instant()
         guard createdAt <= now else { throw .implausible("the age of a session") }
         nextUnit = try state.number()
+        presharedKey = state.version < 2 ? .configured : try KeyName(&state)
+        transcript = state.version < 2 ? Bytes32(repeating: 0) : try state.array()
         hello = try HelloExchange(&state)
         wireGuard = try KeptLane(&state, &keys.wireGuard)
         aes = try KeptLane(&state, &keys.aes)

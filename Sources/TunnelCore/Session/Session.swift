@@ -17,6 +17,8 @@ struct Session: ~Copyable {
     var presharedKey = KeyName.configured
     /// The peer's public key was the one that is to take the place of the other.
     var isOfNextKey = false
+    /// The hash of its handshake.
+    var transcript = Bytes32(repeating: 0)
 
     var hello = HelloExchange()
     /// The number of the next unit that goes in fragments.
@@ -34,6 +36,7 @@ struct Session: ~Copyable {
     mutating func begin(_ keys: SessionKeys, _ implementation: ChaChaImplementation) {
         presharedKey = keys.presharedKey
         isOfNextKey = keys.isOfNextKey
+        transcript = keys.transcript
         wireGuard.begin(implementation, sending: keys.sending, receiving: keys.receiving)
         aes.begin(implementation, sending: keys.sendingAES, receiving: keys.receivingAES)
     }

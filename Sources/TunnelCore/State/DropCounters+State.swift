@@ -8,8 +8,8 @@ extension DropCounters {
     init(_ state: inout StateReader) throws(StateProblem) {
         var counts = DropCounters().counts
         let count = try state.count(eachAtLeast: 8)
-        guard count == counts.count else { throw .implausible("reasons for drops") }
-        for index in counts.indices { counts[index] = try state.number() }
+        guard count <= counts.count else { throw .implausible("reasons for drops") }
+        for index in 0..<count { counts[index] = try state.number() }
         self.init(counts)
     }
 }

@@ -20,10 +20,15 @@ public enum StateProblem: Error, Equatable, Sendable {
 public struct StateReader: ~Copyable {
     private let bytes: UnsafeRawBufferPointer
     private var offset = 0
+    /// The version that it was written in.
+    public let version: UInt32
 
     /// The memory must outlive the reader.
     @unsafe
-    public init(_ bytes: UnsafeRawBufferPointer) { unsafe self.bytes = bytes }
+    public init(_ bytes: UnsafeRawBufferPointer, version: UInt32 = 2) {
+        unsafe self.bytes = bytes
+        self.version = version
+    }
 
     /// Bytes that are left.
     public var remaining: Int { unsafe bytes.count - offset }

@@ -59,6 +59,9 @@ extension Tunnel {
             admission.noteDone()
             guard let slot = peers.slot(of: id) else { return }
             peers[slot].establish(NewSession(keys: keys, local: index, remote: remote), from: path, &services)
+        case .key(let id, let result):
+            guard let slot = peers.slot(of: id) else { return }
+            peers[slot].handle(result, &services)
         case .failed(let failure, let id, let index, let path):
             if path != nil {
                 admission.noteDone()

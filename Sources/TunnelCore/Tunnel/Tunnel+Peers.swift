@@ -13,6 +13,7 @@ extension Tunnel {
         publicKey = key?.publicKey
         admission.setIdentity(publicKey)
         services.hasIdentity = key != nil
+        services.publicKey = publicKey
         services.jobs.append(.identity(key))
         services.indices.removeReserved()
         // Ourselves as a peer would be a loop.
@@ -55,6 +56,7 @@ extension Tunnel {
         setRepairs(configuration.repairs, of: key, at: now)
         setParity(configuration.parity, of: key, at: now)
         setHistory(configuration.history, of: key, at: now)
+        setKeyExchange(configuration.keyExchange, rekey: configuration.keyExchangeRekey, of: key, at: now)
         if let endpoint = configuration.endpoint { setEndpoint(endpoint, of: key) }
         setAllowedIPs(configuration.allowedIPs, of: key)
         setPersistentKeepalive(configuration.persistentKeepalive, of: key, at: now)
@@ -150,6 +152,15 @@ extension Tunnel {
         guard let slot = peers.slot(of: key) else { return }
         services.now = now
         peers[slot].setOptions(compression, cipher: cipher, &services)
+    }
+
+    /// Sets what is wanted of the key exchange, and after how long it is done again.
+    public mutating func setKeyExchange(
+        _ policy: KeyExchangePolicy, rekey: Interval, of key: PublicKey, at now: Now
+    ) {
+        guard let slot = peers.slot(of: key) else { return }
+        services.now = now
+        peers[slot].setKeyExchange(policy, rekey: rekey, &services)
     }
 
     public mutating func setCompression(_ mode: CompressionPolicy.Mode, of key: PublicKey, at now: Now) {

@@ -8,6 +8,8 @@ enum ControlRecord {
     case gone(GoneRecord)
     case rotate(RotateRecord)
     case history(HistoryRecord)
+    /// The large ones of these do not stand in here: see `Opener.keyBody`.
+    case keys(KeyRecord)
 
     /// Reads a record of one of these kinds; `nil` if it is malformed, or of another kind.
     init?(_ record: Record, body: RawSpan) {
@@ -33,6 +35,9 @@ enum ControlRecord {
         case .rotate:
             guard let rotate = RotateRecord(parameter: record.parameter, body: body) else { return nil }
             self = .rotate(rotate)
+        case .keys:
+            guard let keys = KeyRecord(parameter: record.parameter, body: body) else { return nil }
+            self = .keys(keys)
         case .history:
             guard let history = HistoryRecord(parameter: record.parameter, body: body) else { return nil }
             self = .history(history)
@@ -51,6 +56,7 @@ enum ControlRecord {
         case .gone: .gone
         case .rotate: .rotate
         case .history: .history
+        case .keys: .keys
         }
     }
 
@@ -65,6 +71,7 @@ enum ControlRecord {
         case .gone(let gone): gone.size
         case .rotate: RotateRecord.size
         case .history: HistoryRecord.size
+        case .keys: KeyRecord.size
         }
     }
 
@@ -79,6 +86,7 @@ enum ControlRecord {
         case .gone(let gone): gone.write(to: &payload)
         case .rotate(let rotate): rotate.write(to: &payload)
         case .history(let history): history.write(to: &payload)
+        case .keys(let keys): keys.write(to: &payload)
         }
     }
 }

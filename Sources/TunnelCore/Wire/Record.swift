@@ -23,11 +23,12 @@ struct Record {
         case rotate = 0x1c
         case stream = 0x1d
         case history = 0x1e
+        case keys = 0x1f
 
         /// It is about the tunnel itself, and holds no packets.
         var isControl: Bool {
             switch self {
-            case .hello, .report, .ping, .confirm, .receipt, .gone, .parity, .rotate, .history: true
+            case .hello, .report, .ping, .confirm, .receipt, .gone, .parity, .rotate, .history, .keys: true
             case .unit, .bundle, .fragment, .ethernet, .pack, .stream: false
             }
         }
@@ -67,7 +68,7 @@ struct RecordSet: OptionSet, Hashable {
     /// The kinds that HELLO has to announce: every gateway takes HELLO itself, and UNIT if it decodes any codec.
     static let announced: [Record.Kind] = [
         .bundle, .fragment, .report, .ping, .ethernet, .confirm, .receipt, .gone, .parity, .pack, .rotate,
-        .stream, .history,
+        .stream, .history, .keys,
     ]
     /// The kinds that a tunnel for packets takes.
     static let packets: RecordSet = [.init(.bundle), .init(.fragment), .init(.report), .init(.ping), .init(.confirm)]
@@ -76,6 +77,9 @@ struct RecordSet: OptionSet, Hashable {
 
     /// The kinds that carry packets larger than a datagram.
     static let pieces: RecordSet = [.init(.fragment), .init(.pack)]
+
+    /// The kinds that the exchange of keys takes: it goes in pieces where the path is narrow.
+    static let exchange: RecordSet = [.init(.fragment), .init(.keys)]
 
     /// The kinds that repair takes.
     static let repair: RecordSet = [.init(.receipt), .init(.gone)]

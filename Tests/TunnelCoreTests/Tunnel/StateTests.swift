@@ -153,8 +153,8 @@ struct StateTests {
             #expect(throws: StateProblem.self) { try Self.open(Array(state[..<length])) }
         }
         var other = state
-        other[8] = 2
-        #expect(throws: StateProblem.version(2)) { try Self.open(other) }
+        other[8] = 3
+        #expect(throws: StateProblem.version(3)) { try Self.open(other) }
     }
 
     @Test("a content that nobody wrote is refused or taken, and nothing else")

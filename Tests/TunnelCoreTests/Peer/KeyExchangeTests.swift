@@ -1,0 +1,425 @@
+import Addresses
+import Keys
+import Testing
+
+@testable import TestKit
+@testable import TunnelCore
+
+@Suite struct KeyExchangeTests {
+    // MARK: How it goes
+
+    @Test("two ends that prefer it agree on a key at once, and a session with it follows at once")
+    func prefer() {
+        let pair = Pair(both: Pair.Options(keyExchange: .prefer))
+        pair.meet()
+        pair.link.run(for: .seconds(1))
+        #expect(pair.agreed == [true, true])
+        #expect(pair.keyNumbers[0] == pair.keyNumbers[1])
+        #expect(pair.alice.isToldAgreed == [true] && pair.bob.isToldAgreed == [true])
+        #expect(pair.bob.received == [udp(1, 2, payload: 32)])
+        #expect(pair.link.sightings.filter { $0.bytes[0] == 1 }.count == 2)
+    }
+
+    @Test("both large records have room in a datagram of 1280 bytes over IPv6")
+    func sizes() {
+        let pair = Pair(both: Pair.Options(keyExchange: .prefer))
+        pair.meet()
+        let sizes = pair.keyDatagrams.map(\.bytes.count)
+        #expect(sizes == [1232, 1136, 48, 48])
+        #expect(40 + 8 + 1232 <= 1280)
+    }
+
+    @Test("where the path takes no more, they go in fragments")
+    func fragments() {
+        let pair = Pair(both: Pair.Options(keyExchange: .require))
+        for end in [pair.alice, pair.bob] { pair.link.change(end) { tunnel, _ in tunnel.mtu = 576 } }
+        pair.meet()
+        pair.link.run(for: .seconds(1))
+        #expect(pair.agreed == [true, true])
+        #expect(pair.link.sightings.allSatisfy { $0.bytes.count <= 576 + 32 })
+        #expect(pair.bob.received == [udp(1, 2, payload: 32)])
+    }
+
+    @Test("what waits for the key goes as soon as a session with it stands", arguments: [true, false])
+    func waits(isFrames: Bool) {
+        let options = Pair.Options(mode: isFrames ? .frames(isHub: false) : .packets, keyExchange: .require)
+        let pair = Pair(both: options)
+        pair.guardPackets()
+        pair.meet()
+        pair.link.run(for: .seconds(1))
+        #expect(pair.agreed == [true, true])
+        #expect(pair.bob.received.count == 1)
+    }
+
+    @Test("with compression, and on the lane of AES, it is the same")
+    func compressed() {
+        let options = Pair.Options(
+            compression: CompressionPolicy(.auto), cipher: .aes256gcm, keyExchange: .require)
+        let pair = Pair(both: options)
+        pair.guardPackets()
+        for _ in 0..<20 {
+            pair.link.send(udp(1, 2, payload: 200), from: pair.alice)
+            pair.link.send(udp(2, 1, payload: 200), from: pair.bob)
+            pair.link.run(for: .milliseconds(100))
+        }
+        #expect(pair.agreed == [true, true])
+        #expect(pair.bob.received.count == 20)
+        #expect(pair.alice.received.count == 20)
+    }
+
+    @Test("the key is replaced after its time, and no packet is lost then")
+    func renewed() {
+        let pair = Pair(both: Pair.Options(keyExchange: .require, keyExchangeRekey: .seconds(600)))
+        pair.guardPackets()
+        pair.meet()
+        var numbers: Set<UInt64> = []
+        for _ in 0..<2000 {
+            pair.link.send(udp(1, 2, payload: 32), from: pair.alice)
+            pair.link.run(for: .seconds(1))
+            if let number = pair.keyNumbers[0] { numbers.insert(number) }
+        }
+        #expect(pair.bob.received.count == 2001)
+        #expect((3...4).contains(numbers.count))
+    }
+
+    // MARK: With others
+
+    @Test("an end that is not asked to sends nothing of it, and is sent nothing", arguments: [true, false])
+    func oneEndAlone(isAlice: Bool) {
+        let with = Pair.Options(compression: CompressionPolicy(.auto), keyExchange: .prefer)
+        let without = Pair.Options(compression: CompressionPolicy(.auto))
+        let pair = Pair(alice: isAlice ? with : without, bob: isAlice ? without : with)
+        pair.meet()
+        pair.link.run(for: .seconds(130))
+        #expect(pair.keyDatagrams.isEmpty)
+        #expect(pair.agreed == [false, false])
+        #expect(pair.bob.received.count == 1)
+    }
+
+    @Test("what is demanded of a peer that takes no part is said once, and no packet passes")
+    func refused() {
+        for compression in [CompressionPolicy.off, CompressionPolicy(.auto)] {
+            let pair = Pair(
+                alice: Pair.Options(keyExchange: .require), bob: Pair.Options(compression: compression))
+            for _ in 0..<400 {
+                pair.link.send(udp(1, 2, payload: 32), from: pair.alice)
+                pair.link.send(udp(2, 1, payload: 32), from: pair.bob)
+                pair.link.run(for: .seconds(1))
+            }
+            #expect(pair.bob.received.isEmpty)
+            #expect(pair.alice.received.isEmpty)
+            #expect(pair.alice.events.count { if case .keyExchangeRefused = $0 { true } else { false } } == 1)
+            #expect(pair.alice.drops(.keyExchange, of: pair.bob) > 300)
+        }
+    }
+
+    // MARK: Everything that may happen on the way
+
+    /// What happens as a datagram of some number leaves.
+    enum Mishap: CaseIterable {
+        case loss, duplicate, delay, restartAlice, restartBob, roamAlice, roamBob, renewAlice, renewBob
+    }
+
+    @Test(
+        "whatever happens at whichever datagram, a session follows, and never a packet without the key",
+        arguments: Mishap.allCases, [true, false])
+    func mishaps(_ mishap: Mishap, areBoth: Bool) {
+        for number in 0..<24 {
+            let trial = Trial(areBoth: areBoth)
+            trial.plan[number] = mishap
+            trial.run()
+            #expect(trial.problem == nil, "\(mishap) at \(number): \(trial.problem ?? "")")
+        }
+    }
+
+    @Test("the same for the loss of one datagram and the restart of an end at another", arguments: 0..<16)
+    func twoMishaps(lost: Int) {
+        for number in 0..<20 where number != lost {
+            for mishap in [Mishap.restartAlice, .restartBob, .loss] {
+                let trial = Trial(areBoth: false)
+                trial.plan[lost] = .loss
+                trial.plan[number] = mishap
+                trial.run()
+                #expect(trial.problem == nil, "loss at \(lost), \(mishap) at \(number): \(trial.problem ?? "")")
+            }
+        }
+    }
+
+    @Test("an end that starts anew while both use a key is reached again", arguments: [true, false])
+    func restartLater(isAlice: Bool) {
+        for asks in [true, false] {
+            let options = Pair.Options(keyExchange: .require)
+            var pair = Pair(both: options)
+            pair.guardPackets()
+            pair.meet()
+            pair.link.run(for: .seconds(20))
+            if isAlice { pair.restartAlice(options) } else { pair.restartBob(options) }
+            pair.guardPackets()
+            pair.forget()
+            let sender = asks == isAlice ? pair.alice : pair.bob
+            let receiver = sender === pair.alice ? pair.bob : pair.alice
+            // The other end notices after fifteen seconds without an answer.
+            for _ in 0..<28 {
+                let packet = sender === pair.alice ? udp(1, 2, payload: 32) : udp(2, 1, payload: 32)
+                pair.link.send(packet, from: sender)
+                pair.link.run(for: .seconds(1))
+            }
+            #expect(!receiver.received.isEmpty)
+            #expect(pair.agreed == [true, true])
+        }
+    }
+
+    // MARK: Bad input
+
+    @Test("records of another length or form, or at the wrong time, are dropped and change nothing")
+    func malformed() {
+        let pair = Pair(both: Pair.Options(keyExchange: .prefer))
+        pair.meet()
+        pair.link.run(for: .seconds(1))
+        let before = pair.keyNumbers
+        let wrong: [(UInt8, Int)] = [
+            (0, 0), (0, 1195), (0, 1197), (1, 1099), (1, 1101), (2, 7), (2, 9), (3, 0), (4, 8), (255, 8),
+        ]
+        for (form, length) in wrong {
+            #expect(pair.deliver(record(form, [UInt8](repeating: 1, count: length))) == [.record])
+        }
+        // A ciphertext for no exchange, an answer to no question.
+        #expect(pair.deliver(record(1, [UInt8](repeating: 1, count: 1100))) == [.record])
+        #expect(pair.deliver(record(3, [UInt8](repeating: 1, count: 8))) == [.record])
+        pair.link.run(for: .seconds(1))
+        #expect(pair.keyNumbers == before)
+        #expect(pair.agreed == [true, true])
+    }
+
+    @Test("an encapsulation key that is not reduced is not answered, and a flood of good ones slowly")
+    func flood() {
+        let pair = Pair(both: Pair.Options(keyExchange: .prefer))
+        pair.meet()
+        pair.link.run(for: .seconds(1))
+        pair.forget()
+        pair.deliver(record(0, [1, 0, 0, 0] + [UInt8](repeating: 0, count: 8) + [UInt8](repeating: 0xff, count: 1184)))
+        pair.link.run(for: .seconds(1))
+        #expect(pair.keyDatagrams.isEmpty)
+        var randomness = Randomness(seed: 5)
+        var refused = 0
+        for number in UInt8(2)..<102 {
+            var seed: MLKEM768.Seed = randomness.bytes()
+            let key = MLKEM768.DecapsulationKey(consuming: &seed).encapsulationKey
+            let reasons = pair.deliver(record(0, [number, 0, 0, 0] + [UInt8](repeating: 0, count: 8) + key))
+            if reasons == [.budget] { refused += 1 }
+            pair.link.run(for: .milliseconds(10))
+        }
+        #expect(refused >= 90)
+        #expect(pair.keyDatagrams.count <= 10)
+        // The keys that came of them are used for nothing.
+        pair.link.run(for: .seconds(130))
+        pair.link.send(udp(1, 2, payload: 32), from: pair.alice)
+        pair.link.run(for: .seconds(11))
+        #expect(pair.agreed == [true, true])
+    }
+
+    @Test("a ciphertext that opens to something else leads to no key, and the exchange begins again")
+    func implicitRejection() {
+        let pair = Pair(both: Pair.Options(keyExchange: .require))
+        pair.guardPackets()
+        // Bob's answers are of another key: his is exchanged for one of the same form.
+        var hasChanged = false
+        pair.link.rule = { sighting in
+            guard !hasChanged, let payload = sighting.payload, payload.starts(with: [0x1f, 1]) else { return .deliver }
+            hasChanged = true
+            var other = payload
+            other[100] ^= 1
+            guard let changed = pair.bob.seal(other, to: pair.alice) else { return .drop }
+            return .replace(changed)
+        }
+        pair.meet()
+        pair.link.run(for: .seconds(12))
+        #expect(hasChanged)
+        #expect(pair.agreed == [true, true])
+        #expect(pair.bob.received.count == 1)
+    }
+
+    @Test("who drops these records downgrades those that prefer it, visibly, and stops those that demand it")
+    func downgrade() {
+        for policy in [KeyExchangePolicy.prefer, .require] {
+            let pair = Pair(both: Pair.Options(keyExchange: policy))
+            pair.link.rule = { $0.bytes.count == 1232 || $0.bytes.count == 1136 ? .drop : .deliver }
+            for _ in 0..<600 {
+                pair.link.send(udp(1, 2, payload: 32), from: pair.alice)
+                pair.link.run(for: .seconds(1))
+            }
+            #expect(pair.agreed == [false, false])
+            #expect(pair.alice.statistics(of: pair.bob)?.keyExchange?.isAgreed == false)
+            #expect(pair.bob.received.count == (policy == .prefer ? 600 : 0))
+            let bytes = pair.keyDatagrams.reduce(0) { $0 + $1.bytes.count + 28 }
+            #expect(bytes * 8 < 600 * 1000)
+        }
+    }
+
+    // MARK: What it costs
+
+    @Test("a day with a loss of one in a hundred costs less than 0.2 kbit/s")
+    func day() {
+        let pair = Pair(both: Pair.Options(keyExchange: .require))
+        pair.guardPackets(loss: 100)
+        pair.link.listens = false
+        var bytes = 0
+        let rule = pair.link.rule
+        pair.link.rule = { sighting in
+            if let payload = sighting.payload, payload.first == 0x1f { bytes += sighting.bytes.count + 28 }
+            return rule(sighting)
+        }
+        let seconds = 24 * 3600
+        for _ in stride(from: 0, to: seconds, by: 10) {
+            pair.link.send(udp(1, 2, payload: 32), from: pair.alice)
+            pair.link.run(for: .seconds(10))
+        }
+        let rate = Double(bytes * 8) / Double(seconds)
+        print("a day at 1 % loss: \(bytes) bytes of KEYS, \(rate) bit/s")
+        #expect(rate < 200)
+        #expect(pair.agreed == [true, true])
+        #expect(pair.bob.received.count > seconds / 10 * 97 / 100)
+    }
+
+    private func record(_ form: UInt8, _ body: [UInt8]) -> [UInt8] {
+        [0x1f, form, UInt8(body.count & 255), UInt8(body.count >> 8)] + body
+    }
+}
+
+/// One run of two ends that demand the key, with something that happens as datagrams of some numbers leave.
+private final class Trial {
+    private var pair: Pair
+    private let options = Pair.Options(keyExchange: .require)
+    private let areBoth: Bool
+    var plan: [Int: KeyExchangeTests.Mishap] = [:]
+    private var count = 0
+    private var due: [KeyExchangeTests.Mishap] = []
+    private(set) var problem: String?
+
+    init(areBoth: Bool) {
+        pair = Pair(both: options)
+        self.areBoth = areBoth
+    }
+
+    func run() {
+        pair.link.rule = { [unowned self] in decide($0) }
+        send()
+        for _ in 0..<30 {
+            pair.link.run(for: .milliseconds(100))
+            happen()
+        }
+        // Fifteen seconds until an end notices that the other is another process; then two periods of five seconds and a little.
+        for _ in 0..<27 {
+            send()
+            pair.link.run(for: .seconds(1))
+            happen()
+        }
+        guard problem == nil else { return }
+        plan = [:]
+        pair.forget()
+        send()
+        pair.link.send(udp(2, 1, payload: 32), from: pair.bob)
+        pair.link.run(for: .seconds(1))
+        if pair.bob.received.isEmpty || pair.alice.received.isEmpty { problem = "no session" }
+        if pair.agreed != [true, true] { problem = "no key: \(pair.agreed)" }
+    }
+
+    private func send() {
+        pair.link.send(udp(1, 2, payload: 32), from: pair.alice)
+        if areBoth { pair.link.send(udp(2, 1, payload: 32), from: pair.bob) }
+    }
+
+    private func decide(_ sighting: Sighting) -> Link.Fate {
+        if pair.isUnguarded(sighting) { problem = "a packet without the key" }
+        defer { count += 1 }
+        switch plan[count] {
+        case nil: return .deliver
+        case .loss: return .drop
+        case .duplicate: return .duplicate
+        case .delay: return .delay(.milliseconds(700))
+        case .some(let other):
+            due.append(other)
+            return .deliver
+        }
+    }
+
+    private func happen() {
+        for mishap in due {
+            switch mishap {
+            case .restartAlice: pair.restartAlice(options, seed: UInt64(1000 + count))
+            case .restartBob: pair.restartBob(options, seed: UInt64(1000 + count))
+            case .roamAlice:
+                pair.alice.endpoint = Endpoint(.v4(0xc633_6401), port: 4000)
+                pair.link.send(udp(1, 2, payload: 32), from: pair.alice)
+            case .roamBob:
+                // It says so, or nobody would know.
+                pair.bob.endpoint = Endpoint(.v4(0xc633_6402), port: 4000)
+                pair.link.send(udp(2, 1, payload: 32), from: pair.bob)
+            case .renewAlice: renew(pair.alice, pair.bob)
+            case .renewBob: renew(pair.bob, pair.alice)
+            case .loss, .duplicate, .delay: break
+            }
+        }
+        due = []
+    }
+
+    private func renew(_ end: End, _ other: End) {
+        pair.link.change(end) { tunnel, now in
+            guard let slot = tunnel.peers.slot(of: other.publicKey) else { return }
+            tunnel.services.now = now
+            tunnel.peers[slot].handshaking.allowAtOnce()
+            tunnel.peers[slot].startHandshake(&tunnel.services)
+        }
+    }
+}
+
+extension Pair {
+    /// Sees to it that no packet leaves on a session without the key; one in so many datagrams gets lost.
+    fileprivate func guardPackets(loss: Int? = nil) {
+        var count = 0
+        link.rule = { sighting in
+            if isUnguarded(sighting) { Issue.record("a packet without the key") }
+            count += 1
+            // Spread, and the same in every run.
+            guard let loss else { return .deliver }
+            return count &* 2_654_435_761 >> 7 % loss == 0 ? .drop : .deliver
+        }
+    }
+
+    /// Whether it is a packet on a session without the key.
+    fileprivate func isUnguarded(_ sighting: Sighting) -> Bool {
+        guard let payload = sighting.payload, let first = payload.first, first != 0x1f else { return false }
+        let isData = first >> 4 == 4 || first >> 4 == 6 || [0x11, 0x12, 0x16, 0x1b].contains(first)
+        guard isData else { return false }
+        for (end, other) in [(alice, bob), (bob, alice)] where end.endpoint == sighting.from {
+            for session in end.sessions(with: other.publicKey) {
+                for suite in [CipherSuite.chacha20poly1305, .aes256gcm] {
+                    let index = end.tunnel.services.sessions[session][suite].remoteIndex?.rawValue
+                    guard index == sighting.receiver else { continue }
+                    return !end.tunnel.services.sessions[session].presharedKey.isAgreed
+                }
+            }
+        }
+        return true
+    }
+
+    /// Whether the current session of each end is made with an agreed key.
+    fileprivate var agreed: [Bool] { keyNumbers.map { $0 != nil } }
+
+    fileprivate var keyNumbers: [UInt64?] {
+        [(alice, bob), (bob, alice)].map { end, other in
+            guard let session = end.sessions(with: other.publicKey).first,
+                case .agreed(let number) = end.tunnel.services.sessions[session].presharedKey
+            else { return nil }
+            return number
+        }
+    }
+
+    fileprivate var keyDatagrams: [Sighting] { link.sightings.filter { $0.payload?.first == 0x1f } }
+}
+
+extension End {
+    fileprivate var isToldAgreed: [Bool] {
+        events.compactMap { if case .keyExchange(_, let isAgreed) = $0 { isAgreed } else { nil } }
+    }
+}
