@@ -69,7 +69,9 @@ extension Peer {
             guard sent == 0 || sent < grant.plain else { break }
             // What a byte becomes is not known before; the flow's last unit tells about it.
             guard services.egress.gathering.count > 0 else { continue }
-            guard gatheredWire(services) < grant.unit, !isFull(before: grant, services) else { break }
+            // What is not compressed gains little by leaving together, and flows that send little would wait for a whole round of it.
+            let most = services.egress.gathering.pack(for: id.slot) == nil ? grant.unit : grant.plain
+            guard gatheredWire(services) < most, !isFull(before: grant, services) else { break }
         }
         sendBatches(&services)
         let cost = cost(

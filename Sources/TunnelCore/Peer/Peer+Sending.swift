@@ -64,11 +64,16 @@ extension Peer {
         noteSent(plain: packet.byteCount, size, &services)
     }
 
+    /// The flow of the first packet of a batch.
+    private func firstFlow(of index: Int, _ services: borrowing Services) -> TraceFlow {
+        let first = services.egress.gathering.bytes(0, of: index)
+        return services.cargo == .frames ? TraceFlow(frame: first) : TraceFlow(start: first)
+    }
+
     /// Notes of which service a batch is.
     @inline(never)
     private func noteShare(of index: Int, plain: Int, wire: Int, _ services: inout Services) {
-        let first = unsafe services.egress.gathering.packet(0, of: index)
-        let flow = services.cargo == .frames ? TraceFlow(frame: first.bytes) : TraceFlow(start: first.bytes)
+        let flow = firstFlow(of: index, services)
         services.shares.note(flow, plain: plain, wire: wire, to: id.slot)
     }
 
