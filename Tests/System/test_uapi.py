@@ -208,7 +208,8 @@ def test_clients_that_say_nothing_or_never_read_harm_nobody(ours):
         start = time.monotonic()
         assert len(ours.wg("show", "peers").splitlines()) == 4000
         assert time.monotonic() - start < 2
-        assert ours.resident() - before < 60e6
+        # Each of the greedy ones has 4000 peers' statistics, some 1.1 KB each, and their text.
+        assert ours.resident() - before < 70e6
         assert is_over(halves[0]) is False
         halves[0].sendall(b"\n")
         assert halves[0].recv(100) == b"errno=0\n\n"
