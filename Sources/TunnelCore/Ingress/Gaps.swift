@@ -120,6 +120,22 @@ struct Gaps {
         return noteOther(counter, at: now, roundTrip: roundTrip)
     }
 
+    /// Notes a counter that has come where nothing is asked for: what is missed then stays missed.
+    @inline(__always)
+    mutating func pass(_ counter: UInt64, at now: Instant) {
+        guard counter > highest || highestAt == .distantPast else { return }
+        highest = counter
+        highestAt = now
+        if !missing.isEmpty { giveUpAll() }
+    }
+
+    @inline(never)
+    private mutating func giveUpAll() {
+        counts.givenUp += pending
+        missing.removeAll(keepingCapacity: true)
+        besideCount = 0
+    }
+
     private mutating func note(answerAfter sample: Interval) {
         guard let old = trip else {
             trip = sample

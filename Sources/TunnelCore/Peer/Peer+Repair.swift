@@ -220,6 +220,8 @@ extension Peer {
         let index = ReceiverIndex(rawValue: datagram.little32(at: Transport.receiver))
         repair.arriving.note(datagram.byteCount, at: services.now.instant)
         if repair.gaps.index != index { guard follow(lane, index, services) else { return } }
+        // The peer keeps nothing that it could send again.
+        guard !repair.arriving.isFast else { return repair.gaps.pass(counter, at: services.now.instant) }
         let arrival =
             isBeside
             ? repair.gaps.noteBeside(counter, at: services.now.instant, roundTrip: quality.usualTrip)
