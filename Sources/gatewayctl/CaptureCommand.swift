@@ -8,7 +8,7 @@ struct CaptureCommand: GatewayCommand {
         commandName: "capture",
         abstract: "Writes packets into a file for Wireshark, with the reason of each drop as a comment.",
         discussion: """
-            --plain: packets as the interface has them; --wire: datagrams, sealed; --payloads: what was in the datagrams that came, \
+            --plain: packets as the interface has them; --wire: datagrams, sealed; --payloads: what is in the datagrams, \
             opened, for packaging/wireshark/gateway.lua. As in: capture --plain out.pcapng branch tcp port 443. The file is new, \
             and for its owner alone; - is standard output. Takes root. It ends by itself.
             """)

@@ -1,5 +1,6 @@
 """`gatewayctl psk rotate` and `key rotate`: gateways go over to a new key, without a gap and in all files, or not at all."""
 
+import base64
 import contextlib
 import json
 import re
@@ -70,6 +71,24 @@ def test_both_ends_have_a_new_key_and_no_ping_is_lost(lab, old):
             one.stop()
             one.start()
         wait_until_up(lab, ours, theirs)
+
+
+@pytest.mark.parametrize("end", [0, 1], ids=["of the end that makes it", "of the other end"])
+def test_a_capture_has_the_record_and_not_the_key(lab, tmp_path, end):
+    file = tmp_path / "payloads.pcapng"
+    with linked(lab) as ends:
+        capture = subprocess.Popen(
+            [GATEWAYCTL, "capture", "--payloads", file, ends[end].name, "--seconds", "4"], stderr=subprocess.PIPE,
+            env={"GATEWAY_RUN_DIR": str(ends[end].run_directory)})
+        wait_until(file.exists, "the capture has begun")
+        ends[0].ctl("psk", "rotate", ends[0].name, "far")
+        capture.communicate(timeout=20)
+        key = base64.b64decode(preshared(ends[0])["PresharedKey"])
+    bytes_ = file.read_bytes()
+    assert key not in bytes_ and key[:8] not in bytes_
+    heads = subprocess.run(["tshark", "-r", file, "-T", "fields", "-e", "data.data", "-e", "frame.len"],
+                           capture_output=True, text=True, check=True).stdout.split("\n")
+    assert {"1c012000", "1c022000"} <= {line[:8] for line in heads}, heads
 
 
 def test_an_end_that_is_killed_before_it_is_answered_goes_on_where_it_was(lab):

@@ -158,10 +158,11 @@ def test_a_capture_of_the_wire_has_wireguards_messages_both_ways(lab, ours, tmp_
     assert len({line.split()[0] for line in kinds}) == 2
 
 
-def test_the_dissector_knows_what_is_in_the_datagrams_that_came(lab, ours, tmp_path):
+@pytest.mark.parametrize("direction", ["in", "out"])
+def test_the_dissector_knows_what_is_in_the_datagrams(lab, ours, tmp_path, direction):
     file = tmp_path / "payloads.pcapng"
     with Pings(lab):
-        ours.ctl("capture", "--payloads", file, "far", "--count", "20")
+        ours.ctl("capture", "--payloads", file, "far", direction, "--count", "20")
     said = tshark(file, "-X", f"lua_script:{DISSECTOR}", "-T", "fields", "-e", "gateway.type", "-e", "gateway.unit.codec",
                   "-e", "gateway.unit.decoded")
     assert re.search(r"^(0x)?(17|11)\t2\t828$", said, re.M), said

@@ -31,6 +31,8 @@ final class TraceStream: ControlStream {
     private var saidAt: Int64
     private var sample = TraceSample(seen: 0, told: 0, every: 1)
     private var lost: UInt64 = 0
+    /// What is to be sent with the next `flush`: a line at a time costs the processor more than the trace itself.
+    private var pending = ByteBuffer()
     private var isOver = false
 
     init(_ question: TraceQuestion, _ number: UInt64, _ daemon: Daemon, _ channel: any Channel) {
@@ -54,7 +56,7 @@ final class TraceStream: ControlStream {
         } else {
             write(Array(":\n\n".utf8))
         }
-        channel.flush()
+        flush()
         wait()
     }
 
@@ -114,7 +116,7 @@ final class TraceStream: ControlStream {
             write(Array(":\n\n".utf8))
             saidAt = now
         }
-        channel.flush()
+        flush()
         guard left > 0, size > 0, now < endsAt else { return finish() }
         wait()
     }
@@ -124,6 +126,7 @@ final class TraceStream: ControlStream {
             let now = wallClock()
             write(PcapngWriter.statistics(dropped: lost, at: (now.seconds, Int64(now.nanoseconds))))
         }
+        flush()
         channel.writeAndFlush(HTTPServerResponsePart.end(nil)).whenComplete { [channel] _ in channel.close(promise: nil)
         }
     }
@@ -168,8 +171,12 @@ final class TraceStream: ControlStream {
         write(Array("event: \(event)\ndata: ".utf8) + data + Array("\n\n".utf8))
     }
 
-    private func write(_ bytes: [UInt8]) {
-        channel.write(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: bytes))), promise: nil)
+    private func write(_ bytes: [UInt8]) { pending.writeBytes(bytes) }
+
+    private func flush() {
+        guard pending.readableBytes > 0 else { return }
+        channel.writeAndFlush(HTTPServerResponsePart.body(.byteBuffer(pending)), promise: nil)
+        pending = ByteBuffer()
     }
 }
 

@@ -243,6 +243,15 @@ struct Sealer: ~Copyable {
         lane.sending.seal(&sealed, counter: lane.sendCounter)
     }
 
+    /// Opens a datagram that was sealed on a lane, where it stands, for somebody who watches; false if it was not.
+    static func open(_ datagram: inout [UInt8], on lane: inout Lane) -> Bool {
+        var bytes = datagram.mutableSpan
+        var whole = unsafe bytes.mutableBytes
+        let counter = whole.bytes.little64(at: Transport.counter)
+        var sealed = whole.part(Transport.headerSize...)
+        return lane.sending.open(&sealed, counter: counter)
+    }
+
     // MARK: Frame
 
     /// Writes the header and moves on to the next counter; the size of the whole datagram.

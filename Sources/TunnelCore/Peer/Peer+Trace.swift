@@ -19,6 +19,20 @@ extension Peer {
         services.trace.note(record)
     }
 
+    /// The lane that a datagram to such a receiver index was sealed on.
+    func lane(sendingTo index: ReceiverIndex, _ services: borrowing Services) -> LaneSlot? {
+        for session in [keypairs.current, keypairs.previous, keypairs.next] {
+            guard let session else { continue }
+            if services.sessions[session].wireGuard.remoteIndex == index {
+                return LaneSlot(session: session, suite: .chacha20poly1305)
+            }
+            if services.sessions[session].aes.remoteIndex == index {
+                return LaneSlot(session: session, suite: .aes256gcm)
+            }
+        }
+        return nil
+    }
+
     private func record(
         wire: Int, datagrams: Int, on session: SessionSlot, _ services: borrowing Services
     ) -> TraceRecord {

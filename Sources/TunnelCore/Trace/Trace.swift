@@ -77,8 +77,8 @@ struct Trace: ~Copyable {
         batch.records.append(record)
     }
 
-    /// Writes a record and the packet's bytes down; its place.
-    mutating func note(_ record: TraceRecord, _ bytes: RawSpan) -> Int? {
+    /// Writes a record and the packet's bytes down, or the first of `original`; its place.
+    mutating func note(_ record: TraceRecord, _ bytes: RawSpan, of original: Int? = nil) -> Int? {
         guard choose(record) else { return nil }
         let count = min(bytes.byteCount, wish.bytes)
         guard batch.bytes.count + count <= batch.mostBytes else {
@@ -88,7 +88,7 @@ struct Trace: ~Copyable {
         var record = record
         record.offset = Int32(batch.bytes.count)
         record.captured = Int32(count)
-        record.original = Int32(bytes.byteCount)
+        record.original = Int32(original ?? bytes.byteCount)
         unsafe bytes.extracting(0..<count).withUnsafeBytes { unsafe batch.bytes.append(contentsOf: $0) }
         batch.records.append(record)
         return batch.records.count - 1

@@ -9,8 +9,11 @@ public struct TraceWish: Sendable {
         case plain
         /// Datagrams.
         case wire
-        /// What was in the datagrams that came, opened.
+        /// What is in datagrams, opened.
         case payloads
+
+        /// Of each datagram that leaves, its bytes are wanted.
+        @inline(__always) var isOfDatagrams: Bool { self == .wire || self == .payloads }
     }
 
     public enum Outcome: Sendable {

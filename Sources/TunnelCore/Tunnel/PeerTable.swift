@@ -26,6 +26,8 @@ struct PeerTable: ~Copyable {
     /// The slots of all peers, in no order.
     var all: Dictionary<PublicKey, PeerSlot>.Values { slots.values }
     var keys: Dictionary<PublicKey, PeerSlot>.Keys { slots.keys }
+    /// The slot of the peer that is the only one.
+    var only: PeerSlot? { count == 1 ? slots.values.first : nil }
 
     subscript(slot: PeerSlot) -> Peer {
         @inline(__always) unsafeAddress {

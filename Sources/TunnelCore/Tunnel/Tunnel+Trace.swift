@@ -28,9 +28,9 @@ extension Tunnel {
 
     public mutating func endTrace(_ number: UInt64) { services.trace.end(number) }
 
-    /// Whether somebody watches what leaves on the wire.
+    /// Whether somebody watches what leaves on the wire, sealed or as it was before.
     public var tracesWire: Bool {
-        @inline(__always) get { services.trace.isOn && services.trace.wish.content == .wire }
+        @inline(__always) get { services.trace.isOn && services.trace.wish.content.isOfDatagrams }
     }
 
     /// Writes down what is in the outbox.
@@ -40,17 +40,52 @@ extension Tunnel {
 
     private mutating func trace(_ run: Outbox.Run, at now: Now) {
         var record = TraceRecord(.out, of: run.peer, at: now.wall)
-        let local = run.path.local.map { Endpoint($0.address, port: services.port) }
-        record.flow = TraceFlow(from: local ?? Endpoint(.v4(0), port: services.port), to: run.path.remote)
+        let isSealed = services.trace.wish.content == .wire
+        if isSealed {
+            let local = run.path.local.map { Endpoint($0.address, port: services.port) }
+            record.flow = TraceFlow(from: local ?? Endpoint(.v4(0), port: services.port), to: run.path.remote)
+        }
         var start = run.offset
         let end = run.offset + run.length
         while start < end {
             let next = min(start + max(run.segment, 1), end)
             let datagram = unsafe UnsafeRawBufferPointer(
                 start: services.egress.outbox.base + start, count: next - start)
-            _ = unsafe services.trace.note(record, RawSpan(_unsafeBytes: datagram))
+            if isSealed {
+                _ = unsafe services.trace.note(record, RawSpan(_unsafeBytes: datagram))
+            } else {
+                unsafe tracePayload(of: RawSpan(_unsafeBytes: datagram), record)
+            }
             start = next
         }
+    }
+
+    /// Writes down what a datagram of ours holds: a copy of it is opened with the key that sealed it.
+    private mutating func tracePayload(of datagram: RawSpan, _ leaving: TraceRecord) {
+        guard let slot = leaving.peer, datagram.byteCount >= Transport.overhead,
+            datagram.little32(at: 0) == Transport.type
+        else { return }
+        let index = ReceiverIndex(rawValue: datagram.little32(at: Transport.receiver))
+        guard let lane = peers[slot].lane(sendingTo: index, services) else { return }
+        var copy = unsafe datagram.withUnsafeBytes { unsafe [UInt8]($0) }
+        defer {
+            var whole = copy.mutableSpan
+            wipe(&whole)
+        }
+        var record = leaving
+        record.wire = Int32(clamping: datagram.byteCount)
+        record.datagrams = 1
+        record.cipher = lane.suite
+        guard Sealer.open(&copy, on: &services.sessions[lane.session][lane.suite]) else { return }
+        let payload = Transport.headerSize..<copy.count - Transport.tagSize
+        unsafe note(payload: copy.span.bytes.extracting(payload), record)
+    }
+
+    /// Writes a payload down; of one that holds a new preshared key no more than that it was one.
+    private mutating func note(payload: RawSpan, _ record: TraceRecord) {
+        let isSecret = payload.byteCount > 0 && payload.byte(at: 0) == Record.Kind.rotate.rawValue
+        let shown = isSecret ? min(payload.byteCount, Record.headerSize) : payload.byteCount
+        _ = services.trace.note(record, payload.extracting(0..<shown), of: payload.byteCount)
     }
 
     // MARK: On the way
@@ -83,10 +118,7 @@ extension Tunnel {
         services.now = now
         services.trace.expire(at: now.instant)
         guard read.byteCount > VirtioHeader.size else { return handleRead(&read, at: now) }
-        var peer: PeerSlot?
-        if mode == .packets, let header = InternetPacket(read.bytes.extracting(VirtioHeader.size...)) {
-            peer = allowedIPs.lookup(header.destination)
-        }
+        let peer = peer(of: read.bytes.extracting(VirtioHeader.size...), at: now)
         var before = sighting(of: peer)
         if services.trace.wish.content == .plain {
             let record = deviceRecord(of: read.bytes, to: peer)
@@ -95,6 +127,17 @@ extension Tunnel {
         handleRead(&read, at: now)
         guard let (reason, count) = drops(since: before) else { return }
         note(deviceRecord(of: read.bytes, to: peer), dropped: reason, count, before)
+    }
+
+    /// The peer that a packet or frame of the device goes to; `nil` if there is none, or it goes to several.
+    private func peer(of content: RawSpan, at now: Now) -> PeerSlot? {
+        guard mode != .packets else { return InternetPacket(content).flatMap { allowedIPs.lookup($0.destination) } }
+        guard let header = EthernetFrame(content) else { return nil }
+        switch addresses.place(for: header, at: now.instant) {
+        case .peer(let slot): return slot
+        case .here: return nil
+        case nil: return peers.only
+        }
     }
 
     private func deviceRecord(of read: RawSpan, to peer: PeerSlot?) -> TraceRecord {
@@ -170,7 +213,7 @@ extension Tunnel {
         var record = opened
         record.drop = reason
         switch services.trace.wish.content {
-        case .payloads: _ = services.trace.note(record, payload)
+        case .payloads: note(payload: payload, record)
         case .plain:
             // What was let through is told of where it goes to the device.
             guard reason != nil, let header = InternetPacket(payload) else { return }
