@@ -17,7 +17,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-api fmt check fuzz bench bench-compression bench-thin bench-micro dist deb deb-test install install-built clean setup build
+.PHONY: help run test test-fast test-api fmt check fuzz bench bench-compression bench-thin bench-micro dist deb deb-test install install-built clean setup setup-test build
 
 PREFIX ?= /usr/local
 UNITS ?= $(PREFIX)/lib/systemd/system
@@ -52,6 +52,9 @@ help:
 setup:
 	@scripts/setup
 
+setup-test:
+	@scripts/setup test
+
 build: setup
 	@echo "building (a first build takes some minutes) …"
 	@$(BUILD) --product gateway | scripts/progress
@@ -60,7 +63,7 @@ build: setup
 run: build
 	@$(SUDO) $(PYTHON) scripts/demo.py
 
-test: setup
+test: setup-test
 	@scripts/layer "build" "$(BUILD) --build-tests | scripts/progress"
 	@scripts/layer "check" "$(MAKE) --no-print-directory check"
 	@scripts/layer "units" "$(SUDO) env PATH='$(PATH)' WARNINGS_AS_ERRORS=$(WARNINGS_AS_ERRORS) $(SWIFT) test -c release --skip-build --disable-xctest 2>&1 | scripts/progress"
@@ -68,13 +71,13 @@ test: setup
 	@scripts/layer "system" "cd Tests/System && $(SUDO) $(SYSTEM_TESTS) $(SIDE_BY_SIDE) -m 'not alone'"
 	@scripts/layer "system, alone" "cd Tests/System && $(SUDO) $(SYSTEM_TESTS) -m alone"
 
-test-fast: setup
+test-fast: setup-test
 	@scripts/layer "build" "$(SWIFT) build --build-tests | scripts/progress"
 	@scripts/layer "check" "$(MAKE) --no-print-directory check"
 	@scripts/layer "units" "$(SUDO) env PATH='$(PATH)' WARNINGS_AS_ERRORS=$(WARNINGS_AS_ERRORS) $(SWIFT) test --skip-build --disable-xctest --skip '$(LONG_SUITES)' 2>&1 | scripts/progress"
 	@scripts/layer "system" "cd Tests/System && $(SUDO) env GATEWAY_BIN=$(CURDIR)/.build/debug/gateway $(SYSTEM_TESTS) $(SIDE_BY_SIDE) -m 'fast and not slow and not alone'"
 
-test-api: build
+test-api: setup-test build
 	@[ -x .build/schemathesis/bin/schemathesis ] || { $(PYTHON) -m venv .build/schemathesis && .build/schemathesis/bin/pip -q install schemathesis; }
 	@cd Tests/System && $(SUDO) env SCHEMATHESIS=$(CURDIR)/.build/schemathesis/bin/schemathesis REQUESTS=$(REQUESTS) $(SYSTEM_TESTS) test_openapi.py
 

@@ -1,15 +1,22 @@
 """What every system test has: root, on failure the logs of its daemons, and a place among others that run side by side."""
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
 from lab import daemon
 
+# What scripts/setup takes from PyPI.
+sys.path.append(str(Path(__file__).resolve().parents[2] / ".build/python"))
+
 
 def pytest_sessionstart(session):
     if os.geteuid() != 0:
         pytest.exit("the system tests make network namespaces: run them as root", returncode=77)
+    if not any((Path(place) / "kyber_py").is_dir() for place in sys.path):
+        pytest.exit("kyber-py is missing: run `scripts/setup test`, which puts it into .build/python", returncode=69)
 
 
 @pytest.hookimpl(hookwrapper=True)

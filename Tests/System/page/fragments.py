@@ -1,6 +1,6 @@
-"""A UNIT, a PARITY or a PACK in pieces (§3.5), and the pieces put together again, without socket and clock."""
+"""A UNIT, a PARITY, a PACK or KEYS in pieces (§3.5), and the pieces put together again, without socket and clock."""
 
-from .records import PACK, PARITY, UNIT, Fragment
+from .records import KEYS, PACK, PARITY, UNIT, Fragment
 from .wrong import require
 
 _PATIENCE = 1
@@ -37,7 +37,7 @@ class Assembly:
             return None
         del self._units[name]
         whole = b"".join(piece for _, piece in sorted(unit.pieces.items()))
-        require(whole[0] in (UNIT, PARITY, PACK), "what does not travel in fragments")
+        require(whole[0] in (UNIT, PARITY, PACK, KEYS), "what does not travel in fragments")
         return whole, unit.congested
 
 

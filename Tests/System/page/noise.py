@@ -1,11 +1,13 @@
 """WireGuard's handshake and transport, for either end (§1 of the page; whitepaper §5.4). Replays pass."""
 
+import contextlib
 import hashlib
 import hmac
 import os
 import struct
 import time
 from base64 import b64decode
+from copy import copy
 from typing import NamedTuple
 
 from .primitives import Forged, extended, seal, unseal, x25519
@@ -33,10 +35,14 @@ class Keys(NamedTuple):
 
 
 class Session:
-    """The two transport keys. Payloads go in and come out as they are: padding is the caller's."""
+    """The two transport keys. Payloads go in and come out as they are: padding is the caller's.
 
-    def __init__(self, index, remote, send, receive):
+    hash: that of the handshake, at its end. preshared: the secret that it was made with. begun: whether this end was the initiator.
+    """
+
+    def __init__(self, index, remote, send, receive, hash=b"", preshared=bytes(32), begun=True):
         self.index, self._remote, self._send, self._receive, self.counter = index, remote, send, receive, 0
+        self.hash, self.preshared, self.begun = hash, preshared, begun
 
     def seal(self, payload, counter=None):
         """A message with the next counter, or with one that is given."""
@@ -61,25 +67,31 @@ class Initiation:
         head = struct.pack("<II", INITIATION, index)
         self.datagram = with_macs(head + public + static + stamp, keys.peer, cookie)
 
-    def finish(self, response):
+    def finish(self, response, candidates=()):
+        """The session. candidates: the secrets that the response may be made with, if there are others than that of the keys."""
         _check(response, 92, self.keys.public)
         remote, index = struct.unpack_from("<II", response, 4)
         if index != self.index:
             raise Forged
-        transcript, theirs = self._transcript, response[12:44]
-        transcript.ephemeral(theirs)
-        transcript.mix(x25519(self._ephemeral, theirs))
-        transcript.mix(x25519(self.keys.private, theirs))
-        transcript.open(transcript.preshared(self.keys.preshared), response[44:60])
-        return Session(index, remote, *_kdf(transcript.chain, b"", 2))
+        mixed, theirs = copy(self._transcript), response[12:44]
+        mixed.ephemeral(theirs)
+        mixed.mix(x25519(self._ephemeral, theirs))
+        mixed.mix(x25519(self.keys.private, theirs))
+        for secret in candidates or [self.keys.preshared]:
+            transcript = copy(mixed)
+            with contextlib.suppress(Forged):
+                transcript.open(transcript.preshared(secret), response[44:60])
+                return Session(index, remote, *kdf(transcript.chain, b"", 2), transcript.hash, secret)
+        raise Forged
 
     def cookie(self, reply):
         """The cookie of a cookie reply, for another initiation."""
-        return unseal(*extended(_hash(_COOKIE, self.keys.peer), reply[8:32]), reply[32:], self.datagram[116:132])
+        return unseal(*extended(blake2s(_COOKIE, self.keys.peer), reply[8:32]), reply[32:], self.datagram[116:132])
 
 
-def respond(keys, initiation, index):
-    """The response to an initiation, and the session that it makes."""
+def respond(keys, initiation, index, preshared=None):
+    """The response to an initiation, and the session that it makes. preshared: another secret than that of the keys."""
+    secret = keys.preshared if preshared is None else preshared
     _check(initiation, 148, keys.public)
     (remote,), theirs, ephemeral = struct.unpack_from("<I", initiation, 4), initiation[8:40], os.urandom(32)
     transcript = _Transcript(keys.public)
@@ -91,50 +103,50 @@ def respond(keys, initiation, index):
     public = transcript.ephemeral(x25519(ephemeral))
     transcript.mix(x25519(ephemeral, theirs))
     transcript.mix(x25519(ephemeral, static))
-    empty = transcript.seal(transcript.preshared(keys.preshared), b"")
-    receive, send = _kdf(transcript.chain, b"", 2)
+    empty = transcript.seal(transcript.preshared(secret), b"")
+    receive, send = kdf(transcript.chain, b"", 2)
     response = with_macs(struct.pack("<III", RESPONSE, index, remote) + public + empty, static)
-    return response, Session(index, remote, send, receive)
+    return response, Session(index, remote, send, receive, transcript.hash, secret, begun=False)
 
 
 class _Transcript:
     """The chaining key and the hash of one handshake."""
 
     def __init__(self, responder):
-        self.chain = _hash(_CONSTRUCTION)
-        self.hash = _hash(_hash(self.chain, _IDENTIFIER), responder)
+        self.chain = blake2s(_CONSTRUCTION)
+        self.hash = blake2s(blake2s(self.chain, _IDENTIFIER), responder)
 
     def ephemeral(self, public):
-        (self.chain,), self.hash = _kdf(self.chain, public, 1), _hash(self.hash, public)
+        (self.chain,), self.hash = kdf(self.chain, public, 1), blake2s(self.hash, public)
         return public
 
     def mix(self, secret):
-        self.chain, key = _kdf(self.chain, secret, 2)
+        self.chain, key = kdf(self.chain, secret, 2)
         return key
 
     def preshared(self, secret):
-        self.chain, mixed, key = _kdf(self.chain, secret, 3)
-        self.hash = _hash(self.hash, mixed)
+        self.chain, mixed, key = kdf(self.chain, secret, 3)
+        self.hash = blake2s(self.hash, mixed)
         return key
 
     def seal(self, key, plain):
         sealed = seal(key, bytes(12), plain, self.hash)
-        self.hash = _hash(self.hash, sealed)
+        self.hash = blake2s(self.hash, sealed)
         return sealed
 
     def open(self, key, sealed):
-        plain, self.hash = unseal(key, bytes(12), sealed, self.hash), _hash(self.hash, sealed)
+        plain, self.hash = unseal(key, bytes(12), sealed, self.hash), blake2s(self.hash, sealed)
         return plain
 
 
-def _kdf(key, data, count):
+def kdf(key, data, count):
     secret, outputs = hmac.digest(key, data, hashlib.blake2s), [b""]
     for number in range(1, count + 1):
         outputs.append(hmac.digest(secret, outputs[-1] + bytes([number]), hashlib.blake2s))
     return outputs[1:]
 
 
-def _hash(*parts):
+def blake2s(*parts):
     return hashlib.blake2s(b"".join(parts)).digest()
 
 
@@ -144,12 +156,12 @@ def _mac(key, data):
 
 def with_macs(body, receiver, cookie=None):
     """A handshake message that lacks only its MACs, with them; `receiver` is a public key."""
-    body += _mac(_hash(_MAC1, receiver), body)
+    body += _mac(blake2s(_MAC1, receiver), body)
     return body + (_mac(cookie, body) if cookie else bytes(16))
 
 
 def _check(datagram, size, receiver):
-    if len(datagram) != size or _mac(_hash(_MAC1, receiver), datagram[:-32]) != datagram[-32:-16]:
+    if len(datagram) != size or _mac(blake2s(_MAC1, receiver), datagram[:-32]) != datagram[-32:-16]:
         raise Forged
 
 

@@ -11,11 +11,13 @@ import struct
 import time
 
 from . import noise
+from .agreement import Agreement
 from .arrivals import Arrivals
 from .choice import payloads
 from .echo import echo_reply
-from .fragments import Assembly
+from .fragments import Assembly, fragments
 from .hello import Greeting
+from .keys import KEYS, Answer, Offer, Question, Reply
 from .packets import ecn as ecn_of, marked
 from .pings import Pings
 from .primitives import Forged
@@ -31,7 +33,7 @@ _TURN, _SHORT_TURN = 0.02, 0.002
 _PATIENCE = 3
 """Sessions in which the other end may be silent before this one stops to repeat its HELLO."""
 _CONGESTED = 3
-_EVERYTHING = PARITIES._replace(records=PARITIES.records | {CONFIRM, PACK})
+_EVERYTHING = PARITIES._replace(records=PARITIES.records | {CONFIRM, PACK, KEYS})
 _SO_RCVBUFFORCE, _SO_TIMESTAMPNS = 33, 35
 
 
@@ -43,6 +45,7 @@ class Peer:
     tap: where packets come from and go to; without, pings are answered.
     lose: asked of each entry that comes, whether the path has lost it: then it stands in `lost`, and `had_back` if rows gave it.
     repairs: whether questions are asked and answered by itself, where both ends announced RECEIPT and GONE.
+    agreement: what is known of keys, where both ends announced KEYS; large records of that go in so many `pieces`.
     """
 
     def __init__(self, socket, keys, gateway=None, own=Hello(), greets=True, tap=None, repairs=True):
@@ -50,16 +53,17 @@ class Peer:
         self.transcript, self.tap, self.repairs = [], tap, repairs
         self.lose, self.lost, self.had_back = lambda entry: False, [], []
         self._lines, self._current, self._initiation, self._says_hello = {}, None, None, True
+        self.agreement, self.pieces = Agreement(keys), 1
         _prepare(socket)
 
-    def connect(self, hello=True):
+    def connect(self, hello=True, timeout=10):
         """Makes a new session as the initiator; its first message is HELLO, or a keepalive from a mute one.
 
         hello: False leaves it to the caller to confirm, or not, what was said before.
         """
         old, self._says_hello = self._current, hello
         self._initiate(self.gateway)
-        self.run(lambda: self._current is not old, "a response")
+        self.run(lambda: self._current is not old, "a response", timeout)
 
     def run(self, until, what, timeout=10):
         """Serves the socket until the condition is true, and returns what it gave."""
@@ -157,11 +161,11 @@ class Peer:
     def _take(self, datagram, source, traffic_class, at):
         kind, index = struct.unpack_from("<II", datagram.ljust(8, b"\0"))
         if kind == noise.INITIATION:
-            response, session = noise.respond(self.keys, datagram, _index())
+            response, session = noise.respond(self.keys, datagram, _index(), self.agreement.choose(time.monotonic()))
             self._add(session)
             self.socket.sendto(response, source)
         elif kind == noise.RESPONSE and self._initiation:
-            line = self._add(self._initiation.finish(datagram))
+            line = self._add(self._initiation.finish(datagram, self.agreement.candidates))
             if not self._says_hello:
                 line.greeting.leave_out(time.monotonic())
             self._confirm(line, source, line.greeting.begin(time.monotonic()))
@@ -190,12 +194,20 @@ class Peer:
             line.greeting.hear_record()
         # A responder's first HELLO may be the answer to the one that confirms the session.
         self._confirm(line, source, answer or line.greeting.begin(now))
+        if isinstance(entry.what, Hello) and self._takes(line, KEYS) and not line.has_greeted:
+            line.has_greeted = True
+            self._send_keys(line, self.agreement.greet(line.session))
         if isinstance(entry.what, Ping):
             self._hear_ping(line, entry.what, now)
         elif isinstance(entry.what, Fragment):
             entry = self._hear_piece(line, entry, now)
         elif self.repairs and self._does_repair(line):
             self._hear_repair(line, entry.what, now)
+        if isinstance(entry.what, (Offer, Reply, Question, Answer)):
+            answers, wants_session = self.agreement.hear(entry.what, line.session)
+            self._send_keys(line, answers)
+            if wants_session:
+                self._initiate(source)
         if isinstance(entry.what, (bytes, Unit, Bundle, Pack, Fragment)):
             self._hear_data(line, entry, now)
         if self._takes(line, PARITY):
@@ -221,6 +233,12 @@ class Peer:
             return entry
         payload, congested = whole
         return self._note(entry.at, False, payload, 0, entry.traffic_class | _CONGESTED * congested, entry.counter)
+
+    def _send_keys(self, line, records):
+        for whole in (one.encode() for one in records):
+            large = self.pieces > 1 and len(whole) > 32
+            for payload in [one.encode() for one in fragments(next(line.numbers), whole, self.pieces)] if large else [whole]:
+                self._send(line, payload)
 
     def _hear_data(self, line, entry, now):
         if self._does_repair(line):
@@ -252,6 +270,7 @@ class Peer:
     def _confirm(self, line, source, hello):
         if not line.confirmed:
             line.confirmed, self._current = True, line
+            self.agreement.note_session(line.session)
         self.gateway = source
         self._say(line, hello)
 
@@ -300,7 +319,7 @@ class _Line:
     def __init__(self, session, greeting):
         self.session, self.greeting, self.confirmed = session, greeting, False
         self.arrivals, self.assembly, self.pings = Arrivals(), Assembly(), Pings()
-        self.repair = Repair(self.arrivals, session.index)
+        self.repair, self.has_greeted = Repair(self.arrivals, session.index), False
         self.numbers = (number % 2**16 for number in itertools.count())
 
 

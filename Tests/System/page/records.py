@@ -3,8 +3,10 @@
 import struct
 from typing import NamedTuple
 
-from . import codecs, members
+from . import codecs, keys, members
 from .codecs import DEFLATE
+from .framing import option, padded, record
+from .keys import KEYS
 from .members import ip_packet
 from .wrong import Malformed, require
 
@@ -17,7 +19,7 @@ MEMBERS = 0x10
 """The bit of UNIT's parameter that says layout 1."""
 _FRAGMENT, _REPORT = struct.Struct("<HHBB"), struct.Struct("<5Q")
 _RECEIPT, _RANGE, _PARITY = struct.Struct("<3Q5I"), struct.Struct("<HH"), struct.Struct("<QQBB")
-_OPTIONAL = {BUNDLE, FRAGMENT, REPORT, PING, CONFIRM, RECEIPT, GONE, PARITY, PACK}
+_OPTIONAL = {BUNDLE, FRAGMENT, REPORT, PING, CONFIRM, RECEIPT, GONE, PARITY, PACK, KEYS}
 _SHORTEST, _RANGES = 18, 8
 """Bytes of the vector of a keepalive; ranges in one record."""
 
@@ -39,10 +41,11 @@ class Hello(NamedTuple):
 
 
 EVERYTHING = Hello(codecs.KNOWN, records=frozenset([BUNDLE, FRAGMENT, REPORT, PING]))
-"""All that the page has but the second lane, CONFIRM, repair and parity."""
+"""All that the page has but the second lane, CONFIRM, repair, parity and keys."""
 REPAIRS = EVERYTHING._replace(records=EVERYTHING.records | {RECEIPT, GONE})
 PARITIES = REPAIRS._replace(records=REPAIRS.records | {PARITY})
 PACKS = EVERYTHING._replace(records=EVERYTHING.records | {PACK})
+AGREES = EVERYTHING._replace(records=EVERYTHING.records | {KEYS})
 
 
 def digest(hello):
@@ -187,23 +190,10 @@ class Ping(NamedTuple):
         return record(PING, int(self.answer), self.token + self.padding)
 
 
-def record(kind, parameter, body):
-    """One record as the payload of a transport message."""
-    return padded(struct.pack("<BBH", kind, parameter, len(body)) + body)
-
-
-def option(kind, value):
-    return bytes([kind, len(value)]) + value
-
-
 def unit(decoded, coded=None, *, parameter=DEFLATE, size=None):
     """A UNIT of these bytes; the rest is for units as they should not be."""
     coded = codecs.code(parameter & 15, decoded) if coded is None else coded
     return record(UNIT, parameter, struct.pack("<H", len(decoded) if size is None else size) + coded)
-
-
-def padded(payload):
-    return payload + bytes(-len(payload) % 16)
 
 
 def decode(payload, announced):
@@ -227,7 +217,7 @@ def decode(payload, announced):
         require(length >= 4, "CONFIRM cut off")
         return Confirm.behind(payload)
     return {HELLO: _hello, BUNDLE: _bundle, FRAGMENT: _fragment, REPORT: _report, PING: _ping, RECEIPT: _receipt,
-            GONE: _gone, PARITY: _parity, PACK: _pack}[kind](parameter, body)
+            GONE: _gone, PARITY: _parity, PACK: _pack, KEYS: keys.decode}[kind](parameter, body)
 
 
 def _hello(version, body):

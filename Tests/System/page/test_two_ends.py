@@ -37,7 +37,7 @@ def test_the_same_preshared_key_makes_a_session_and_another_none():
 def test_a_cookie_reply_gives_its_cookie():
     (a, b), cookie, nonce = keys(), bytes(16), bytes(24)
     initiation = Initiation(a, 7)
-    key = noise._hash(b"cookie--", b.public)
+    key = noise.blake2s(b"cookie--", b.public)
     reply = struct.pack("<II", 3, 7) + nonce + seal(*extended(key, nonce), cookie, initiation.datagram[116:132])
     assert len(reply) == 64 and initiation.cookie(reply) == cookie
     assert any(Initiation(a, 9, cookie).datagram[-16:])

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from .keys import Answer, Offer, Question, Reply
 from .records import Bundle, Confirm, Fragment, Gone, Hello, Pack, Parity, Ping, Receipt, Report, Unit
 from .wrong import Malformed
 
@@ -12,7 +13,8 @@ class Entry(NamedTuple):
     at: float
     """Monotonic seconds: when the kernel got it, or it was sent."""
     sent: bool
-    what: Hello | Unit | Bundle | Fragment | Report | Ping | Confirm | Receipt | Gone | Parity | Pack | bytes | Malformed | None
+    what: (Hello | Unit | Bundle | Fragment | Report | Ping | Confirm | Receipt | Gone | Parity | Pack | Offer | Reply | Question
+           | Answer | bytes | Malformed | None)
     """bytes: a plain packet. None: a keepalive."""
     size: int = 0
     """Bytes of the datagram; 0 if what came in it stands in entries before."""
