@@ -1,12 +1,11 @@
 """The vectors of RFC 7748, RFC 8439 and draft-irtf-cfrg-xchacha; and of the page, those of repair, parity and packs."""
 
-from pathlib import Path
-
 import pytest
 
 from .fragments import Assembly, fragments
 from .parity import Rows, parities
 from .primitives import extended, seal, unseal, x25519
+from .quoted import quoted
 from .records import PACKS, PARITIES, Gone, Pack, Receipt, decode
 
 pytestmark = pytest.mark.fast
@@ -53,16 +52,3 @@ def test_the_pieces_of_the_pack_that_the_page_quotes_are_its_packets():
     *_, (whole, _) = [assembly.take(piece, piece.index, False, 0) for piece in pieces]
     assert whole == page["pack"]
     assert decode(whole, PACKS) == Pack([page["first of two packets"], page["second of two packets"]], None)
-
-
-def quoted():
-    """The values of docs/protocol.md §6, by name."""
-    values, name, inside = {}, None, False
-    for line in (Path(__file__).parents[3] / "docs/protocol.md").read_text().splitlines():
-        if line.startswith("```"):
-            inside = line == "```text"
-        elif inside and line.startswith("    "):
-            values[name] = values.get(name, "") + line.strip()
-        elif inside and line.endswith(":"):
-            name = line[:-1]
-    return {name: bytes.fromhex(value) for name, value in values.items()}
