@@ -92,6 +92,9 @@ extension Peer {
             return arm(.probe, at: services.now.instant + Limits.probeAfter, &services.schedule)
         }
         repair.probeOwed = false
+        // What is lost in a queue is not sent again, and among the packets that find it full even a small one tips the balance between us and
+        // others.
+        guard !isCongested(services) else { return timers.disarm(.probe) }
         if !sendEarlyParity(on: session, &services) { _ = transmit(.keepalive, on: session, &services) }
         timers.disarm(.probe)
         repair.probeOwed = false

@@ -254,6 +254,37 @@ private let auto = CompressionPolicy(.auto)
         #expect(pair.bob.received.count == (isStanding ? sent.count - 1 : sent.count))
     }
 
+    @Test("of a peer that is too fast to keep what it sends nothing is asked for, and of a slower one again")
+    func fast() throws {
+        let pair = lossy(isShaped: false)
+        var isLossy = false
+        var count = 0
+        pair.link.rule = { sighting in
+            guard sighting.from == pair.alice.endpoint, sighting.bytes.count > 800 else { return .deliver }
+            count += 1
+            return isLossy && count % 50 == 0 ? .drop : .deliver
+        }
+        // Above 1 Gbit/s.
+        for number in 0..<30_000 {
+            isLossy = number >= 22_000
+            pair.link.send(udp(1, 2, payload: 1380), from: pair.alice)
+            pair.link.run(for: Interval(nanoseconds: 9_500))
+        }
+        isLossy = false
+        pair.link.run(for: .milliseconds(300))
+        let before = try #require(pair.bob.statistics(of: pair.alice)?.repair)
+        let asked = try #require(pair.alice.statistics(of: pair.bob)?.repair)
+        #expect(before.lost == 0 && asked.gone == 0 && asked.resent == 0)
+        isLossy = true
+        for _ in 0..<200 {
+            pair.link.send(udp(1, 2, payload: 1380), from: pair.alice)
+            pair.link.run(for: .milliseconds(5))
+        }
+        pair.link.run(for: .seconds(1))
+        let after = try #require(pair.bob.statistics(of: pair.alice)?.repair)
+        #expect((4...6).contains(after.lost) && after.repaired >= 3)
+    }
+
     @Test("a peer that asks for everything, for what was never sent, and for one counter a million times gets a tenth")
     func greedy() throws {
         let pair = lossy(isShaped: true)
