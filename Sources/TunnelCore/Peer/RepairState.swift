@@ -107,8 +107,8 @@ struct RepairState {
     }
 
     /// How often the word of a queue is said while it stands, for how long it holds, and what is sent between two at least, in bytes.
-    static let queueWord = Interval.milliseconds(100)
-    static let queueWordHolds = Interval.milliseconds(300)
+    static let queueWord = Interval.milliseconds(200)
+    static let queueWordHolds = Interval.milliseconds(500)
     static let bytesPerQueueWord: UInt64 = 50_000
 
     /// For how long after the last loss datagrams are kept, and packets wait.

@@ -39,13 +39,40 @@ import Testing
         #expect(before == false && after == true && departure == nil)
     }
 
+    @Test("a hundred peers keep 32 MB together and one of them 8; what has no room then has some later")
+    func room() {
+        var sent = SentDatagrams()
+        for number in 0..<100 { sent.begin(lane, of: PeerSlot(number)) }
+        for counter in 0..<5000 as Range<UInt64> { append(counter, to: &sent, at: 0) }
+        let ofOne = sent.count
+        let (oldest, newest) = (sent.find(5, of: peer) != nil, sent.find(4999, of: peer) != nil)
+        #expect(ofOne == 4096 && !oldest && newest)
+        for counter in 0..<400 as Range<UInt64> {
+            for number in 1..<100 { append(counter, to: &sent, at: 10, of: PeerSlot(number)) }
+        }
+        // Blocks of 2 KB.
+        let ofAll = sent.count
+        #expect(ofAll == 16_384)
+        let isKept = sent.find(399, of: PeerSlot(99)) != nil
+        #expect(!isKept)
+        sent.end(peer)
+        append(400, to: &sent, at: 20, of: PeerSlot(99))
+        let isKeptNow = sent.find(400, of: PeerSlot(99)) != nil
+        #expect(isKeptNow)
+        for number in 0..<100 { sent.end(PeerSlot(number)) }
+        let left = sent.count
+        #expect(left == 0)
+    }
+
     private func begun() -> SentDatagrams {
         var sent = SentDatagrams()
         sent.begin(lane, of: peer)
         return sent
     }
 
-    private func append(_ counter: UInt64, to sent: inout SentDatagrams, at milliseconds: Int64) {
+    private func append(
+        _ counter: UInt64, to sent: inout SentDatagrams, at milliseconds: Int64, of peer: PeerSlot = PeerSlot(0)
+    ) {
         let datagram = [4, 0, 0, 0] + little(lane.rawValue) + little(counter) + [UInt8](repeating: 1, count: 64)
         unsafe sent.append(
             datagram.span.bytes, to: peer, trafficClass: 0, at: start + .milliseconds(milliseconds),
