@@ -36,11 +36,15 @@ struct CandidateKeys {
         let key: PresharedKey?
     }
 
-    /// An answer of ours on whose session nothing has come yet.
+    /// Answers of ours with one key, on the sessions of which nothing has come yet.
     private struct Answer {
         let name: KeyName
-        let index: ReceiverIndex
-        let at: Instant
+        /// The last of their sessions.
+        var indices: [ReceiverIndex]
+        /// When the first was given: who asks often has no longer to wait for that.
+        let since: Instant
+
+        static let mostIndices = 4
     }
 
     /// Keys that were agreed on and may still be met: the newest, the one before, and one of which it is not known that the peer has it.
@@ -89,11 +93,15 @@ struct CandidateKeys {
 
     subscript(number: UInt64) -> PresharedKey? { agreed.first { $0.number == number }?.key }
 
-    /// Takes a key that both ends derived, the newest from now on.
+    /// Takes a key that both ends derived, the newest from now on. The newest that the peer is known to have stays, however many come that
+    /// it never confirms: who drops what would confirm them does not take us back behind it.
     mutating func add(_ key: PresharedKey, _ number: UInt64, isShared: Bool) {
         agreed.removeAll { $0.number == number }
         agreed.insert(Agreed(number: number, key: key, isShared: isShared), at: 0)
-        if agreed.count > Self.mostAgreed { agreed.removeLast(agreed.count - Self.mostAgreed) }
+        while agreed.count > Self.mostAgreed {
+            let needed = agreed.firstIndex(where: \.isShared)
+            agreed.remove(at: agreed.count - (needed == agreed.count - 1 ? 2 : 1))
+        }
     }
 
     /// Takes over what another process had.
@@ -127,7 +135,7 @@ struct CandidateKeys {
     /// operator's, if the last answer was another and nothing came of it.
     mutating func choose(for index: ReceiverIndex, at now: Instant) -> Candidate {
         var isDoubtful = false
-        if let last = unproved, now - last.at >= Self.patience {
+        if let last = unproved, now - last.since >= Self.patience {
             doubt(last.name, at: now)
             isDoubtful = true
         }
@@ -139,13 +147,19 @@ struct CandidateKeys {
                 choice = Candidate(name: .agreed(newest.number), key: newest.key)
             }
         }
-        unproved = choice.name == .configured ? nil : Answer(name: choice.name, index: index, at: now)
+        guard choice.name != .configured else {
+            unproved = nil
+            return choice
+        }
+        let before = unproved?.name == choice.name ? unproved : nil
+        let indices = Array((before?.indices ?? []).suffix(Answer.mostIndices - 1)) + [index]
+        unproved = Answer(name: choice.name, indices: indices, since: before?.since ?? now)
         return choice
     }
 
     /// Notes that the peer used the session that we answered it with.
     mutating func noteProved(_ index: ReceiverIndex) {
-        guard let answer = unproved, answer.index == index else { return }
+        guard let answer = unproved, answer.indices.contains(index) else { return }
         noteUsed(answer.name)
     }
 

@@ -80,6 +80,43 @@ import Testing
         #expect(choice12 == .configured)
     }
 
+    @Test("who asks every second is answered with the configured key as soon as who asks seldom")
+    func impatience() {
+        var keys = CandidateKeys(nil)
+        keys.add(presharedKey(2), 2, isShared: true)
+        let names = (0..<8).map { second in keys.choose(for: index(second), at: at(second)).name }
+        #expect(names == Array(repeating: .agreed(2), count: 4) + Array(repeating: .configured, count: 4))
+    }
+
+    @Test("of answers that followed one another each may be the one that something comes on")
+    func provedEarlier() {
+        var keys = CandidateKeys(nil)
+        keys.add(presharedKey(2), 2, isShared: true)
+        for second in 0..<3 { _ = keys.choose(for: index(second), at: at(second)) }
+        keys.noteProved(index(1))
+        let choice = keys.choose(for: index(9), at: at(120)).name
+        #expect(choice == .agreed(2))
+    }
+
+    @Test("a key that both have stays, however many come that the peer never confirms")
+    func unconfirmed() {
+        var keys = CandidateKeys(nil)
+        keys.add(presharedKey(1), 1, isShared: true)
+        for number in UInt64(2)..<20 {
+            keys.add(presharedKey(number), number, isShared: false)
+            let choice = keys.choose(for: index(Int(number)), at: at(0)).name
+            #expect(choice == .agreed(1))
+            #expect(keys.all.count <= 4)
+        }
+        #expect(keys.all.map(\.name) == [.agreed(19), .agreed(18), .agreed(1), .configured])
+        // One that is confirmed takes its place.
+        let isShared = keys.noteShared(19)
+        #expect(isShared)
+        keys.add(presharedKey(20), 20, isShared: false)
+        keys.add(presharedKey(21), 21, isShared: false)
+        #expect(keys.all.map(\.name) == [.agreed(21), .agreed(20), .agreed(19), .configured])
+    }
+
     @Test("there are never more than five candidates")
     func bounded() {
         var keys = CandidateKeys(presharedKey(1))
