@@ -6,7 +6,7 @@ import Keys
 /// Whether a peer can be told of another key.
 public enum RotateOutcome: Sendable, Equatable {
     case noPeer
-    /// There is no session; a handshake has begun.
+    /// There is no session, or none on which a secret may go; one will be made.
     case noSession
     /// It is no gateway, or one that knows nothing of this. It may say so yet if it has said nothing on this session.
     case takesNone(saysNothing: Bool)
@@ -26,6 +26,12 @@ extension Peer {
         // On a session without data nobody has said what he takes.
         if rotates, !hello.hasArrived, hello.sent == 0 { sendHello(on: session, &services) }
         guard rotates, hello.records.contains(.rotate) else { return .takesNone(saysNothing: !hello.hasArrived) }
+        // A secret that is new goes on no session that a quantum computer opens, where the operator lets no packet go on one.
+        if record.map({ $0.subject == .presharedKey && $0.step == .offer }) ?? true, requiresAgreed,
+            !services.sessions[session].presharedKey.isAgreed
+        {
+            return .noSession
+        }
         if let record { _ = transmit(.control(.rotate(record)), on: session, &services) }
         return .reached
     }

@@ -113,62 +113,6 @@ import Testing
         }
     }
 
-    // MARK: Everything that may happen on the way
-
-    /// What happens as a datagram of some number leaves.
-    enum Mishap: CaseIterable {
-        case loss, duplicate, delay, restartAlice, restartBob, roamAlice, roamBob, renewAlice, renewBob
-    }
-
-    @Test(
-        "whatever happens at whichever datagram, a session follows, and never a packet without the key",
-        arguments: Mishap.allCases, [true, false])
-    func mishaps(_ mishap: Mishap, areBoth: Bool) {
-        for number in 0..<24 {
-            let trial = Trial(areBoth: areBoth)
-            trial.plan[number] = mishap
-            trial.run()
-            #expect(trial.problem == nil, "\(mishap) at \(number): \(trial.problem ?? "")")
-        }
-    }
-
-    @Test("the same for the loss of one datagram and the restart of an end at another", arguments: 0..<16)
-    func twoMishaps(lost: Int) {
-        for number in 0..<20 where number != lost {
-            for mishap in [Mishap.restartAlice, .restartBob, .loss] {
-                let trial = Trial(areBoth: false)
-                trial.plan[lost] = .loss
-                trial.plan[number] = mishap
-                trial.run()
-                #expect(trial.problem == nil, "loss at \(lost), \(mishap) at \(number): \(trial.problem ?? "")")
-            }
-        }
-    }
-
-    @Test("an end that starts anew while both use a key is reached again", arguments: [true, false])
-    func restartLater(isAlice: Bool) {
-        for asks in [true, false] {
-            let options = Pair.Options(keyExchange: .require)
-            var pair = Pair(both: options)
-            pair.guardPackets()
-            pair.meet()
-            pair.link.run(for: .seconds(20))
-            if isAlice { pair.restartAlice(options) } else { pair.restartBob(options) }
-            pair.guardPackets()
-            pair.forget()
-            let sender = asks == isAlice ? pair.alice : pair.bob
-            let receiver = sender === pair.alice ? pair.bob : pair.alice
-            // The other end notices after fifteen seconds without an answer.
-            for _ in 0..<28 {
-                let packet = sender === pair.alice ? udp(1, 2, payload: 32) : udp(2, 1, payload: 32)
-                pair.link.send(packet, from: sender)
-                pair.link.run(for: .seconds(1))
-            }
-            #expect(!receiver.received.isEmpty)
-            #expect(pair.agreed == [true, true])
-        }
-    }
-
     // MARK: Bad input
 
     @Test("records of another length or form, or at the wrong time, are dropped and change nothing")
@@ -197,9 +141,11 @@ import Testing
         pair.meet()
         pair.link.run(for: .seconds(1))
         pair.forget()
+        let dropped = pair.bob.drops(.record, of: pair.alice)
         pair.deliver(record(0, [1, 0, 0, 0] + [UInt8](repeating: 0, count: 8) + [UInt8](repeating: 0xff, count: 1184)))
         pair.link.run(for: .seconds(1))
         #expect(pair.keyDatagrams.isEmpty)
+        #expect(pair.bob.drops(.record, of: pair.alice) == dropped + 1)
         var randomness = Randomness(seed: 5)
         var refused = 0
         for number in UInt8(2)..<102 {
@@ -283,143 +229,5 @@ import Testing
 
     private func record(_ form: UInt8, _ body: [UInt8]) -> [UInt8] {
         [0x1f, form, UInt8(body.count & 255), UInt8(body.count >> 8)] + body
-    }
-}
-
-/// One run of two ends that demand the key, with something that happens as datagrams of some numbers leave.
-private final class Trial {
-    private var pair: Pair
-    private let options = Pair.Options(keyExchange: .require)
-    private let areBoth: Bool
-    var plan: [Int: KeyExchangeTests.Mishap] = [:]
-    private var count = 0
-    private var due: [KeyExchangeTests.Mishap] = []
-    private(set) var problem: String?
-
-    init(areBoth: Bool) {
-        pair = Pair(both: options)
-        self.areBoth = areBoth
-    }
-
-    func run() {
-        pair.link.rule = { [unowned self] in decide($0) }
-        send()
-        for _ in 0..<30 {
-            pair.link.run(for: .milliseconds(100))
-            happen()
-        }
-        // Fifteen seconds until an end notices that the other is another process; then two periods of five seconds and a little.
-        for _ in 0..<27 {
-            send()
-            pair.link.run(for: .seconds(1))
-            happen()
-        }
-        guard problem == nil else { return }
-        plan = [:]
-        pair.forget()
-        send()
-        pair.link.send(udp(2, 1, payload: 32), from: pair.bob)
-        pair.link.run(for: .seconds(1))
-        if pair.bob.received.isEmpty || pair.alice.received.isEmpty { problem = "no session" }
-        if pair.agreed != [true, true] { problem = "no key: \(pair.agreed)" }
-    }
-
-    private func send() {
-        pair.link.send(udp(1, 2, payload: 32), from: pair.alice)
-        if areBoth { pair.link.send(udp(2, 1, payload: 32), from: pair.bob) }
-    }
-
-    private func decide(_ sighting: Sighting) -> Link.Fate {
-        if pair.isUnguarded(sighting) { problem = "a packet without the key" }
-        defer { count += 1 }
-        switch plan[count] {
-        case nil: return .deliver
-        case .loss: return .drop
-        case .duplicate: return .duplicate
-        case .delay: return .delay(.milliseconds(700))
-        case .some(let other):
-            due.append(other)
-            return .deliver
-        }
-    }
-
-    private func happen() {
-        for mishap in due {
-            switch mishap {
-            case .restartAlice: pair.restartAlice(options, seed: UInt64(1000 + count))
-            case .restartBob: pair.restartBob(options, seed: UInt64(1000 + count))
-            case .roamAlice:
-                pair.alice.endpoint = Endpoint(.v4(0xc633_6401), port: 4000)
-                pair.link.send(udp(1, 2, payload: 32), from: pair.alice)
-            case .roamBob:
-                // It says so, or nobody would know.
-                pair.bob.endpoint = Endpoint(.v4(0xc633_6402), port: 4000)
-                pair.link.send(udp(2, 1, payload: 32), from: pair.bob)
-            case .renewAlice: renew(pair.alice, pair.bob)
-            case .renewBob: renew(pair.bob, pair.alice)
-            case .loss, .duplicate, .delay: break
-            }
-        }
-        due = []
-    }
-
-    private func renew(_ end: End, _ other: End) {
-        pair.link.change(end) { tunnel, now in
-            guard let slot = tunnel.peers.slot(of: other.publicKey) else { return }
-            tunnel.services.now = now
-            tunnel.peers[slot].handshaking.allowAtOnce()
-            tunnel.peers[slot].startHandshake(&tunnel.services)
-        }
-    }
-}
-
-extension Pair {
-    /// Sees to it that no packet leaves on a session without the key; one in so many datagrams gets lost.
-    fileprivate func guardPackets(loss: Int? = nil) {
-        var count = 0
-        link.rule = { sighting in
-            if isUnguarded(sighting) { Issue.record("a packet without the key") }
-            count += 1
-            // Spread, and the same in every run.
-            guard let loss else { return .deliver }
-            return count &* 2_654_435_761 >> 7 % loss == 0 ? .drop : .deliver
-        }
-    }
-
-    /// Whether it is a packet on a session without the key.
-    fileprivate func isUnguarded(_ sighting: Sighting) -> Bool {
-        guard let payload = sighting.payload, let first = payload.first, first != 0x1f else { return false }
-        let isData = first >> 4 == 4 || first >> 4 == 6 || [0x11, 0x12, 0x16, 0x1b].contains(first)
-        guard isData else { return false }
-        for (end, other) in [(alice, bob), (bob, alice)] where end.endpoint == sighting.from {
-            for session in end.sessions(with: other.publicKey) {
-                for suite in [CipherSuite.chacha20poly1305, .aes256gcm] {
-                    let index = end.tunnel.services.sessions[session][suite].remoteIndex?.rawValue
-                    guard index == sighting.receiver else { continue }
-                    return !end.tunnel.services.sessions[session].presharedKey.isAgreed
-                }
-            }
-        }
-        return true
-    }
-
-    /// Whether the current session of each end is made with an agreed key.
-    fileprivate var agreed: [Bool] { keyNumbers.map { $0 != nil } }
-
-    fileprivate var keyNumbers: [UInt64?] {
-        [(alice, bob), (bob, alice)].map { end, other in
-            guard let session = end.sessions(with: other.publicKey).first,
-                case .agreed(let number) = end.tunnel.services.sessions[session].presharedKey
-            else { return nil }
-            return number
-        }
-    }
-
-    fileprivate var keyDatagrams: [Sighting] { link.sightings.filter { $0.payload?.first == 0x1f } }
-}
-
-extension End {
-    fileprivate var isToldAgreed: [Bool] {
-        events.compactMap { if case .keyExchange(_, let isAgreed) = $0 { isAgreed } else { nil } }
     }
 }
