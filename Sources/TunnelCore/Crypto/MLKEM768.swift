@@ -37,15 +37,13 @@ enum MLKEM768 {
             }
         }
 
-        /// The shared secret in a ciphertext; a random one if the ciphertext was not made for this key (implicit rejection). `nil` if its
-        /// length is wrong. The caller wipes it.
-        func decapsulate(_ ciphertext: Span<UInt8>) -> Bytes32? {
-            guard ciphertext.count == ciphertextSize else { return nil }
+        /// Puts the shared secret in a ciphertext into `shared`, which the caller wipes; a random one if the ciphertext was not made for this
+        /// key (implicit rejection). False if its length is wrong.
+        func decapsulate(_ ciphertext: Span<UInt8>, into shared: inout Bytes32) -> Bool {
+            guard ciphertext.count == ciphertextSize else { return false }
             return unsafe withKey { key in
-                var shared = Bytes32(repeating: 0)
                 var out = shared.mutableSpan
-                let done = unsafe CCryptoBoringSSL_MLKEM768_decap(out.start, ciphertext.start, ciphertext.count, key)
-                return done == 1 ? shared : nil
+                return unsafe CCryptoBoringSSL_MLKEM768_decap(out.start, ciphertext.start, ciphertext.count, key) == 1
             }
         }
 
@@ -66,21 +64,19 @@ enum MLKEM768 {
         }
     }
 
-    /// Encapsulates a fresh secret for a key; `nil` if that is none: of another length, or with a coefficient that is not reduced (FIPS 203
-    /// §7.2). The caller wipes the secret.
-    static func encapsulate(for key: Span<UInt8>) -> (ciphertext: [UInt8], shared: Bytes32)? {
+    /// Encapsulates a fresh secret for a key, into `shared`, which the caller wipes; the ciphertext. `nil` if the key is none: of another
+    /// length, or with a coefficient that is not reduced (FIPS 203 §7.2).
+    static func encapsulate(for key: Span<UInt8>, into shared: inout Bytes32) -> [UInt8]? {
         guard key.count == encapsulationKeySize else { return nil }
         var whole = MLKEM768_public_key()
         var reader = unsafe CBS()
         unsafe CCryptoBoringSSL_CBS_init(&reader, key.start, key.count)
         guard unsafe CCryptoBoringSSL_MLKEM768_parse_public_key(&whole, &reader) == 1 else { return nil }
-        var shared = Bytes32(repeating: 0)
         var out = shared.mutableSpan
-        let ciphertext = unsafe [UInt8](unsafeUninitializedCapacity: ciphertextSize) { space, count in
+        return unsafe [UInt8](unsafeUninitializedCapacity: ciphertextSize) { space, count in
             guard let start = space.baseAddress else { return }
             unsafe CCryptoBoringSSL_MLKEM768_encap(start, out.start, &whole)
             count = space.count
         }
-        return (ciphertext, shared)
     }
 }

@@ -72,16 +72,18 @@ extension HandshakeEngine {
         to body: [UInt8], _ transcript: Bytes32, _ index: ReceiverIndex, for peer: KnownPeer
     ) -> KeyResult {
         let bytes = body.span
+        var shared = Bytes32(repeating: 0)
+        defer { wipe(&shared) }
         guard let publicKey, bytes.count == KeyRecord.encapsulationKeySize,
-            var made = MLKEM768.encapsulate(for: bytes.extracting(KeyRecord.fieldsSize..<bytes.count))
+            let ciphertext = MLKEM768.encapsulate(
+                for: bytes.extracting(KeyRecord.fieldsSize..<bytes.count), into: &shared)
         else { return .failed }
-        defer { wipe(&made.shared) }
         let (exchange, offered) = KeyRecord.fields(of: bytes)
         let base = peer.keys[offered]
-        let reply = KeyRecord.fields(exchange, base == nil ? 0 : offered) + made.ciphertext
+        let reply = KeyRecord.fields(exchange, base == nil ? 0 : offered) + ciphertext
         let schedule = KeySchedule(
             transcript: transcript, initiator: peer.publicKey, responder: publicKey, offer: body, reply: reply)
-        let (key, number) = schedule.derive(made.shared.span, configured: peer.keys.configured, base: base)
+        let (key, number) = schedule.derive(shared.span, configured: peer.keys.configured, base: base)
         peer.keys.add(key, number, isShared: false)
         return .reply(reply, exchange: exchange, index: index)
     }
@@ -93,10 +95,11 @@ extension HandshakeEngine {
         guard exchange == offer.exchange, used == 0 || used == offer.base else { return .failed }
         // It is used once, whatever comes of it.
         peer.offer = nil
-        guard var shared = offer.key.decapsulate(bytes.extracting(KeyRecord.fieldsSize..<bytes.count)) else {
+        var shared = Bytes32(repeating: 0)
+        defer { wipe(&shared) }
+        guard offer.key.decapsulate(bytes.extracting(KeyRecord.fieldsSize..<bytes.count), into: &shared) else {
             return .failed
         }
-        defer { wipe(&shared) }
         let base = used == 0 ? nil : peer.keys[used]
         guard used == 0 || base != nil else { return .failed }
         let schedule = KeySchedule(

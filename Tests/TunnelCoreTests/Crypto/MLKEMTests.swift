@@ -9,50 +9,35 @@ import Testing
     func same() {
         let (key, publicKey) = Self.pair(1)
         #expect(publicKey.count == 1184)
-        guard let made = MLKEM768.encapsulate(for: publicKey.span) else {
-            Issue.record("no secret")
-            return
-        }
-        #expect(made.ciphertext.count == 1088)
-        guard let opened = key.decapsulate(made.ciphertext.span) else {
-            Issue.record("no secret")
-            return
-        }
-        #expect(Self.hex(opened) == Self.hex(made.shared))
+        let (ciphertext, made) = Self.encapsulate(publicKey)
+        #expect(ciphertext?.count == 1088)
+        #expect(made != nil && Self.decapsulate(ciphertext ?? [], key) == made)
+        // Each time another one.
+        #expect(Self.encapsulate(publicKey).secret != made)
     }
 
     @Test("a ciphertext with a bit changed opens to another secret, the same each time")
     func implicitRejection() {
         let (key, publicKey) = Self.pair(2)
-        guard let made = MLKEM768.encapsulate(for: publicKey.span) else {
-            Issue.record("no secret")
-            return
-        }
-        var changed = made.ciphertext
+        let (ciphertext, made) = Self.encapsulate(publicKey)
+        var changed = ciphertext ?? []
         changed[500] ^= 4
-        guard let first = key.decapsulate(changed.span) else {
-            Issue.record("no secret")
-            return
-        }
-        guard let second = key.decapsulate(changed.span) else {
-            Issue.record("no secret")
-            return
-        }
-        #expect(Self.hex(first) == Self.hex(second))
-        #expect(Self.hex(first) != Self.hex(made.shared))
+        let first = Self.decapsulate(changed, key)
+        #expect(first != nil && first == Self.decapsulate(changed, key))
+        #expect(first != made)
     }
 
     @Test("a key of another length, or one that is not reduced, is none")
     func refused() {
         let (key, publicKey) = Self.pair(3)
-        let isShort = MLKEM768.encapsulate(for: publicKey.span.extracting(0..<1183)) == nil
-        #expect(isShort)
-        let unreduced = [0xff, 0xff] + publicKey.dropFirst(2)
-        let isUnreduced = MLKEM768.encapsulate(for: unreduced.span) == nil
-        #expect(isUnreduced)
-        let ciphertext = [UInt8](repeating: 1, count: 1087)
-        let isOpened = key.decapsulate(ciphertext.span) != nil
-        #expect(!isOpened)
+        #expect(Self.encapsulate(Array(publicKey.dropLast())).ciphertext == nil)
+        #expect(Self.encapsulate(publicKey + [0]).ciphertext == nil)
+        #expect(Self.encapsulate([0xff, 0xff] + publicKey.dropFirst(2)).ciphertext == nil)
+        // 3329 is the first number that is none.
+        #expect(Self.encapsulate([0x01, 0x0d] + publicKey.dropFirst(2)).ciphertext == nil)
+        #expect(Self.encapsulate([0x00, 0x0d] + publicKey.dropFirst(2)).ciphertext != nil)
+        #expect(Self.decapsulate([UInt8](repeating: 1, count: 1087), key) == nil)
+        #expect(Self.decapsulate([UInt8](repeating: 1, count: 1089), key) == nil)
     }
 
     private static func pair(_ number: UInt64) -> (MLKEM768.DecapsulationKey, [UInt8]) {
@@ -62,5 +47,15 @@ import Testing
         return (key, key.encapsulationKey)
     }
 
-    private static func hex(_ bytes: Bytes32) -> [UInt8] { bytes.indices.map { bytes[$0] } }
+    private static func encapsulate(_ publicKey: [UInt8]) -> (ciphertext: [UInt8]?, secret: [UInt8]?) {
+        var shared = Bytes32(repeating: 0)
+        let ciphertext = MLKEM768.encapsulate(for: publicKey.span, into: &shared)
+        return (ciphertext, ciphertext == nil ? nil : shared.indices.map { shared[$0] })
+    }
+
+    private static func decapsulate(_ ciphertext: [UInt8], _ key: MLKEM768.DecapsulationKey) -> [UInt8]? {
+        var shared = Bytes32(repeating: 0)
+        let isDone = key.decapsulate(ciphertext.span, into: &shared)
+        return isDone ? shared.indices.map { shared[$0] } : nil
+    }
 }

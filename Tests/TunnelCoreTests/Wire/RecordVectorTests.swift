@@ -6,7 +6,7 @@ import Testing
 
 /// The vectors of repair, parity and packs of docs/protocol.md §6, which are read from there.
 @Suite struct RecordVectorTests {
-    private let page = Page.vectors
+    private let page = Page.values(of: "docs/protocol.md")
 
     @Test("RECEIPT and GONE are written as the page quotes them")
     func repair() throws {
@@ -85,37 +85,5 @@ import Testing
         var bytes = unsafe span.mutableBytes
         let size = write(&bytes)
         return Array(payload.prefix((size + 15) / 16 * 16))
-    }
-}
-
-/// The values of docs/protocol.md §6, by name.
-private enum Page {
-    static var vectors: [String: String] {
-        let root = #filePath.split(separator: "/").dropLast(4).reduce("") { "\($0)/\($1)" }
-        var vectors: [String: String] = [:]
-        var name = ""
-        var isInside = false
-        for line in text(of: root + "/docs/protocol.md").split(separator: "\n", omittingEmptySubsequences: false) {
-            if line.hasPrefix("```") {
-                isInside = line == "```text"
-            } else if isInside, line.hasPrefix("    ") {
-                vectors[name, default: ""] += line.dropFirst(4)
-            } else if isInside, line.hasSuffix(":") {
-                name = String(line.dropLast())
-            }
-        }
-        return vectors
-    }
-
-    private static func text(of path: String) -> String {
-        guard let file = unsafe fopen(path, "r") else { return "" }
-        defer { unsafe fclose(file) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            let count = unsafe fread(&chunk, 1, chunk.count, file)
-            guard count > 0 else { return String(decoding: bytes, as: UTF8.self) }
-            bytes += chunk.prefix(count)
-        }
     }
 }
