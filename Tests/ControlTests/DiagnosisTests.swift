@@ -75,6 +75,34 @@ import Testing
         #expect(Diagnosis(slow).steps.last?.step == "kernel")
     }
 
+    @Test(
+        "the key exchange is judged by what is wanted and how far it is",
+        arguments: [
+            (.agreed, .ok, .ok), (.unsaid, .note, .warning), (.underWay, .note, .warning), (.refused, .note, .fails),
+            (.unanswered, .warning, .fails),
+        ] as [(PeerStatistics.KeyExchangeStage, Diagnosis.Status, Diagnosis.Status)])
+    func keyExchange(stage: PeerStatistics.KeyExchangeStage, preferred: Diagnosis.Status, demanded: Diagnosis.Status) {
+        for (wish, status) in [("prefer", preferred), ("require", demanded)] {
+            for isGateway in [true, false] {
+                var peer = Self.peer
+                (peer.latestHandshake, peer.rxBytes, peer.isGateway) = (990, 1, isGateway)
+                (peer.keyExchangeWanted, peer.keyExchangeStage, peer.keyExchangeUnanswered) = (wish, stage, 3)
+                peer.drops.keyExchange = 7
+                let steps = Diagnosis(Self.facts(peer)).steps.filter { $0.step == "keyExchange" }
+                #expect(steps.map(\.status) == [status])
+                #expect(stage == .agreed || steps.first?.cure?.isEmpty == false)
+                let evidence = steps.first?.evidence ?? []
+                #expect((evidence.last?.hasPrefix("7 packets") == true) == [.refused, .unanswered].contains(stage))
+                if stage == .unanswered { #expect(evidence.first?.hasPrefix("3 times in a row") == true) }
+                if stage == .refused {
+                    #expect(steps.first?.text.contains(isGateway ? "is a gateway" : "plain WireGuard") == true)
+                }
+            }
+        }
+        // It is not asked for, or the daemon is older.
+        #expect(!Diagnosis(Self.facts(Self.peer)).steps.contains { $0.step == "keyExchange" })
+    }
+
     @Test("a diagnosis reads back from its JSON")
     func json() throws {
         let diagnosis = Diagnosis(Self.facts(Self.peer))

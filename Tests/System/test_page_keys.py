@@ -75,7 +75,9 @@ def test_a_garbled_ciphertext_leads_to_no_key_and_another_exchange_does(lab):
         check_packets_pass(lab, peer)
 
 
+NOT_REDUCED = Offer(1, 0, bytes([0xFF] * 1152) + bytes(32)).encode()
 BAD = {
+    "an encapsulation key that is not reduced": NOT_REDUCED,
     "a ciphertext that nothing waits for": Reply(1, 0, bytes(1088)).encode(),
     "an answer that nothing waits for": Answer(1).encode(),
     **{f"KEYS of kind {kind} and {size} bytes": record(KEYS, kind, bytes(size))

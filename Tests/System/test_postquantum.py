@@ -4,7 +4,8 @@ import pytest
 
 from lab import Lab, WireGuardGo, link, wait_until, wait_until_up
 from lab.gateway import gateway
-from test_upgrade import no_loss
+from test_rotate import is_done
+from test_upgrade import no_loss, upgrade
 
 # Pings of which none may be lost.
 pytestmark = pytest.mark.alone
@@ -44,6 +45,23 @@ def test_an_end_that_was_killed_comes_back_to_it(lab):
         theirs.start()
         wait_until(lambda: lab.ping(lab.b, lab.a.v4), "a ping comes back", timeout=30)
         wait_until(lambda: agreed(ours, theirs), "both agree again", timeout=40)
+
+
+def test_an_agreed_key_goes_on_over_upgrades_and_another_preshared_key(lab):
+    with link(lab, compression="auto", peer=("#: Name = far", "#: PostQuantum = require")) as ends:
+        wait_until(lambda: agreed(*ends), "both ends agree")
+        ours, theirs = ends
+        handshakes, spent = ours.peer()["handshakes"], [one.peer()["keyExchangeBytes"] for one in ends]
+        with no_loss(lab), no_loss(lab, lab.b):
+            for one in ends:
+                upgrade(one)
+            ours.ctl("psk", "rotate", ours.name, "far")
+            wait_until(lambda: is_done(ours, theirs), "both have another preshared key")
+            wait_until(lambda: ours.peer()["handshakes"] > handshakes, "a session was made since")
+            assert agreed(*ends)
+        # With the key that they had: nothing more was said of it.
+        assert [one.peer()["keyExchangeBytes"] for one in ends] == spent
+        assert not any("x25519 alone" in one.log for one in ends)
 
 
 def test_require_lets_nothing_pass_without_it(lab):

@@ -25,8 +25,12 @@ struct PeerDiagnosis {
         // What was found before need not be said twice.
         if !steps.contains(where: { $0.step == session.step && $0.status == .fails }) { steps.append(session) }
         guard session.status == .ok else { return steps + [refusal()].compactMap(\.self) }
-        steps += [refusal(), sources(), inside(), size(), translation(), compression(), path(), queue(), processor()]
-            .compactMap(\.self)
+        let exchange = KeyExchangeDiagnosis(peer, facts, host).step()
+        steps += [
+            refusal(), exchange, sources(), inside(), size(), translation(), compression(), path(), queue(),
+            processor(),
+        ]
+        .compactMap(\.self)
         return steps
     }
 

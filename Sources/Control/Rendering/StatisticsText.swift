@@ -51,7 +51,13 @@ public enum StatisticsText {
         lines += row("cipher", peer.cipher)
         if let exchange = peer.keyExchange, exchange != "x25519" || peer.keyExchangeBytes != nil {
             let age = peer.keyExchangeAge.map { ", the key is \($0) s old" } ?? ""
-            lines += row("key exchange", exchange + age)
+            let stage =
+                switch peer.keyExchangeStage {
+                case .refused: ": the peer takes no part in another"
+                case .unanswered: ": what belongs to another gets lost on the way"
+                default: ""
+                }
+            lines += row("key exchange", exchange + stage + age)
         }
         if let error = peer.error { lines += row("error", ink.paint(error, .red)) }
         if let problem = peer.lastProblem {

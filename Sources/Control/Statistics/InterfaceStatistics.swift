@@ -83,6 +83,13 @@ public struct PeerStatistics: Codable, Hashable, Sendable {
     /// Seconds since a key of the second kind was agreed on, and the bytes that went into that so far; absent if there is none.
     public var keyExchangeAge: UInt64?
     public var keyExchangeBytes: UInt64?
+    /// `prefer` or `require`; absent if it is not wanted, and so are those below.
+    public var keyExchangeWanted: String?
+    /// How far it is.
+    public var keyExchangeStage: KeyExchangeStage?
+    /// What this end said of keys in a row and nothing answered; its answers that nothing followed.
+    public var keyExchangeUnanswered: UInt32?
+    public var keyExchangeInVain: UInt32?
 
     public init(
         publicKey: String, name: String? = nil, endpoint: String? = nil, allowedIPs: [String] = [],

@@ -54,8 +54,24 @@ extension Daemon {
         statistics.keyExchange = peer.keyExchange.map { $0.isAgreed ? "x25519+mlkem768" : "x25519" }
         statistics.keyExchangeAge = peer.keyExchange?.age.map { UInt64(max($0.nanoseconds, 0) / 1_000_000_000) }
         statistics.keyExchangeBytes = peer.keyExchange?.bytes
+        if let exchange = peer.keyExchange, exchange.policy != .off {
+            statistics.keyExchangeWanted = exchange.policy == .require ? "require" : "prefer"
+            statistics.keyExchangeStage = Self.stage(exchange.stage)
+            statistics.keyExchangeUnanswered = exchange.unanswered
+            statistics.keyExchangeInVain = exchange.inVain
+        }
         statistics.lastProblemCode = peer.problem?.0.code
         return statistics
+    }
+
+    private static func stage(_ stage: KeyExchangeStage) -> Control.PeerStatistics.KeyExchangeStage {
+        switch stage {
+        case .agreed: .agreed
+        case .unsaid: .unsaid
+        case .refused: .refused
+        case .underWay: .underWay
+        case .unanswered: .unanswered
+        }
     }
 
     private static func history(_ history: TunnelCore.HistoryStatistics) -> Control.HistoryStatistics {

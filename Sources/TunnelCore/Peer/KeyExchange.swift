@@ -8,6 +8,20 @@ public enum KeyExchangePolicy: Sendable, Equatable {
     case require
 }
 
+/// How far two ends are with a key for their handshakes.
+public enum KeyExchangeStage: Sendable {
+    /// The session is made with one.
+    case agreed
+    /// The peer has not said yet what it takes.
+    case unsaid
+    /// It has said that it takes no part, or says nothing at all.
+    case refused
+    /// Something was said of it, or will be in a moment.
+    case underWay
+    /// What was said of it does not get there, or what is said to that does not come back.
+    case unanswered
+}
+
 /// The state of the exchange of keys with one peer, as the data thread has it: what is under way, and what is known of the keys.
 struct KeyExchange {
     enum Phase: Equatable {
@@ -24,15 +38,19 @@ struct KeyExchange {
 
     /// Exchanges that we begin: so many at once, and then one in five minutes.
     static let interval = Interval.seconds(300)
+    /// How long a key may be used until another one is agreed on.
+    static let rekeys = interval...Interval.seconds(86_400)
     static let atOnce: Int64 = 4
     /// When a record that nothing answers is sent again, counted from the time before; then it is given up until the next session.
     static let repeats: [Interval] = [.seconds(1), .seconds(2), .seconds(4), .seconds(8), .seconds(15)]
+    /// A session without an agreed key for so long is not one that will have it in a moment.
+    static let patience = Interval.seconds(35)
     /// Handshakes that follow an exchange without the pause between two, until one of them is made with its key.
     static let handshakesAtOnce = 2
 
     var policy: KeyExchangePolicy
-    /// How long a key is used until another one is agreed on.
-    var rekey: Interval
+    /// How long a key is used until another one is agreed on, within `rekeys`.
+    var rekey: Interval { didSet { rekey = Self.bounded(rekey) } }
     var phase = Phase.idle
     /// The session that the exchange is about: our index of it.
     var index: ReceiverIndex?
@@ -58,13 +76,26 @@ struct KeyExchange {
     /// Of a peer that floods, no more costs anything: about as many as it may begin itself, and a good many more.
     var answers = TokenBucket(every: .seconds(30), atOnce: 8)
     var questions = TokenBucket(every: .milliseconds(250), atOnce: 8)
+    /// What we said in vain: exchanges and questions that were given up, one after the other, and ciphertexts that no question followed.
+    var unanswered: UInt32 = 0
+    var inVain: UInt32 = 0
+    /// Since when sessions are made without an agreed key.
+    var classicSince: Instant?
     /// Bytes on the wire that went into it, and keys that came out of it.
     var bytes: UInt64 = 0
     var agreements: UInt64 = 0
 
     init(_ policy: KeyExchangePolicy, rekey: Interval) {
         self.policy = policy
-        self.rekey = rekey
+        self.rekey = Self.bounded(rekey)
+    }
+
+    private static func bounded(_ rekey: Interval) -> Interval { min(max(rekey, rekeys.lowerBound), rekeys.upperBound) }
+
+    /// The peer has said something that follows from what we said.
+    mutating func noteAnswered() {
+        unanswered = 0
+        inVain = 0
     }
 
     /// Nothing is under way any more.

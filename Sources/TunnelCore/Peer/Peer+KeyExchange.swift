@@ -35,6 +35,19 @@ extension Peer {
         }
     }
 
+    /// How far it is on a session.
+    func exchangeStage(on session: SessionSlot, _ services: borrowing Services) -> KeyExchangeStage {
+        guard !services.sessions[session].presharedKey.isAgreed else { return .agreed }
+        let hello = services.sessions[session].hello
+        guard hello.hasArrived else {
+            let isHeard = isLate(on: session, services) && services.sessions[session].arrived > 0
+            return isHeard || isSilent(on: session, services) ? .refused : .unsaid
+        }
+        guard hello.records.contains(.keys) else { return .refused }
+        let age = exchange.classicSince.map { services.now.instant - $0 } ?? Interval(nanoseconds: 0)
+        return exchange.unanswered > 0 || age > KeyExchange.patience ? .unanswered : .underWay
+    }
+
     // MARK: Settings
 
     /// Sets what is wanted. What is announced can be unsaid only by a new session.
@@ -58,7 +71,7 @@ extension Peer {
     /// The peer has said what it takes on a session: begins what is due there. Only the end that made the session begins anything.
     mutating func considerExchange(on session: SessionSlot, _ services: inout Services) {
         guard exchange.policy != .off, exchange.phase == .idle,
-            services.sessions[session].hello.records.contains(.keys)
+            services.sessions[session].hello.records.contains(.keys), services.sessions[session].hasTranscript
         else { return }
         let now = services.now.instant
         let name = services.sessions[session].presharedKey
@@ -138,6 +151,7 @@ extension Peer {
 
     private mutating func giveUpExchange(_ services: inout Services) {
         exchange.rest()
+        exchange.unanswered &+= 1
         guard exchange.policy == .require else { return }
         // Nothing passes until it is done.
         arm(.keyExchange, at: services.now.instant + Limits.helloInterval, &services.schedule)
@@ -178,6 +192,7 @@ extension Peer {
             exchange.answersUntil = .distantPast
             let record = KeyRecord.record(.ciphertext, body)
             exchange.answered = (number, record, services.now.instant)
+            exchange.inVain &+= 1
             if let session = session(of: index, services) { send(record, on: session, &services) }
         case .agreed(let number):
             guard exchange.phase == .opening else { return }
@@ -187,9 +202,11 @@ extension Peer {
             exchange.hurried = KeyExchange.handshakesAtOnce
             ask(&services)
         case .failed:
+            drops.count(.record)
             exchange.answersUntil = .distantPast
             if exchange.phase == .opening { exchange.rest() }
         case .known(let number, let isHeld):
+            exchange.noteAnswered()
             if isHeld, exchange.newest != number {
                 exchange.newest = number
                 exchange.agreedAt = services.now.instant
@@ -218,6 +235,7 @@ extension Peer {
                 self.session(of: exchange.index, services) == session
             else { return drops.count(.record) }
             exchange.phase = .opening
+            exchange.noteAnswered()
             arm(.keyExchange, at: now + Limits.helloInterval, &services.schedule)
             let transcript = services.sessions[session].transcript
             services.jobs.append(.key(id, .open(services.ingress.opener.keyBody, transcript: transcript)))
@@ -229,6 +247,7 @@ extension Peer {
                 record.number == 0 || record.number == newest
             else { return drops.count(.record) }
             exchange.rest()
+            exchange.noteAnswered()
             timers.disarm(.keyExchange)
             services.jobs.append(.key(id, .answer(newest, isHeld: record.number == newest)))
             guard record.number == newest, let current = keypairs.current,
@@ -240,7 +259,9 @@ extension Peer {
 
     /// Takes the peer's encapsulation key, on a session that it made. Where both began, the end with the larger public key goes on.
     private mutating func receiveOffer(_ number: UInt32, on session: SessionSlot, _ services: inout Services) {
-        guard !services.sessions[session].isInitiator else { return drops.count(.record) }
+        guard !services.sessions[session].isInitiator, services.sessions[session].hasTranscript else {
+            return drops.count(.record)
+        }
         let now = services.now.instant
         if exchange.phase == .making || exchange.phase == .offered || exchange.phase == .opening {
             guard let ours = services.publicKey, ours.isBelow(publicKey) else { return }
@@ -283,7 +304,9 @@ extension Peer {
     /// A session was made, with an agreed key or without one, and data goes on it: tells what is new about that.
     mutating func noteSession(_ name: KeyName, _ services: inout Services) {
         guard exchange.policy != .off else { return }
+        exchange.classicSince = name.isAgreed ? nil : exchange.classicSince ?? services.now.instant
         if case .agreed(let number) = name {
+            exchange.noteAnswered()
             exchange.isRefusalTold = false
             if number == exchange.newest {
                 exchange.hurried = KeyExchange.handshakesAtOnce

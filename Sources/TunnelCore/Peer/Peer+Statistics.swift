@@ -88,6 +88,11 @@ public struct KeyExchangeStatistics: Sendable {
     public let age: Interval?
     /// Bytes on the wire that went into agreeing; `nil`: it is not wanted.
     public let bytes: UInt64?
+    public let policy: KeyExchangePolicy
+    public let stage: KeyExchangeStage
+    /// Exchanges and questions of ours in a row that nothing answered, and answers of ours that nothing followed.
+    public let unanswered: UInt32
+    public let inVain: UInt32
 }
 
 /// The path MTU of one peer, in bytes of the IP packet outside.
@@ -228,7 +233,9 @@ extension Peer {
                 KeyExchangeStatistics(
                     isAgreed: services.sessions[session].presharedKey.isAgreed,
                     age: exchange.newest.map { _ in services.now.instant - exchange.agreedAt },
-                    bytes: exchange.policy == .off ? nil : exchange.bytes)
+                    bytes: exchange.policy == .off ? nil : exchange.bytes,
+                    policy: exchange.policy, stage: exchangeStage(on: session, services),
+                    unanswered: exchange.unanswered, inVain: exchange.inVain)
             })
     }
 

@@ -17,7 +17,7 @@ struct Session: ~Copyable {
     var presharedKey = KeyName.configured
     /// The peer's public key was the one that is to take the place of the other.
     var isOfNextKey = false
-    /// The hash of its handshake.
+    /// The hash of its handshake; zeros if that was made by a version which did not keep it.
     var transcript = Bytes32(repeating: 0)
 
     var hello = HelloExchange()
@@ -45,6 +45,9 @@ struct Session: ~Copyable {
         wireGuard.end()
         aes.end()
     }
+
+    /// Whether keys can be agreed on in it.
+    var hasTranscript: Bool { transcript.indices.contains { transcript[$0] != 0 } }
 
     /// How many authentic messages have come on it.
     var arrived: UInt64 { wireGuard.arrivals.datagrams &+ aes.arrivals.datagrams }

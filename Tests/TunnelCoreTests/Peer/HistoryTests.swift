@@ -86,6 +86,27 @@ private let auto = CompressionPolicy(.auto)
         #expect(got.unitsReceived > 50)
     }
 
+    @Test("sessions that change to keys that were agreed on meanwhile end no stream, and every packet comes as it was")
+    func keyExchange() throws {
+        let options = Pair.Options(
+            compression: auto, history: true, keyExchange: .require, keyExchangeRekey: .seconds(300))
+        let pair = thin(options, options)
+        pair.guardPackets()
+        var flow = Flow(port: 5000)
+        var numbers: Set<UInt64> = []
+        for _ in 0..<400 {
+            for _ in 0..<3 { flow.send(6, on: pair) }
+            pair.link.run(for: .seconds(2))
+            if let number = pair.keyNumbers[0] { numbers.insert(number) }
+        }
+        #expect(numbers.count >= 2)
+        let isSame = pair.bob.received == flow.sent
+        #expect(isSame)
+        let got = try #require(pair.bob.statistics(of: pair.alice)?.history)
+        #expect(got.unitsReceived > 300 && got.wrong == 0)
+        #expect(pair.alice.statistics(of: pair.bob)?.history?.broken == 0)
+    }
+
     @Test("a receiver that restarts says that it has no decoder, and streams begin anew")
     func restart() throws {
         var pair = thin(history: true)

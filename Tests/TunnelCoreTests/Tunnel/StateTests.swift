@@ -189,11 +189,11 @@ struct StateTests {
 
 extension Pair {
     /// Alice's process is upgraded: another takes its place, with its state.
-    fileprivate mutating func upgradeAlice(_ options: Options = Options()) throws {
+    mutating func upgradeAlice(_ options: Options = Options()) throws {
         try upgrade(alice, bob, site(2), options)
     }
 
-    fileprivate mutating func upgradeBob(_ options: Options = Options()) throws {
+    mutating func upgradeBob(_ options: Options = Options()) throws {
         try upgrade(bob, alice, site(1), options)
     }
 
