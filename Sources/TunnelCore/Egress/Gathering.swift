@@ -172,6 +172,24 @@ struct Gathering: ~Copyable {
     /// A batch may hold packets of any flow: that of one could not be seen.
     mutating func noteAnyFlow(in index: Int) { batches[index]?.flows = .max }
 
+    /// Drops the first packet of a batch to which nothing is added any more, or the first few if they are one for the device; how many those
+    /// were.
+    mutating func dropFirst(of index: Int) -> Int {
+        guard var batch = batches[index], batch.count > 0 else { return 0 }
+        let start = index * Limits.recordPackets
+        let first = entries[start]
+        let length = Int(first.length)
+        let (packets, plain) = (first.shape.packets(of: length), first.shape.plainBytes(of: length))
+        for entry in start..<start + batch.count - 1 { entries[entry] = entries[entry + 1] }
+        batch.wire -= batch.wire * plain / max(batch.plain, 1)
+        batch.count -= 1
+        batch.packets -= packets
+        batch.plain -= plain
+        batch.bytes -= length
+        batches[index] = batch
+        return packets
+    }
+
     mutating func close(_ index: Int) {
         batches[index] = nil
         count -= 1

@@ -22,6 +22,11 @@ enum OutboundMessage: ~Escapable {
         }
     }
 
+    /// The stream of ours that it is a unit of; `nil`: of none.
+    @inline(__always) var stream: Int? {
+        if case .batch(_, .stream(let stream, _)) = self { stream } else { nil }
+    }
+
     /// It asks whether so much gets there.
     @inline(__always) var isPadded: Bool {
         if case .control(.ping(let ping)) = self { ping.size > 0 } else { false }

@@ -14,6 +14,8 @@ struct SentDatagrams: ~Copyable {
         /// When it left last; in the distant future if it waits for the link still.
         let departedAt: Instant
         let tries: Int
+        /// Which of our streams it holds a unit of: those behind it need it. `nil`: of none.
+        let stream: Int?
         /// It is not sent again, so that TCP sees that it was lost.
         var isLeft: Bool { tries == leftTries }
     }
@@ -21,10 +23,12 @@ struct SentDatagrams: ~Copyable {
     private static let leftTries = 0xff
 
     private struct Entry {
-        var block: Int32 = -1
+        /// Of 16,384 at most.
+        var block: Int16 = -1
         var length: UInt16 = 0
         var trafficClass: UInt8 = 0
         var tries: UInt8 = 0
+        var stream: Int8 = -1
         var departedAt = Instant.distantPast
     }
 
@@ -34,7 +38,7 @@ struct SentDatagrams: ~Copyable {
         var first: UInt64 = 0
         var end: UInt64 = 0
         var ring = ContiguousArray<Entry>()
-        /// Bytes that may still be sent again: a tenth of what was sent, and a little.
+        /// Bytes that may still be sent again: a tenth of what was sent, and a little; below zero what streams have taken in advance.
         var credit = 0
     }
 
@@ -101,7 +105,7 @@ struct SentDatagrams: ~Copyable {
         let block = lines[line].ring[place].block
         if block >= 0 {
             next[Int(block)] = free
-            free = block
+            free = Int32(block)
             count -= 1
             lines[line].ring[place].block = -1
         }
@@ -128,9 +132,10 @@ struct SentDatagrams: ~Copyable {
         unsafe slabs[Int(block) / Self.slabBlocks] + Int(block) % Self.slabBlocks * Self.blockSize
     }
 
-    /// Keeps a datagram that leaves now; `horizon`: what left before is needed no more.
+    /// Keeps a datagram that leaves now; `horizon`: what left before is needed no more. `stream`: it holds a unit of that one.
     mutating func append(
-        _ datagram: RawSpan, to peer: PeerSlot, trafficClass: UInt8, at now: Instant, horizon: Instant
+        _ datagram: RawSpan, of stream: Int? = nil, to peer: PeerSlot, trafficClass: UInt8, at now: Instant,
+        horizon: Instant
     ) {
         let line = peer.offset
         let lane = ReceiverIndex(rawValue: datagram.little32(at: Transport.receiver))
@@ -155,7 +160,8 @@ struct SentDatagrams: ~Copyable {
             return
         }
         lines[line].ring[place] = Entry(
-            block: block, length: UInt16(datagram.byteCount), trafficClass: trafficClass, departedAt: now)
+            block: Int16(truncatingIfNeeded: block), length: UInt16(datagram.byteCount), trafficClass: trafficClass,
+            stream: stream.map { Int8(truncatingIfNeeded: $0) } ?? -1, departedAt: now)
         let start = unsafe start(of: block)
         unsafe datagram.withUnsafeBytes { bytes in
             if let base = bytes.baseAddress { unsafe start.copyMemory(from: base, byteCount: bytes.count) }
@@ -202,14 +208,14 @@ struct SentDatagrams: ~Copyable {
         let entry = lines[peer.offset].ring[Int(counter) & (Self.mostEntries - 1)]
         guard entry.block >= 0 else { return nil }
         return Kept(
-            block: entry.block, length: Int(entry.length), trafficClass: entry.trafficClass,
-            departedAt: entry.departedAt, tries: Int(entry.tries))
+            block: Int32(entry.block), length: Int(entry.length), trafficClass: entry.trafficClass,
+            departedAt: entry.departedAt, tries: Int(entry.tries), stream: entry.stream < 0 ? nil : Int(entry.stream))
     }
 
-    /// Takes what it costs to send a datagram again; false if that would be too much.
+    /// Takes what it costs to send a datagram again; false if that would be too much. A stream would break, so it may be in debt.
     mutating func pay(for kept: Kept, _ counter: UInt64, of peer: PeerSlot, at now: Instant) -> Bool {
         let line = peer.offset
-        guard lines[line].credit >= kept.length else { return false }
+        guard lines[line].credit >= kept.length - (kept.stream == nil ? 0 : Self.mostCredit) else { return false }
         lines[line].credit -= kept.length
         let place = Int(counter) & (Self.mostEntries - 1)
         lines[line].ring[place].departedAt = now

@@ -28,6 +28,9 @@ struct OutboundStreams: ~Copyable {
         fileprivate(set) var breaks = 0
         fileprivate(set) var usedAt: Instant
         fileprivate(set) var openedAt: Instant
+        /// When a queue lost something of it last, of those that are a round trip apart, and that none of its packets was dropped for that yet.
+        fileprivate var congestedAt = Instant.distantPast
+        fileprivate(set) var owesDrop = false
         /// Of this epoch: what was coded, and what became of it.
         fileprivate(set) var plain = 0
         fileprivate(set) var coded = 0
@@ -225,6 +228,23 @@ struct OutboundStreams: ~Copyable {
                 expiresAt = min(expiresAt, stream.usedAt + Self.idle)
             }
         }
+    }
+
+    // MARK: Congestion
+
+    /// Notes that a queue on the way lost something of a stream, which is sent again: once a round trip a packet of the flow has to be dropped
+    /// instead, before it is coded.
+    mutating func noteCongestion(of place: Int, roundTrip: Interval?, at now: Instant) {
+        guard let stream = streams[place], now - stream.congestedAt >= roundTrip ?? .milliseconds(100) else { return }
+        streams[place]?.congestedAt = now
+        streams[place]?.owesDrop = true
+    }
+
+    /// Whether a packet of the stream's flow has to be dropped now, once.
+    mutating func takeDrop(of place: Int) -> Bool {
+        guard streams[place]?.owesDrop == true else { return false }
+        streams[place]?.owesDrop = false
+        return true
     }
 
     // MARK: Units

@@ -51,7 +51,9 @@ struct Gaps {
     /// Ranges that are waited for at most, and counters in one.
     private static let mostRanges = 128
     private static let longest: UInt64 = 4096
-    private static let mostAsks = 3
+    static let mostAsks = 3
+    /// The same where units wait, which can't be decoded without.
+    static let mostAsksForUnits = 8
     private static let mostBeside = 8
     private static let leastTolerance = Interval.milliseconds(2)
     /// Parity that has not come for so long comes no more.
@@ -282,8 +284,8 @@ struct Gaps {
         return Interval(nanoseconds: max(usual, min(lateness.nanoseconds + lateness.nanoseconds / 2, trip + trip / 4)))
     }
 
-    /// Takes what is to be asked for now, and gives up what was asked for three times.
-    mutating func ask(at now: Instant, roundTrip: Interval?) -> CounterRanges {
+    /// Takes what is to be asked for now, and gives up what was asked for so many times.
+    mutating func ask(at now: Instant, roundTrip: Interval?, mostAsks: Int = Gaps.mostAsks) -> CounterRanges {
         var ranges = CounterRanges(below: highest)
         let trip = (self.trip ?? roundTrip ?? Self.unknownTrip).nanoseconds
         let margin = max(trip / 4, 4 * variation.nanoseconds, Self.leastTolerance.nanoseconds)
@@ -292,7 +294,7 @@ struct Gaps {
         while index >= 0, !ranges.isFull {
             if missing[index].dueAt <= now {
                 let range = missing[index].counters
-                if missing[index].asks == Self.mostAsks {
+                if missing[index].asks >= mostAsks {
                     giveUp(at: index)
                 } else if ranges.append(range) {
                     if missing[index].asks == 0 {

@@ -71,6 +71,15 @@ extension Opener {
         return nil
     }
 
+    /// Whether units of a peer wait for those before them.
+    func holdsUnits(of peer: PeerSlot) -> Bool {
+        guard units.count > 0 else { return false }
+        for place in 0..<InboundStreams.capacity where !units.isEmpty(place) && streams[place]?.peer == peer {
+            return true
+        }
+        return false
+    }
+
     /// Decodes a unit whose turn has come.
     mutating func read(
         _ turn: Turn, _ context: Context, charging budget: inout IngressBudget, into inbox: inout Inbox

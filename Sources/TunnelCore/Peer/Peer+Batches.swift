@@ -65,6 +65,7 @@ extension Peer {
     ) -> Bool {
         guard let batch = services.egress.gathering[index] else { return false }
         if let stream = stream(for: index, of: flow, on: session, &services) {
+            if dropForCongestion(index, in: stream, &services) { return true }
             let size = transmit(.batch(index, .stream(stream, at: services.now.instant)), on: session, &services)
             if size > 0 {
                 services.egress.flows.noteCoded(batch.plain, to: size, on: flow)

@@ -46,6 +46,20 @@ extension Peer {
         return isOpen ? place : nil
     }
 
+    /// Drops the first packet of a batch that becomes a unit of a stream of which a queue has lost something; true if nothing is left. What can
+    /// carry a mark is marked where it was lost.
+    mutating func dropForCongestion(_ index: Int, in stream: Int, _ services: inout Services) -> Bool {
+        guard let batch = services.egress.gathering[index],
+            !CongestionBits(rawValue: batch.trafficClass).isCapable, services.egress.streams.takeDrop(of: stream)
+        else { return false }
+        if services.trace.isOn {
+            let first = unsafe services.egress.gathering.packet(0, of: index)
+            traceDropped(first.bytes, .queueDelay, &services)
+        }
+        drops.count(.queueDelay, services.egress.gathering.dropFirst(of: index))
+        return services.egress.gathering[index]?.count == 0
+    }
+
     private mutating func beginStream(
         for index: Int, of flow: FlowTable.Flow, on session: SessionSlot, _ services: inout Services
     ) {

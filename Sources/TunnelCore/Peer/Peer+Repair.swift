@@ -12,9 +12,11 @@ extension Peer {
 
     // MARK: Out
 
-    /// Keeps what was appended to the outbox since `mark`, to send it again when it is missed.
+    /// Keeps what was appended to the outbox since `mark`, to send it again when it is missed; `stream`: it is a unit of that one.
     @inline(never)
-    mutating func keepSent(since mark: Outbox.Mark, isData: Bool, on session: SessionSlot, _ services: inout Services) {
+    mutating func keepSent(
+        since mark: Outbox.Mark, isData: Bool, of stream: Int?, on session: SessionSlot, _ services: inout Services
+    ) {
         let now = services.now.instant
         guard keypairs.current == session, let lane = services.sessions[session].dataIndex else { return }
         if !services.egress.sent.keeps(id.slot) || services.egress.sent.lane(of: id.slot) != lane {
@@ -34,7 +36,7 @@ extension Peer {
                     let bytes = unsafe _overrideLifetime(
                         services.egress.outbox.bytes(offset..<offset + size), copying: ())
                     services.egress.sent.append(
-                        bytes, to: id.slot, trafficClass: run.trafficClass, at: now, horizon: horizon)
+                        bytes, of: stream, to: id.slot, trafficClass: run.trafficClass, at: now, horizon: horizon)
                     if let plan {
                         services.egress.parity.add(bytes, to: id.slot, plan)
                     }
@@ -171,9 +173,10 @@ extension Peer {
         guard !kept.isLeft else { return false }
         // A queue was full: that is for TCP to see.
         let isTold = isCongested(services)
+        let isCapable = CongestionBits(rawValue: kept.trafficClass).isCapable
         if isTold {
             if kept.tries == 0 { repair.told &+= 1 }
-            guard CongestionBits(rawValue: kept.trafficClass).isCapable else {
+            guard isCapable || kept.stream != nil else {
                 services.egress.sent.leave(counter, of: id.slot)
                 return false
             }
@@ -181,8 +184,12 @@ extension Peer {
         guard services.egress.outbox.takes(kept.length),
             services.egress.sent.pay(for: kept, counter, of: id.slot, at: now)
         else { return false }
+        // The units behind it need it all the same: its flow sees the loss of another packet instead.
+        if isTold, !isCapable, let stream = kept.stream {
+            services.egress.streams.noteCongestion(of: stream, roundTrip: quality.roundTrip, at: now)
+        }
         let size = services.egress.resend(
-            kept, isMarked: isTold, to: Destination(path: path, peer: id.slot, limit: pathMTU.limit))
+            kept, isMarked: isTold && isCapable, to: Destination(path: path, peer: id.slot, limit: pathMTU.limit))
         sent &+= UInt64(size)
         repair.resent &+= 1
         repair.resentBytes &+= UInt64(size)
@@ -251,7 +258,9 @@ extension Peer {
     /// Asks for what is missing.
     mutating func askForMissing(_ services: inout Services) {
         guard let lane = repair.gaps.lane, isAlive(lane, services) else { return repair.gaps.begin(nil) }
-        let missing = repair.gaps.ask(at: services.now.instant, roundTrip: quality.usualTrip)
+        let missing = repair.gaps.ask(
+            at: services.now.instant, roundTrip: quality.usualTrip,
+            mostAsks: services.ingress.opener.holdsUnits(of: id.slot) ? Gaps.mostAsksForUnits : Gaps.mostAsks)
         if !missing.isEmpty {
             sendReceipt(missing, on: lane, &services)
             // A question that gets lost itself costs more than a round trip, a second one very little.

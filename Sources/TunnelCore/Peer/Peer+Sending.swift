@@ -16,7 +16,7 @@ extension Peer {
         if services.trace.isOn, size > 0, !services.trace.passesOver() {
             traceSent(message, wire: size, datagrams: departure.datagrams(services), on: session, &services)
         }
-        end(departure, size, isData: message.isData, on: session, &services)
+        end(departure, size, isData: message.isData, of: message.stream, on: session, &services)
         switch message {
         case .confirming(let packet, _, _):
             noteSent(plain: packet.byteCount, size, &services)
@@ -107,9 +107,10 @@ extension Peer {
     /// Keeps what left if it may be sent again, and charges the link for it.
     @inline(__always)
     private mutating func end(
-        _ departure: Departure, _ size: Int, isData: Bool, on session: SessionSlot, _ services: inout Services
+        _ departure: Departure, _ size: Int, isData: Bool, of stream: Int? = nil, on session: SessionSlot,
+        _ services: inout Services
     ) {
-        if let mark = departure.mark { keepSent(since: mark, isData: isData, on: session, &services) }
+        if let mark = departure.mark { keepSent(since: mark, isData: isData, of: stream, on: session, &services) }
         guard services.egress.queue.isUsed else { return }
         let datagrams = departure.datagrams(services)
         services.egress.queue.charge(size, datagrams: datagrams, to: id.slot, at: services.now.instant)

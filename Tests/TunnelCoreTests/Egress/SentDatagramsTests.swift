@@ -64,6 +64,24 @@ import Testing
         #expect(left == 0)
     }
 
+    @Test("what a stream needs may be sent again in advance, up to a bound; nothing else may")
+    func debt() throws {
+        var sent = begun()
+        for counter in 0..<800 as Range<UInt64> {
+            append(counter, in: counter < 400 ? 3 : nil, to: &sent, at: 0)
+        }
+        var bytes = [0, 0]
+        for counter in 0..<800 as Range<UInt64> {
+            let found = sent.find(counter, of: peer)
+            let kept = try #require(found)
+            #expect(kept.stream == (counter < 400 ? 3 : nil))
+            for _ in 0..<20 where sent.pay(for: kept, counter, of: peer, at: start) {
+                bytes[counter < 400 ? 0 : 1] += kept.length
+            }
+        }
+        #expect(bytes[0] > 256 << 10 && bytes[0] <= 272 << 10 && bytes[1] == 0)
+    }
+
     private func begun() -> SentDatagrams {
         var sent = SentDatagrams()
         sent.begin(lane, of: peer)
@@ -71,11 +89,12 @@ import Testing
     }
 
     private func append(
-        _ counter: UInt64, to sent: inout SentDatagrams, at milliseconds: Int64, of peer: PeerSlot = PeerSlot(0)
+        _ counter: UInt64, in stream: Int? = nil, to sent: inout SentDatagrams, at milliseconds: Int64,
+        of peer: PeerSlot = PeerSlot(0)
     ) {
         let datagram = [4, 0, 0, 0] + little(lane.rawValue) + little(counter) + [UInt8](repeating: 1, count: 64)
         unsafe sent.append(
-            datagram.span.bytes, to: peer, trafficClass: 0, at: start + .milliseconds(milliseconds),
+            datagram.span.bytes, of: stream, to: peer, trafficClass: 0, at: start + .milliseconds(milliseconds),
             horizon: .distantPast)
     }
 }

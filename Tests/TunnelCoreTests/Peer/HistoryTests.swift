@@ -56,6 +56,38 @@ private let auto = CompressionPolicy(.auto)
         #expect(late <= 3)
     }
 
+    @Test(
+        "what a queue loses costs a stream nothing: it is sent again, and once a round trip a packet of the flow is dropped instead",
+        arguments: 1...3)
+    func queue(seed: UInt64) throws {
+        let pair = thin(history: true)
+        var flow = Flow(port: 5000)
+        for _ in 0..<200 { flow.send(6, on: pair) }
+        let before = try #require(pair.bob.statistics(of: pair.alice)?.history)
+        var noise = Noise(seed: seed << 32)
+        let begun = pair.link.instant
+        // It fills in half a second.
+        pair.link.rule = { sighting in
+            guard sighting.from == pair.alice.endpoint, sighting.isTransport else { return .deliver }
+            let queue = Interval(nanoseconds: min((sighting.at - begun).nanoseconds / 10, 50_000_000))
+            return noise.next() % 100 < 3 ? .drop : .delay(queue)
+        }
+        for _ in 0..<500 { flow.send(6, on: pair) }
+        let time = pair.link.instant - begun
+        pair.link.rule = { _ in .deliver }
+        pair.link.run(for: .seconds(3))
+        let mine = try #require(pair.alice.statistics(of: pair.bob))
+        let got = try #require(pair.bob.statistics(of: pair.alice)?.history)
+        let told = try #require(mine.repair?.told)
+        #expect(mine.history?.broken == 0 && got.lost == 0 && got.wrong == 0)
+        #expect(got.unitsReceived > before.unitsReceived + 200)
+        // Before the delay was seen losses were not a queue's.
+        let dropped = pair.alice.drops(.queueDelay, of: pair.bob)
+        #expect(told > 10 && dropped >= 5)
+        #expect(dropped <= UInt64(time.nanoseconds / 60_000_000 + 1))
+        #expect(pair.bob.received.count == flow.sent.count - Int(dropped))
+    }
+
     @Test("with losses that nobody repairs streams break, begin anew, and no wrong byte comes", arguments: 1...6)
     func breaks(seed: UInt64) throws {
         let pair = thin(history: true)
