@@ -61,9 +61,9 @@ void *czstd_decompressor(void) {
 
 void czstd_decompressor_free(void *decompressor) { free(decompressor); }
 
-// The size of the frame that `coded` begins with (RFC 8878 §3.1.1); 0 if it is not whole. The library would go on with what
-// follows, as one more frame.
-static size_t frame_size(const unsigned char *coded, size_t m) {
+// The library would go on with what follows, as one more frame.
+size_t czstd_frame_size(const void *frame, size_t m) {
+    const unsigned char *coded = frame;
     ZSTD_frameHeader header;
     if (ZSTD_getFrameHeader_advanced(&header, coded, m, ZSTD_f_zstd1_magicless) != 0) return 0;
     size_t end = header.headerSize;
@@ -82,7 +82,7 @@ static size_t frame_size(const unsigned char *coded, size_t m) {
 }
 
 long czstd_decompress(void *decompressor, void *out, size_t n, const void *coded, size_t m) {
-    if (m == 0 || frame_size(coded, m) != m) return -1;
+    if (m == 0 || czstd_frame_size(coded, m) != m) return -1;
     size_t length = ZSTD_decompressDCtx(decompressor, out, n, coded, m);
     return ZSTD_isError(length) ? -1 : (long)length;
 }

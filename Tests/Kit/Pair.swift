@@ -35,6 +35,7 @@ struct Pair {
         var rotates = false
         /// True: units may refer to those before them.
         var history = false
+        var historyScope = HistoryScope.flow
         /// The key exchange that a quantum computer does not undo, and after how long it is done again.
         var keyExchange = KeyExchangePolicy.off
         var keyExchangeRekey = Interval.seconds(3600)
@@ -107,6 +108,7 @@ struct Pair {
         configuration.rotates = options.rotates
         configuration.otherPresharedKey = options.otherPresharedKey
         configuration.history = options.history
+        configuration.historyScope = options.historyScope
         configuration.keyExchange = options.keyExchange
         configuration.keyExchangeRekey = options.keyExchangeRekey
         return configuration

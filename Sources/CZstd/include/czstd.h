@@ -23,6 +23,29 @@ void czstd_decompressor_free(void *decompressor);
 /// content fits.
 long czstd_decompress(void *decompressor, void *out, size_t n, const void *coded, size_t m);
 
+/// The size of the frame that `coded` begins with (RFC 8878 §3.1.1); 0 if it is not whole.
+size_t czstd_frame_size(const void *coded, size_t m);
+
+// Dictionaries: units that refer to up to 16 KiB of bytes which both ends have, each of which is one frame (czstd_dictionary.c).
+
+/// A compression context for levels up to `level`.
+void *czstd_dictionary_compressor(int level);
+void czstd_dictionary_compressor_free(void *compressor);
+
+/// Compresses `m` bytes, which may refer to the `d` bytes of `dictionary`, into at most `n`; the number written, or 0 if they do not fit.
+/// Nothing is allocated.
+size_t czstd_dictionary_compress(void *compressor, int level, void *out, size_t n, const void *plain, size_t m,
+                                 const void *dictionary, size_t d);
+
+/// A decompression context.
+void *czstd_dictionary_decompressor(void);
+void czstd_dictionary_decompressor_free(void *decompressor);
+
+/// Decompresses `m` bytes, which refer to nothing but `dictionary`, into at most `n`; the number written, or -1 if the input is not exactly
+/// one frame whose content fits.
+long czstd_dictionary_decompress(void *decompressor, void *out, size_t n, const void *coded, size_t m,
+                                 const void *dictionary, size_t d);
+
 // Streams: units that refer to those before them, in memory of a fixed size (czstd_stream.c).
 
 /// The memory of an encoder with a level and a window of 2^`window` bytes; the encoder, NULL if there is no memory.

@@ -110,6 +110,7 @@ extension Configuration {
         public var parity: Parity = .auto
         /// Units refer to those before them.
         public var history: History = .off
+        public var historyScope: HistoryScope = .flow
         public var postQuantum: PostQuantum = .off
         /// How long a key of that exchange is used, in whole seconds.
         public var postQuantumRekey: Duration = Peer.usualPostQuantumRekey

@@ -13,7 +13,7 @@ extension Configuration {
         case zstd
     }
 
-    /// The scope of a unit and of a history: what they may mix.
+    /// The scope of a unit: what it may mix.
     public enum CompressionScope: String, CaseIterable, Sendable {
         case flow
         /// Flows of the same peer may share a unit: better ratio, and lengths tell one flow about another.
@@ -44,9 +44,18 @@ extension Configuration {
 
     /// Whether units refer to those before them.
     public enum History: String, CaseIterable, Sendable {
-        /// Those of bulk TCP flows in front of a thin link.
+        /// In front of a thin link.
         case auto
         case off
+    }
+
+    /// What small units refer to: others of the same.
+    public enum HistoryScope: String, CaseIterable, Sendable {
+        case flow
+        /// Flows from one address to another: better ratio, and lengths tell one flow about another.
+        case hosts
+        /// All flows to the peer.
+        case peer
     }
 
     /// The parity that is sent beside data.

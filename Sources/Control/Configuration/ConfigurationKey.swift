@@ -56,6 +56,7 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
     case downRate = "DownRate"
     case repair = "Repair"
     case history = "History"
+    case historyScope = "HistoryScope"
     case parity = "Parity"
     case postQuantum = "PostQuantum"
     case postQuantumRekey = "PostQuantumRekey"
@@ -76,7 +77,7 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
             .interface
         case .publicKey, .presharedKey, .allowedIPs, .endpoint, .persistentKeepalive, .name, .compression,
             .compressionScope, .compressionSkip, .compressionOnly, .historyMemory, .rate, .downRate, .repair, .parity,
-            .history, .cipher, .allowedMACs, .presharedKeyNext, .presharedKeyPrevious,
+            .history, .historyScope, .cipher, .allowedMACs, .presharedKeyNext, .presharedKeyPrevious,
             .publicKeyNext, .postQuantum, .postQuantumRekey:
             .peer
         }

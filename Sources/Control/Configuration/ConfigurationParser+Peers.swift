@@ -84,6 +84,17 @@ extension ConfigurationParser {
                 try ConfigurationValue.choice(text, of: .history)
             }
             peer.history = choice ?? peer.history
+        case .historyScope:
+            let choice: Configuration.HistoryScope? = value(entry.line) { () throws(Rejection) in
+                try ConfigurationValue.choice(text, of: .historyScope)
+            }
+            peer.historyScope = choice ?? peer.historyScope
+            if peer.historyScope != .flow {
+                report(
+                    .warning, line: entry.line, text: "\(entry.key.rawValue) = \(text)",
+                    "lengths of one flow tell of what is in another",
+                    cure: "use flow, unless all who use the tunnel may know what the others send")
+            }
         case .parity:
             let parity = value(entry.line) { () throws(Rejection) in try ConfigurationValue.parity(text) }
             peer.parity = parity ?? peer.parity

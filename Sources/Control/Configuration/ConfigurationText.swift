@@ -93,6 +93,7 @@ extension Configuration.Peer {
         if let autoRate { lines.add(ours: .rate, "\(autoRate)") }
         if repair != .auto { lines.add(ours: .repair, repair.rawValue) }
         if history != .off { lines.add(ours: .history, history.rawValue) }
+        if historyScope != .flow { lines.add(ours: .historyScope, historyScope.rawValue) }
         if parity != .auto { lines.add(ours: .parity, "\(parity)") }
         if postQuantum != .off { lines.add(ours: .postQuantum, postQuantum.rawValue) }
         if postQuantumRekey != Configuration.Peer.usualPostQuantumRekey {

@@ -164,6 +164,16 @@ public struct HistoryStatistics: Codable, Hashable, Sendable {
     public var rxWireBytes: UInt64 = 0
     public var lost: UInt64 = 0
     public var wrong: UInt64 = 0
+    /// Dictionaries of the machine now: those that our units refer to, and those that peers' do. Since 2.1.
+    public var dictionaries: UInt64? = 0
+    public var peerDictionaries: UInt64? = 0
+    /// Units that could refer to a dictionary, their packets and what they became on the wire, both ways.
+    public var txRecalls: UInt64? = 0
+    public var txRecallPlainBytes: UInt64? = 0
+    public var txRecallWireBytes: UInt64? = 0
+    public var rxRecalls: UInt64? = 0
+    public var rxRecallPlainBytes: UInt64? = 0
+    public var rxRecallWireBytes: UInt64? = 0
 
     public init() {}
 }

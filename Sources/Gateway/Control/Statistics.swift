@@ -88,6 +88,14 @@ extension Daemon {
         statistics.rxWireBytes = history.received.wire
         statistics.lost = history.lost
         statistics.wrong = history.wrong
+        statistics.dictionaries = UInt64(history.dictionaries)
+        statistics.peerDictionaries = UInt64(history.dictionariesOfPeers)
+        statistics.txRecalls = history.recalledSent
+        statistics.txRecallPlainBytes = history.recallsSent.plain
+        statistics.txRecallWireBytes = history.recallsSent.wire
+        statistics.rxRecalls = history.recalledReceived
+        statistics.rxRecallPlainBytes = history.recallsReceived.plain
+        statistics.rxRecallWireBytes = history.recallsReceived.wire
         return statistics
     }
 

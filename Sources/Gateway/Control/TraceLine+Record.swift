@@ -48,7 +48,7 @@ extension TraceLine {
     private static func record(_ kind: UInt8) -> String {
         let names = [
             "HELLO", "UNIT", "BUNDLE", "FRAGMENT", "REPORT", "PING", "ETHERNET", "CONFIRM", "RECEIPT", "GONE", "PARITY",
-            "PACK", "ROTATE", "STREAM", "HISTORY",
+            "PACK", "ROTATE", "STREAM", "HISTORY", "KEYS", "RECALL", "LEARNED",
         ]
         let place = Int(kind) - 0x10
         return names.indices.contains(place) ? names[place] : "\(kind)"

@@ -33,6 +33,7 @@ extension Configuration.Peer {
         configuration.repairs = repair == .auto
         configuration.parity = parity.wish
         configuration.history = history == .auto
+        configuration.historyScope = historyScope.scope
         configuration.keyExchange = postQuantum.policy
         configuration.keyExchangeRekey = .seconds(postQuantumRekey.components.seconds)
         configuration.downRate = downRate.map { UInt32(clamping: $0.bitsPerSecond / 1000) }
@@ -142,6 +143,17 @@ extension Codec {
         switch self {
         case .deflate: "deflate"
         case .zstd: "zstd"
+        }
+    }
+}
+
+extension Configuration.HistoryScope {
+    /// The word of the core for it.
+    fileprivate var scope: HistoryScope {
+        switch self {
+        case .flow: .flow
+        case .hosts: .hosts
+        case .peer: .peer
         }
     }
 }

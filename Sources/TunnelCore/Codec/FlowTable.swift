@@ -37,6 +37,8 @@ struct FlowTable: ~Copyable {
         var isPaused = false
         /// How many to skip after the next failure, as a power of two.
         var backoff: UInt8 = 0
+        /// Small packets of it, as far as they are counted.
+        var messages: UInt8 = 0
     }
 
     private static let size = 4096
@@ -157,6 +159,20 @@ struct FlowTable: ~Copyable {
 
     /// What was coded of a flow, in bytes, as far as that is known.
     func volume(_ flow: Flow) -> Int { isCurrent(flow) ? Int(entries[flow.entry].volume) << 10 : 0 }
+
+    /// Counts a small packet; how many there were, 255 at most.
+    mutating func noteMessage(_ flow: Flow) -> Int {
+        guard isCurrent(flow) else { return 0 }
+        entries[flow.entry].messages = max(entries[flow.entry].messages, entries[flow.entry].messages &+ 1)
+        return Int(entries[flow.entry].messages)
+    }
+
+    /// The name of all that goes from one address to another through a peer, and of all that goes through it.
+    func hosts(_ packet: RawSpan, _ header: InternetPacket, to peer: PeerSlot) -> UInt64 {
+        hash.hosts(of: packet, header, with: peer)
+    }
+
+    func all(to peer: PeerSlot) -> UInt64 { hash.fold(UInt64(UInt32(bitPattern: peer.number)), .max, round: 2) }
 
     /// Notes that to try `size` bytes brought nothing.
     mutating func noteFailure(on flow: Flow, size: Int) {

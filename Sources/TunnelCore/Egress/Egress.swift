@@ -18,6 +18,8 @@ struct Egress: ~Copyable {
     var parity = ParityBlocks()
     /// Units that refer to those before them.
     var streams: OutboundStreams
+    /// What units may refer to, of those that the peer has said it has decoded.
+    var dictionaries: OutboundDictionaries
     var flows: FlowTable
     /// Whether there is time to compress.
     var governor = Governor()
@@ -31,6 +33,7 @@ struct Egress: ~Copyable {
     init(seed: UInt64, _ cargo: Cargo) {
         flows = FlowTable(seed: seed)
         streams = OutboundStreams(seed: seed)
+        dictionaries = OutboundDictionaries(seed: seed)
         self.cargo = cargo
         sealer = Sealer(cargo)
     }
@@ -109,6 +112,19 @@ struct Egress: ~Copyable {
             coded = size
             sent = sealer.send(record: size, on: &session, in: envelope, into: &outbox)
             if sent == 0 { streams.breakOff(stream, at: now) }
+        case .recall(let dictionary, let level, let without, let now):
+            let size = sealer.compress(
+                index, of: gathering, with: dictionary, of: &dictionaries, level: level, at: now)
+            guard size > 0 else { return 0 }
+            guard size <= envelope.limits.payload,
+                dictionaries.accept(dictionary, wire: envelope.limits.wireSize(of: size), without: without, at: now)
+            else {
+                dictionaries.takeBack(dictionary)
+                return 0
+            }
+            coded = size
+            sent = sealer.send(record: size, on: &session, in: envelope, into: &outbox)
+            if sent == 0 { dictionaries.takeBack(dictionary) }
         case .pack:
             if cargo == .packets, batch.count == 1 {
                 let record = unsafe gathering.writePackOfOne(index, parameter: cargo.bundleParameter)

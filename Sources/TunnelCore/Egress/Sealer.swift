@@ -223,6 +223,20 @@ struct Sealer: ~Copyable {
             members.bytes(0..<plain), cargo == .frames ? .frames : .members, in: stream, into: &space, at: now)
     }
 
+    /// Codes a batch as a unit that may refer to a dictionary and writes it, for `send(record:)`; the record's size, or 0 if that did not go.
+    mutating func compress(
+        _ index: Int, of gathering: borrowing Gathering, with dictionary: Int,
+        of dictionaries: inout OutboundDictionaries, level: Int32, at now: Instant
+    ) -> Int {
+        let plain = writeMembers(index, of: gathering)
+        guard plain > 0, plain <= Limits.unit else { return 0 }
+        // The compiler takes it to borrow all of us, not this arena alone.
+        var space = unsafe _overrideLifetime(record[0..<Limits.unit], copying: ())
+        return dictionaries.encode(
+            members.bytes(0..<plain), cargo == .frames ? .frames : .members, in: dictionary, level: level,
+            into: &space, at: now)
+    }
+
     private static func write(_ frame: RawSpan, to arena: inout Arena) {
         var record = arena[0..<Record.headerSize + frame.byteCount]
         record.copy(frame, to: Record.headerSize)

@@ -14,6 +14,8 @@ struct DecodedPackets {
     let wire: Int
     /// It was a unit that refers to others.
     var isOfStream = false
+    /// It was one that could refer to a dictionary.
+    var isRecalled = false
 }
 
 extension Cargo {

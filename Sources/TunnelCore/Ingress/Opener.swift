@@ -22,6 +22,8 @@ struct Opener: ~Copyable {
     var unit = Arena(capacity: Limits.unit + 1)
     /// Peers that have to be told that there is no decoder for a stream.
     var untold = ContiguousArray<Untold>()
+    /// What units of peers may refer to.
+    var dictionaries = InboundDictionaries()
     /// The body of the KEYS that came last. The peer takes it at once; few come, and none that is not authentic.
     private(set) var keyBody: [UInt8] = []
 
@@ -140,7 +142,7 @@ struct Opener: ~Copyable {
         let arrival = Arrival(isMarked: context.isMarked, wire: payload.byteCount + Transport.overhead)
         let body = payload.extracting(record.body)
         switch record.kind {
-        case .hello, .report, .ping, .confirm, .receipt, .gone, .rotate, .history:
+        case .hello, .report, .ping, .confirm, .receipt, .gone, .rotate, .history, .learned:
             guard let control = ControlRecord(record, body: body) else { return .dropped(.record) }
             return .control(control)
         case .keys: return takeKeys(record, body)
@@ -152,6 +154,9 @@ struct Opener: ~Copyable {
         case .stream:
             let delivery = Delivery(announced: announced, arrival: arrival, context: context, source: source)
             return take(stream: record, in: payload, delivery, charging: &budget, into: &inbox)
+        case .recall:
+            let delivery = Delivery(announced: announced, arrival: arrival, context: context, source: source)
+            return take(recall: record, body, delivery, charging: &budget, into: &inbox)
         case .fragment:
             guard record.parameter == 0, let fragment = FragmentRecord(body) else { return .dropped(.record) }
             let piece = body.extracting(FragmentRecord.fieldsSize...)
@@ -265,7 +270,7 @@ struct Opener: ~Copyable {
         case .ethernet:
             guard record.parameter == 0, Cargo.readFrame(body, into: &inbox) else { return .dropped(.record) }
         case .hello, .fragment, .report, .ping, .confirm, .receipt, .gone, .parity, .rotate, .stream,
-            .history, .keys:
+            .history, .keys, .recall, .learned:
             return .dropped(.record)
         }
         return .packets(

@@ -2,6 +2,7 @@
 struct HistoryState {
     /// The operator wants it.
     var isWanted = false
+    var scope = HistoryScope.flow
     /// Of what we sent: units, their packets and what they became; streams that broke.
     var unitsSent: UInt64 = 0
     var sent = CompressionCounters.Bytes()
@@ -11,4 +12,19 @@ struct HistoryState {
     var received = CompressionCounters.Bytes()
     var lost: UInt64 = 0
     var wrong: UInt64 = 0
+    /// Units that could refer to a dictionary, those that we sent and those that came; their packets and what they became.
+    var recalledSent: UInt64 = 0
+    var recallsSent = CompressionCounters.Bytes()
+    var recalledReceived: UInt64 = 0
+    var recallsReceived = CompressionCounters.Bytes()
+}
+
+/// The traffic of which a dictionary is: what is sent to a peer by it may refer to all else of the same.
+public enum HistoryScope: Sendable {
+    /// One flow.
+    case flow
+    /// All from one address to another.
+    case hosts
+    /// All that goes to the peer.
+    case peer
 }

@@ -72,6 +72,11 @@ extension Peer {
                 return true
             }
         }
+        if history.isWanted, let form = recall(for: index, of: flow, on: session, &services),
+            transmit(.batch(index, form), on: session, &services) > 0
+        {
+            return true
+        }
         let fraction = services.egress.flows.fraction(flow)
         let form = policy(services).form(codec, size: batch.bytes, fraction: fraction)
         let size = transmit(.batch(index, form), on: session, &services)

@@ -165,6 +165,7 @@ extension Peer {
         switch policy(services).treat(packet, &services.egress.flows, hasTime: hasTime) {
         case .code(let codec): return codec
         case .leave(let reason):
+            if history.isWanted, reason != nil, recalls(packet, header, &services) { return .zstd }
             if let reason {
                 noteSkipped(reason, packet.shape.packets(of: packet.bytes.byteCount), &services)
             }

@@ -131,6 +131,7 @@ extension Peer {
         case .gone(let gone):
             services.sessions[session].hello.receiveRecord()
             receive(gone, on: session, &services)
+        case .learned(let word): receive(word, &services)
         case .history(let word):
             services.sessions[session].hello.receiveRecord()
             receive(word, on: session, &services)

@@ -1,4 +1,5 @@
 // Units that refer to those before them, of one TCP flow each (docs/protocol.md §3.14): in front of thin links, where what is lost is sent again.
+// Whether we take part in that, and in dictionaries.
 
 extension Peer {
     /// Whether we take part in it.
@@ -8,7 +9,11 @@ extension Peer {
     }
 
     /// Sets whether units refer to others; what was announced is unsaid by a new session.
-    mutating func setHistory(_ wanted: Bool, _ services: inout Services) {
+    mutating func setHistory(_ wanted: Bool, _ scope: HistoryScope, _ services: inout Services) {
+        if scope != history.scope {
+            history.scope = scope
+            services.egress.dictionaries.removeAll(to: id.slot)
+        }
         guard wanted != history.isWanted else { return }
         let before = announcement(services.cargo)
         history.isWanted = wanted
@@ -20,6 +25,8 @@ extension Peer {
     mutating func endHistory(_ services: inout Services) {
         services.egress.streams.removeAll(to: id.slot)
         drops.count(.incomplete, services.ingress.opener.closeAll(of: id.slot))
+        services.egress.dictionaries.removeAll(to: id.slot)
+        services.ingress.opener.dictionaries.removeAll(of: id.slot)
     }
 
     // MARK: Out

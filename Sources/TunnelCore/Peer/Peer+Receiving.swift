@@ -145,6 +145,10 @@ extension Peer {
                 history.received.add(plain: plain, wire: packets.wire)
                 history.unitsReceived &+= 1
             }
+            if packets.isRecalled {
+                history.recallsReceived.add(plain: plain, wire: packets.wire)
+                history.recalledReceived &+= 1
+            }
         } else if packets.isBundle {
             traffic.noteBundle(packets: count, plain: plain, wire: packets.wire)
         }

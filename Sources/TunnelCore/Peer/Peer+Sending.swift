@@ -30,6 +30,10 @@ extension Peer {
                 traffic.note(.zstd, plain: batch.plain, wire: size)
                 history.sent.add(plain: batch.plain, wire: size)
                 history.unitsSent &+= 1
+            case .recall:
+                traffic.note(.zstd, plain: batch.plain, wire: size)
+                history.recallsSent.add(plain: batch.plain, wire: size)
+                history.recalledSent &+= 1
             case .bundle, .pack: traffic.noteBundle(packets: batch.packets, plain: batch.plain, wire: size)
             }
             if services.shares.isDue(batch.plain) { noteShare(of: index, plain: batch.plain, wire: size, &services) }

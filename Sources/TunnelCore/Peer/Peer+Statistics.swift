@@ -146,6 +146,14 @@ public final class HistoryStatistics: Sendable {
     public let streams: Int
     public let decoders: Int
     public let memory: Int
+    /// Dictionaries of the machine now: those that our units refer to, and those that peers' do.
+    public let dictionaries: Int
+    public let dictionariesOfPeers: Int
+    /// Units that could refer to a dictionary, sent and received.
+    public let recalledSent: UInt64
+    public let recallsSent: CompressionCounters.Bytes
+    public let recalledReceived: UInt64
+    public let recallsReceived: CompressionCounters.Bytes
     public let unitsSent: UInt64
     public let sent: CompressionCounters.Bytes
     public let unitsReceived: UInt64
@@ -158,7 +166,15 @@ public final class HistoryStatistics: Sendable {
     init(_ state: HistoryState, _ services: borrowing Services) {
         streams = services.egress.streams.count
         decoders = services.ingress.opener.streams.count
-        memory = services.egress.streams.used + services.ingress.opener.streams.used
+        memory =
+            services.egress.streams.used + services.ingress.opener.streams.used + services.egress.dictionaries.used
+            + services.ingress.opener.dictionaries.used
+        dictionaries = services.egress.dictionaries.count
+        dictionariesOfPeers = services.ingress.opener.dictionaries.count
+        recalledSent = state.recalledSent
+        recallsSent = state.recallsSent
+        recalledReceived = state.recalledReceived
+        recallsReceived = state.recallsReceived
         unitsSent = state.unitsSent
         sent = state.sent
         unitsReceived = state.unitsReceived
@@ -171,7 +187,10 @@ public final class HistoryStatistics: Sendable {
 
 extension Peer {
     private func historyStatistics(_ hello: HelloExchange, _ services: borrowing Services) -> HistoryStatistics? {
-        guard takesHistory(services.cargo), hello.records.isSuperset(of: .history) else { return nil }
+        guard
+            takesHistory(services.cargo) && hello.records.isSuperset(of: .history)
+                || takesRecalls(services.cargo) && hello.records.isSuperset(of: .recalls)
+        else { return nil }
         return HistoryStatistics(history, services)
     }
 

@@ -98,7 +98,7 @@ extension Peer {
             record.form = .unit
             record.codec = codec
             record.coded = Int32(clamping: services.egress.coded)
-        case .stream:
+        case .stream, .recall:
             record.form = .unit
             record.codec = .zstd
             record.coded = Int32(clamping: services.egress.coded)

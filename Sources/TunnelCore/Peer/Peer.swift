@@ -204,6 +204,7 @@ struct Peer: ~Copyable {
         if packs { announcement.records.formUnion(.pieces) }
         if rotates { announcement.records.formUnion(RecordSet(.rotate)) }
         if takesHistory(cargo) { announcement.records.formUnion(.history) }
+        if takesRecalls(cargo) { announcement.records.formUnion(.recalls) }
         if exchange.policy != .off { announcement.records.formUnion(.exchange) }
         return announcement
     }

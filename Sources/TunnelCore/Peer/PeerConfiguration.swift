@@ -47,6 +47,8 @@ public struct PeerConfiguration: Sendable {
     public var parity = ParityWish.automatic
     /// Units may refer to those before them, where what is lost is sent again.
     public var history = false
+    /// What they may refer to.
+    public var historyScope = HistoryScope.flow
 
     public init(
         presharedKey: PresharedKey? = nil, endpoint: Endpoint? = nil, allowedIPs: [Prefix] = [],

@@ -3,17 +3,21 @@ public import Keys
 // Units that refer to those before them, where one of those is waited for.
 
 extension Tunnel {
-    /// Sets whether units to and from a peer refer to others.
-    public mutating func setHistory(_ wanted: Bool, of key: PublicKey, at now: Now) {
+    /// Sets whether units to and from a peer refer to others, and to which.
+    public mutating func setHistory(
+        _ wanted: Bool, _ scope: HistoryScope = .flow, of key: PublicKey, at now: Now
+    ) {
         guard let slot = peers.slot(of: key) else { return }
         services.now = now
-        peers[slot].setHistory(wanted, &services)
+        peers[slot].setHistory(wanted, scope, &services)
     }
 
-    /// Sets how much memory the streams of all peers may take, in bytes; those that are there keep theirs.
+    /// Sets how much memory the streams and the dictionaries of all peers may take, in bytes; those that are there keep theirs.
     public mutating func setHistoryMemory(_ bytes: Int) {
-        services.egress.streams.most = bytes / 2
-        services.ingress.opener.streams.most = bytes / 2
+        services.egress.streams.most = bytes / 8 * 3
+        services.ingress.opener.streams.most = bytes / 8 * 3
+        services.egress.dictionaries.most = bytes / 8
+        services.ingress.opener.dictionaries.most = bytes / 8
     }
 
     /// How often one looks whether a unit still waits in vain.
@@ -22,8 +26,20 @@ extension Tunnel {
     /// Decodes what waits for nothing any more.
     @inline(__always)
     mutating func releaseUnits(of slot: PeerSlot) {
+        if services.ingress.opener.dictionaries.tellsAt <= services.now.instant { tellLearned(slot) }
         guard services.ingress.opener.units.count > 0 || !services.ingress.opener.untold.isEmpty else { return }
         decodeUnits(of: slot)
+    }
+
+    /// Tells a peer, and then all others, what of theirs has become part of a dictionary.
+    @inline(never)
+    private mutating func tellLearned(_ slot: PeerSlot) {
+        peers[slot].sendLearned(&services)
+        while services.egress.outbox.hasRoom,
+            let next = services.ingress.opener.dictionaries.nextToTell(at: services.now.instant)
+        {
+            peers[next].sendLearned(&services)
+        }
     }
 
     @inline(never)
@@ -55,7 +71,10 @@ extension Tunnel {
     var nextUnits: Instant? {
         let opener = min(services.ingress.opener.streams.expiresAt, services.egress.streams.expiresAt)
         let units = services.ingress.opener.units.count > 0 ? services.ingress.unitsAt : .distantFuture
-        let next = min(opener, units)
+        let dictionaries = min(
+            services.egress.dictionaries.expiresAt, services.ingress.opener.dictionaries.expiresAt,
+            services.ingress.opener.dictionaries.tellsAt)
+        let next = min(opener, units, dictionaries)
         return next == .distantFuture ? nil : next
     }
 
@@ -68,6 +87,15 @@ extension Tunnel {
             }
         }
         if services.ingress.opener.streams.expiresAt <= now { services.ingress.opener.expireStreams(at: now) }
+        if services.ingress.opener.dictionaries.tellsAt <= now,
+            let slot = services.ingress.opener.dictionaries.nextToTell(at: now)
+        {
+            tellLearned(slot)
+        }
+        if services.ingress.opener.dictionaries.expiresAt <= now {
+            services.ingress.opener.dictionaries.expire(at: now)
+        }
+        if services.egress.dictionaries.expiresAt <= now { services.egress.dictionaries.expire(at: now) }
         if services.egress.streams.expiresAt <= now { services.egress.streams.expire(at: now) }
     }
 }

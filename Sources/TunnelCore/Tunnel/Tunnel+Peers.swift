@@ -55,7 +55,7 @@ extension Tunnel {
         setDownRate(configuration.downRate, of: key, at: now)
         setRepairs(configuration.repairs, of: key, at: now)
         setParity(configuration.parity, of: key, at: now)
-        setHistory(configuration.history, of: key, at: now)
+        setHistory(configuration.history, configuration.historyScope, of: key, at: now)
         setKeyExchange(configuration.keyExchange, rekey: configuration.keyExchangeRekey, of: key, at: now)
         if let endpoint = configuration.endpoint { setEndpoint(endpoint, of: key) }
         setAllowedIPs(configuration.allowedIPs, of: key)

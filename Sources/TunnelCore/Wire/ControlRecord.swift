@@ -8,6 +8,7 @@ enum ControlRecord {
     case gone(GoneRecord)
     case rotate(RotateRecord)
     case history(HistoryRecord)
+    case learned(LearnedRecord)
     /// The large ones of these do not stand in here: see `Opener.keyBody`.
     case keys(KeyRecord)
 
@@ -41,7 +42,10 @@ enum ControlRecord {
         case .history:
             guard let history = HistoryRecord(parameter: record.parameter, body: body) else { return nil }
             self = .history(history)
-        case .unit, .bundle, .fragment, .ethernet, .parity, .pack, .stream:
+        case .learned:
+            guard let learned = LearnedRecord(parameter: record.parameter, body: body) else { return nil }
+            self = .learned(learned)
+        case .unit, .bundle, .fragment, .ethernet, .parity, .pack, .stream, .recall:
             return nil
         }
     }
@@ -56,6 +60,7 @@ enum ControlRecord {
         case .gone: .gone
         case .rotate: .rotate
         case .history: .history
+        case .learned: .learned
         case .keys: .keys
         }
     }
@@ -71,6 +76,7 @@ enum ControlRecord {
         case .gone(let gone): gone.size
         case .rotate: RotateRecord.size
         case .history: HistoryRecord.size
+        case .learned(let learned): learned.size
         case .keys: KeyRecord.size
         }
     }
@@ -86,6 +92,7 @@ enum ControlRecord {
         case .gone(let gone): gone.write(to: &payload)
         case .rotate(let rotate): rotate.write(to: &payload)
         case .history(let history): history.write(to: &payload)
+        case .learned(let learned): learned.write(to: &payload)
         case .keys(let keys): keys.write(to: &payload)
         }
     }

@@ -24,12 +24,14 @@ struct Record {
         case stream = 0x1d
         case history = 0x1e
         case keys = 0x1f
+        case recall = 0x20
+        case learned = 0x21
 
         /// It is about the tunnel itself, and holds no packets.
         var isControl: Bool {
             switch self {
-            case .hello, .report, .ping, .confirm, .receipt, .gone, .parity, .rotate, .history, .keys: true
-            case .unit, .bundle, .fragment, .ethernet, .pack, .stream: false
+            case .hello, .report, .ping, .confirm, .receipt, .gone, .parity, .rotate, .history, .keys, .learned: true
+            case .unit, .bundle, .fragment, .ethernet, .pack, .stream, .recall: false
             }
         }
     }
@@ -63,12 +65,12 @@ struct Record {
 struct RecordSet: OptionSet, Hashable {
     let rawValue: UInt32
     init(rawValue: UInt32) { self.rawValue = rawValue }
-    init(_ kind: Record.Kind) { rawValue = 1 << UInt32(kind.rawValue & 15) }
+    init(_ kind: Record.Kind) { rawValue = 1 << UInt32((kind.rawValue &- Record.Kind.hello.rawValue) & 31) }
 
     /// The kinds that HELLO has to announce: every gateway takes HELLO itself, and UNIT if it decodes any codec.
     static let announced: [Record.Kind] = [
         .bundle, .fragment, .report, .ping, .ethernet, .confirm, .receipt, .gone, .parity, .pack, .rotate,
-        .stream, .history, .keys,
+        .stream, .history, .keys, .recall, .learned,
     ]
     /// The kinds that a tunnel for packets takes.
     static let packets: RecordSet = [.init(.bundle), .init(.fragment), .init(.report), .init(.ping), .init(.confirm)]
@@ -89,6 +91,9 @@ struct RecordSet: OptionSet, Hashable {
 
     /// The kinds that units which refer to others take.
     static let history: RecordSet = [.init(.stream), .init(.history)]
+
+    /// The kinds that units which refer to a dictionary take.
+    static let recalls: RecordSet = [.init(.recall), .init(.learned)]
 
     @inline(__always) func contains(_ kind: Record.Kind) -> Bool { isSuperset(of: RecordSet(kind)) }
 }
