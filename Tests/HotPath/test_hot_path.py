@@ -57,6 +57,7 @@ CASES = {
     "TCP, somebody traces": {},
     "TCP, automatic compression, somebody traces": {
         "compression": "auto", "peer": ["CompressionSkip = 10.77.0.0/16, 7777"]},
+    "TCP, PostQuantum demanded": {"peer": ["PostQuantum = require"]},
     "TCP, somebody captures": {},
 }
 
