@@ -40,6 +40,47 @@ def zstandarded(data, window=16, content_size=False, checksum=False, form=_MAGIC
     return compress.compress(data) + compress.flush()
 
 
+def frame(window):
+    """Decodes pieces of one frame that never ends, whose window is no larger than that power of two."""
+    return _wrong(zstandard.ZstdDecompressor(format=_MAGICLESS, max_window_size=1 << window).decompressobj().decompress)
+
+
+def unending(window):
+    """Codes pieces of such a frame."""
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        3, window_log=window, format=_MAGICLESS, write_content_size=False)
+    compress = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    return lambda data: compress.compress(data) + compress.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+
+
+def recalled(coded, content):
+    """The bytes of one frame in front of which others stand."""
+    decompress = zstandard.ZstdDecompressor(dict_data=_raw(content), format=_MAGICLESS).decompressobj()
+    decoded = _wrong(decompress.decompress)(coded)
+    require(decompress.eof and not decompress.unused_data, "not one frame")
+    return decoded
+
+
+def recalling(data, content):
+    """The data as such a frame."""
+    parameters = zstandard.ZstdCompressionParameters.from_level(3, window_log=17, format=_MAGICLESS)
+    compress = zstandard.ZstdCompressor(dict_data=_raw(content), compression_params=parameters).compressobj()
+    return compress.compress(data) + compress.flush()
+
+
+def _raw(content):
+    return zstandard.ZstdCompressionDict(content, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if content else None
+
+
+def _wrong(decompress):
+    def decode(coded):
+        try:
+            return decompress(coded)
+        except zstandard.ZstdError as error:
+            raise Malformed(str(error)) from None
+    return decode
+
+
 def _inflated(coded, size):
     inflate = zlib.decompressobj(-15)
     try:

@@ -17,13 +17,14 @@ from .choice import payloads
 from .echo import echo_reply
 from .fragments import Assembly, fragments
 from .hello import Greeting
+from .history import Histories
 from .keys import KEYS, Answer, Offer, Question, Reply
 from .packets import ecn as ecn_of, marked
 from .pings import Pings
 from .primitives import Forged
 from .records import (
-    CONFIRM, GONE, PACK, PARITIES, PARITY, PING, RECEIPT, REPORT, Bundle, Confirm, Fragment, Gone, Hello, Pack, Parity, Ping,
-    Receipt, Unit, decode)
+    BUNDLE, CONFIRM, GONE, HISTORIES, PACK, PARITIES, PARITY, PING, RECEIPT, REPORT, Bundle, Confirm, Fragment, Gone, Hello,
+    History, Pack, Parity, Ping, Recall, Receipt, Stream, Unit, decode, record)
 from .repair import Repair
 from .transcript import Entry
 from .wrong import Malformed
@@ -33,7 +34,7 @@ _TURN, _SHORT_TURN = 0.02, 0.002
 _PATIENCE = 3
 """Sessions in which the other end may be silent before this one stops to repeat its HELLO."""
 _CONGESTED = 3
-_EVERYTHING = PARITIES._replace(records=PARITIES.records | {CONFIRM, PACK, KEYS})
+_EVERYTHING = PARITIES._replace(records=PARITIES.records | HISTORIES.records | {CONFIRM, PACK, KEYS})
 _SO_RCVBUFFORCE, _SO_TIMESTAMPNS = 33, 35
 
 
@@ -52,6 +53,7 @@ class Peer:
         self.socket, self.keys, self.gateway, self.own, self.greets = socket, keys, gateway, own, greets
         self.transcript, self.tap, self.repairs = [], tap, repairs
         self.lose, self.lost, self.had_back = lambda entry: False, [], []
+        self.histories = Histories()
         self._lines, self._current, self._initiation, self._says_hello = {}, None, None, True
         self.agreement, self.pieces = Agreement(keys), 1
         _prepare(socket)
@@ -208,7 +210,9 @@ class Peer:
             self._send_keys(line, answers)
             if wants_session:
                 self._initiate(source)
-        if isinstance(entry.what, (bytes, Unit, Bundle, Pack, Fragment)):
+        if isinstance(entry.what, (History, Recall, Stream)):
+            entry = self._hear_history(line, entry)
+        if isinstance(entry.what, (bytes, Unit, Bundle, Pack, Fragment, Recall, Stream)):
             self._hear_data(line, entry, now)
         if self._takes(line, PARITY):
             had = line.repair.rows.note(counter, datagram)
@@ -239,6 +243,15 @@ class Peer:
             large = self.pieces > 1 and len(whole) > 32
             for payload in [one.encode() for one in fragments(next(line.numbers), whole, self.pieces)] if large else [whole]:
                 self._send(line, payload)
+
+    def _hear_history(self, line, entry):
+        """The entry of what a unit was decoded to, or its own."""
+        plain, words = self.histories.hear(entry.what)
+        for word in words:
+            self._send(line, word.encode())
+        if plain is None:
+            return entry
+        return self._note(entry.at, False, record(BUNDLE, 0, plain), 0, entry.traffic_class, entry.counter)
 
     def _hear_data(self, line, entry, now):
         if self._does_repair(line):

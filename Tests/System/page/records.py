@@ -13,13 +13,17 @@ from .wrong import Malformed, require
 HELLO, UNIT, BUNDLE, FRAGMENT, REPORT, PING = range(0x10, 0x16)
 CONFIRM = 0x17
 RECEIPT, GONE, PARITY, PACK = range(0x18, 0x1C)
+STREAM, HISTORY = 0x1D, 0x1E
+RECALL, LEARNED = 0x20, 0x21
 SEEN, ASKS = 0x01, 0x02
 CODECS, MAXIMUM_UNIT, _SECOND_LANE, RECORDS = range(1, 5)
 MEMBERS = 0x10
 """The bit of UNIT's parameter that says layout 1."""
 _FRAGMENT, _REPORT = struct.Struct("<HHBB"), struct.Struct("<5Q")
+_STREAM, _HISTORY, _RECALL, _LEARNED = map(struct.Struct, ("<BxHHHI", "<BBH", "<BBBBHI", "<BBB"))
 _RECEIPT, _RANGE, _PARITY = struct.Struct("<3Q5I"), struct.Struct("<HH"), struct.Struct("<QQBB")
-_OPTIONAL = {BUNDLE, FRAGMENT, REPORT, PING, CONFIRM, RECEIPT, GONE, PARITY, PACK, KEYS}
+_OPTIONAL = {BUNDLE, FRAGMENT, REPORT, PING, CONFIRM, RECEIPT, GONE, PARITY, PACK, KEYS, STREAM, HISTORY,
+             RECALL, LEARNED}
 _SHORTEST, _RANGES = 18, 8
 """Bytes of the vector of a keepalive; ranges in one record."""
 
@@ -44,6 +48,7 @@ EVERYTHING = Hello(codecs.KNOWN, records=frozenset([BUNDLE, FRAGMENT, REPORT, PI
 """All that the page has but the second lane, CONFIRM, repair, parity and keys."""
 REPAIRS = EVERYTHING._replace(records=EVERYTHING.records | {RECEIPT, GONE})
 PARITIES = REPAIRS._replace(records=REPAIRS.records | {PARITY})
+HISTORIES = REPAIRS._replace(records=REPAIRS.records | {STREAM, HISTORY, RECALL, LEARNED})
 PACKS = EVERYTHING._replace(records=EVERYTHING.records | {PACK})
 AGREES = EVERYTHING._replace(records=EVERYTHING.records | {KEYS})
 
@@ -181,6 +186,58 @@ class Parity(NamedTuple):
         return record(PARITY, self.lane, _PARITY.pack(*self[:4]) + self.row)
 
 
+class Stream(NamedTuple):
+    """A unit of a stream (§3.14), coded as it came."""
+
+    stream: int
+    epoch: int
+    number: int
+    size: int
+    check: int
+    coded: bytes
+
+    def encode(self):
+        return record(STREAM, MEMBERS, _STREAM.pack(*self[:5]) + self.coded)
+
+
+class History(NamedTuple):
+    word: int
+    stream: int
+    window: int
+    epoch: int
+
+    def encode(self):
+        return record(HISTORY, self.word, _HISTORY.pack(*self[1:]))
+
+
+class Recall(NamedTuple):
+    """A unit that may refer to a dictionary (§3.16), coded as it came."""
+
+    dictionary: int
+    epoch: int
+    base: int
+    number: int
+    size: int
+    check: int
+    coded: bytes
+    refers: bool = False
+    learn: bool = True
+
+    def encode(self):
+        return record(RECALL, MEMBERS | self.learn | self.refers << 1, _RECALL.pack(*self[:6]) + self.coded)
+
+
+class Learned(NamedTuple):
+    word: int
+    dictionary: int
+    epoch: int
+    entries: int = 0
+    numbers: bytes = b""
+
+    def encode(self):
+        return record(LEARNED, self.word, _LEARNED.pack(*self[1:4]) + self.numbers)
+
+
 class Ping(NamedTuple):
     token: bytes
     answer: bool = False
@@ -217,7 +274,8 @@ def decode(payload, announced):
         require(length >= 4, "CONFIRM cut off")
         return Confirm.behind(payload)
     return {HELLO: _hello, BUNDLE: _bundle, FRAGMENT: _fragment, REPORT: _report, PING: _ping, RECEIPT: _receipt,
-            GONE: _gone, PARITY: _parity, PACK: _pack, KEYS: keys.decode}[kind](parameter, body)
+            GONE: _gone, PARITY: _parity, PACK: _pack, KEYS: keys.decode, STREAM: _stream, HISTORY: _history, RECALL: _recall,
+            LEARNED: _learned}[kind](parameter, body)
 
 
 def _hello(version, body):
@@ -320,3 +378,27 @@ def _parity(lane, body):
     require(parity.block & 1, "of no block")
     require(parity.number < parity.rows <= 3, "a row that there is not")
     return parity
+
+
+def _stream(parameter, body):
+    require(parameter == MEMBERS and len(body) > _STREAM.size, "no members, or no coded bytes")
+    unit = Stream(*_STREAM.unpack_from(body), body[_STREAM.size:])
+    require(unit.size, "a STREAM of nothing")
+    return unit
+
+
+def _history(word, body):
+    require(word < 3 and len(body) >= _HISTORY.size and 10 <= body[1] <= 21, "cut off, or says what there is not")
+    return History(word, *_HISTORY.unpack_from(body))
+
+
+def _recall(parameter, body):
+    require(parameter & 0xFC == MEMBERS and len(body) > _RECALL.size, "no members, or no coded bytes")
+    unit = Recall(*_RECALL.unpack_from(body), body[_RECALL.size:], bool(parameter & 2), bool(parameter & 1))
+    require(unit.size, "a RECALL of nothing")
+    return unit
+
+
+def _learned(word, body):
+    require(word < 2 and _LEARNED.size <= len(body) <= _LEARNED.size + 32, "cut off, or says what there is not")
+    return Learned(word, *_LEARNED.unpack_from(body), body[_LEARNED.size:])

@@ -6,7 +6,9 @@ from .fragments import Assembly, fragments
 from .parity import Rows, parities
 from .primitives import extended, seal, unseal, x25519
 from .quoted import quoted
-from .records import PACKS, PARITIES, Gone, Pack, Receipt, decode
+from .history import Histories
+from .members import Member, encode as members
+from .records import HISTORIES, PACKS, PARITIES, Gone, Pack, Receipt, decode
 
 pytestmark = pytest.mark.fast
 
@@ -52,3 +54,19 @@ def test_the_pieces_of_the_pack_that_the_page_quotes_are_its_packets():
     *_, (whole, _) = [assembly.take(piece, piece.index, False, 0) for piece in pieces]
     assert whole == page["pack"]
     assert decode(whole, PACKS) == Pack([page["first of two packets"], page["second of two packets"]], None)
+
+
+def test_units_that_refer_to_others_are_read_as_the_page_quotes_them():
+    page, histories = quoted(), Histories()
+    first, second = ([members([Member(page[f"{which} of two packets"])])] for which in ("first", "second"))
+
+    def hear(name):
+        what = decode(page[f"{name}, payload"], HISTORIES)
+        assert what.encode() == page[f"{name}, payload"]
+        plain, words = histories.hear(what)
+        return [plain] * (plain is not None), [word.encode() for word in words]
+
+    assert hear("open") == ([], [page["opened, payload"]])
+    assert hear("first STREAM") == (first, []) and hear("second STREAM") == (second, [])
+    assert hear("first RECALL") == (first, [page["LEARNED, payload"]])
+    assert hear("second RECALL")[0] == second
