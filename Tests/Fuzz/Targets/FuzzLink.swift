@@ -30,9 +30,9 @@ final class FuzzLink {
     /// packs: both take what is larger than a datagram, in pieces; inside there are 9000 bytes, and outside 1500.
     init(
         _ first: CompressionPolicy, _ second: CompressionPolicy, _ cipher: CipherPolicy, merges: Bool,
-        packs: Bool = false
+        packs: Bool = false, history: Bool = false
     ) {
-        var options = [first, second].map { Pair.Options(compression: $0, cipher: cipher) }
+        var options = [first, second].map { Pair.Options(compression: $0, cipher: cipher, history: history) }
         for index in options.indices { options[index].packs = packs }
         pair = Pair(alice: options[0], bob: options[1])
         for end in packs ? [pair.alice, pair.bob] : [] {

@@ -8,13 +8,15 @@ import CZlib
 /// keeps to what she announced, and the session goes on.
 ///
 /// Options: 0–1 bob's compression, 2 AES-256-GCM, 3 bob's device takes super-segments, 4 both take packs, and what comes in pieces is
-/// one.
+/// one, 5 both take units that refer to others: what comes as deflate is a RECALL, what comes as zstd a STREAM, of which the content begins
+/// with the fields before the size.
 ///
 /// Control: 0 congestion experienced, 1 on WireGuard's lane, 2 what came out stays in the inbox, 3–4 time before, 5 bob has
 /// something to send afterwards, 6–7 how the content becomes a payload.
 struct PayloadTarget: ~Copyable {
     private let fuzz: FuzzLink
     private let packs: Bool
+    private let refers: Bool
     /// What alice announced last.
     private var announced = Hello(
         seen: true, asks: false, codecs: .all, maximumUnit: Limits.unit, records: RecordSet.packets)
@@ -40,8 +42,9 @@ struct PayloadTarget: ~Copyable {
         let options = input.options()
         fuzz = FuzzLink(
             .init(.auto), Self.policies[Int(options & 3)], options & 4 != 0 ? .auto : .chacha20poly1305,
-            merges: options & 8 != 0, packs: options & 16 != 0)
+            merges: options & 8 != 0, packs: options & 16 != 0, history: options & 32 != 0)
         packs = options & 16 != 0
+        refers = options & 32 != 0
         if packs { announced = Self.announcesPacks }
     }
 
@@ -75,6 +78,8 @@ struct PayloadTarget: ~Copyable {
         let layout: UInt8 = [4, 6].contains((content.first ?? 0) >> 4) ? 0 : 0x10
         switch Form(rawValue: step.bits(6...7)) ?? .payload {
         case .payload: return [content]
+        case .deflate where refers: return recall(content)
+        case .zstd where refers: return stream(content)
         case .deflate: return [unitRecord(content, parameter: layout | 1)]
         case .zstd:
             return [record(0x11, layout | 2, little(UInt16(truncatingIfNeeded: content.count)) + coded(content))]
@@ -87,6 +92,29 @@ struct PayloadTarget: ~Copyable {
                 return record(0x13, 0, head + unit[fragment.range])
             }
         }
+    }
+
+    /// A RECALL whose parameter and fields before the size the content begins with; the rest is what it is decoded to, or what is coded.
+    private func recall(_ content: [UInt8]) -> [[UInt8]] {
+        guard content.count > 5 else { return [] }
+        let plain = Array(content[5...])
+        let isCoded = content[0] & 0x80 != 0
+        let fields = content[1..<5] + little(UInt16(truncatingIfNeeded: plain.count)) + check(plain)
+        return [record(0x20, 0x10 | content[0] & 0x7f, fields + (isCoded ? plain : coded(plain)))]
+    }
+
+    /// The same of a STREAM, of stream, epoch and number; a piece of a frame is a block as it is, behind a frame's head if the number is zero.
+    private func stream(_ content: [UInt8]) -> [[UInt8]] {
+        guard content.count > 6 else { return [] }
+        let plain = Array(content[6...])
+        let head: [UInt8] = content[3] | content[4] == 0 ? [0x00, 0x40] : []
+        let block = little(UInt32(truncatingIfNeeded: plain.count) << 3).prefix(3) + plain
+        let fields = [content[0], 0] + content[1..<5] + little(UInt16(truncatingIfNeeded: plain.count)) + check(plain)
+        return [record(0x1d, 0x10, fields + (content[5] & 1 == 0 ? head + block : plain))]
+    }
+
+    private func check(_ plain: [UInt8]) -> [UInt8] {
+        little(unsafe plain.withUnsafeBytes { unsafe czlib_crc32($0.baseAddress, $0.count) })
     }
 
     private func coded(_ content: [UInt8]) -> [UInt8] {

@@ -19,6 +19,7 @@ extension PayloadTarget {
         }
         seeds.append(("records", records.bytes))
         for number in 0..<4 { seeds.append(("packs-\(number)", packs(UInt8(number)).bytes)) }
+        for number in 0..<4 { seeds.append(("history-\(number)", history(UInt8(number)).bytes)) }
         return seeds
     }
 
@@ -50,6 +51,26 @@ extension PayloadTarget {
             seed.add(record(0x1b, 1, members))
             seed.add(members.dropLast(), control: 3 << 6)
         }
+        seed.add([0x40], control: 0x20)
+        return seed
+    }
+
+    /// Units that refer to others, and what is said of them.
+    private static func history(_ options: UInt8) -> FuzzSeed {
+        var seed = FuzzSeed(options: options << 2 | 32)
+        let members = writeMembers([Member(packet: udp(1, 2, text(200)))])
+        let (recall, stream) = (UInt8(0x40), UInt8(0x80))
+        for number in 0..<3 as Range<UInt8> { seed.add([1, 5, 9, 0, number] + members, control: recall) }
+        for flags in [2, 3, 0x83, 1] as [UInt8] { seed.add([flags, 5, 9, 2, 7] + members, control: recall | 0x28) }
+        seed.add([3, 5, 10, 1, 8] + members, control: recall)
+        for word in [[0, 5, 9, 2, 0, 1], [1, 5, 9, 0]] as [[UInt8]] {
+            seed.add(record(0x21, word[0], Array(word[1...])))
+        }
+        // Opened, three units of which the last two come in the other order, one of another epoch, closed.
+        seed.add(record(0x1e, 0, [4, 18, 1, 0]), control: 0x20)
+        for number in [0, 2, 1] as [UInt8] { seed.add([4, 1, 0, number, 0, 0] + members, control: stream) }
+        seed.add([4, 2, 0, 0, 0, 1] + members, control: stream | 0x10)
+        seed.add(record(0x1e, 2, [4, 18, 1, 0]))
         seed.add([0x40], control: 0x20)
         return seed
     }
