@@ -115,6 +115,18 @@ import Testing
         #expect(configuration?.text(comment: []).contains("#: Rate = auto 2mbit..50mbit") == true)
     }
 
+    @Test(
+        "HistoryScope is written as it is read, and one that lets flows tell of others has a warning",
+        arguments: ["flow", "hosts", "peer"])
+    func historyScope(word: String) throws {
+        let (configuration, diagnostics) = parse(
+            "[Interface]\nPrivateKey=\(Sample.privateKey)\n[Peer]\nPublicKey=\(Sample.a)\n#: HistoryScope = \(word)")
+        #expect(diagnostics.map(\.severity) == (word == "flow" ? [] : [.warning]))
+        let peer = try #require(configuration?.peers.first)
+        #expect(peer.historyScope.rawValue == word)
+        #expect(configuration?.text(comment: []).contains("#: HistoryScope = \(word)") == (word != "flow"))
+    }
+
     @Test("what the file leaves out has its default")
     func defaults() throws {
         let (configuration, _) = parse("[Interface]\nPrivateKey=\(Sample.privateKey)\n[Peer]\nPublicKey=\(Sample.a)")
