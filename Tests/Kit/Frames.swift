@@ -34,6 +34,11 @@ func frameList(_ frames: [[UInt8]]) -> [UInt8] {
     frames.flatMap { little(UInt16(truncatingIfNeeded: $0.count)) + $0 }
 }
 
+/// A frame that stands for several, as it stands among them.
+func segmentedFrame(_ frame: [UInt8], segment: UInt16 = 1000, length: Int? = nil) -> [UInt8] {
+    little(0 as UInt16) + little(segment) + little(UInt16(truncatingIfNeeded: length ?? frame.count)) + frame
+}
+
 func framesBundle(_ frames: [[UInt8]], parameter: UInt8 = 1) -> [UInt8] { record(0x12, parameter, frameList(frames)) }
 
 /// A UNIT of deflate and layout 2.

@@ -128,6 +128,28 @@ func kernelSplit(_ frame: [UInt8]) -> [[UInt8]]? {
     }
 }
 
+/// The Ethernet frames that the kernel makes of a write to a TAP.
+func kernelCut(_ write: [UInt8]) throws -> [[UInt8]] {
+    guard write[1] != 0 else { return [Array(write[10...])] }
+    let frame = Array(write[10...])
+    let start = frame[12] == 0x81 || frame[12] == 0x88 ? (frame[16] == 0x81 ? 22 : 18) : 14
+    guard let packets = kernelSplit(shifted(Array(write[..<10]), by: -start) + frame[start...]) else { throw Refused() }
+    return packets.map { frame[..<start] + $0 }
+}
+
+/// The kernel takes no such write.
+private struct Refused: Error {}
+
+/// A virtio header whose places are others by so many bytes.
+func shifted(_ virtio: [UInt8], by bytes: Int) -> [UInt8] {
+    var shifted = virtio
+    for place in [2, 6] {
+        let value = Int(virtio[place]) | Int(virtio[place + 1]) << 8
+        shifted.replaceSubrange(place..<place + 2, with: little(UInt16(value + bytes)))
+    }
+    return shifted
+}
+
 extension Inbox {
     /// A frame with its virtio header.
     func wholeFrame(_ index: Int) -> [UInt8] {

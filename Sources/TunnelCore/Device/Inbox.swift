@@ -23,26 +23,26 @@ public struct Inbox: ~Copyable {
 
     /// One `writev` to the device: a virtio header, then a packet, a super-segment or an Ethernet frame.
     public struct Write: Sendable {
-        public fileprivate(set) var pieces: Range<Int>
+        public internal(set) var pieces: Range<Int>
         /// The packets that it stands for.
-        public fileprivate(set) var packets = 1
+        public internal(set) var packets = 1
     }
 
-    private static let writeCapacity = 1024
-    private static let pieceCapacity = 3072
+    static let writeCapacity = 1024
+    static let pieceCapacity = 3072
     private static let decodedCapacity = 512 * 1024
     /// The bytes that one record may need: its packets with all their headers, and those that segmented ones are cut into.
     private static let recordReserve = 2 * (Limits.unit + Limits.recordPackets * PacketLayout.longestHeader)
     private static let headerStride = 16
 
-    private var list = RigidArray<Write>(capacity: writeCapacity)
-    private var pieceList = RigidArray<Piece>(capacity: pieceCapacity)
+    var list = RigidArray<Write>(capacity: writeCapacity)
+    var pieceList = RigidArray<Piece>(capacity: pieceCapacity)
     private var headers = Arena(capacity: writeCapacity * headerStride)
-    private var decoded = Arena(capacity: decodedCapacity)
+    var decoded = Arena(capacity: decodedCapacity)
     private var used = 0
     private var decodedList = RigidArray<Decoded>(capacity: writeCapacity)
     /// The last write, while packets may be added to it.
-    private var merge: Merge?
+    var merge: Merge?
 
     /// Whether runs of one TCP flow, and of one UDP flow, may become one write: the edge says so if the device takes
     /// them.
@@ -92,7 +92,7 @@ public struct Inbox: ~Copyable {
     }
 
     /// Where the last write's first packet is among the pieces, behind the virtio header and, in a frame, Ethernet's.
-    private func head(of merge: Merge) -> Int {
+    func head(of merge: Merge) -> Int {
         list[list.count - 1].pieces.lowerBound + (merge.start > 0 ? 2 : 1)
     }
 
@@ -120,8 +120,7 @@ public struct Inbox: ~Copyable {
             let last = list.count - 1
             let head = unsafe pieceList[list[last].pieces.lowerBound + 1].bytes
             if merge?.append(bytes, candidate, to: head) == true {
-                addPiece(bytes.extracting(candidate.payload..<candidate.end))
-                list[last].pieces = list[last].pieces.lowerBound..<pieceList.count
+                extendWrite(by: bytes.extracting(candidate.payload..<candidate.end))
                 return true
             }
             finish()
@@ -156,38 +155,13 @@ public struct Inbox: ~Copyable {
         return true
     }
 
-    /// Adds a decoded Ethernet frame: to the last write if the packet in it continues that one's, else as a write of its own. False if
-    /// there is no room.
-    mutating func append(frame range: Range<Int>) -> Bool {
-        guard list.count < Self.writeCapacity, pieceList.count + 3 <= Self.pieceCapacity else { return false }
-        let piece = unsafe Piece(base: UnsafeRawPointer(decoded.pointer(at: range.lowerBound)), count: range.count)
-        let frame = unsafe piece.bytes
-        // What is padded is written as it came.
-        guard let ethernet = EthernetFrame(frame), let header = ethernet.packet(in: frame), mergeable(header),
-            frame.byteCount == ethernet.payload + header.length,
-            let candidate = MergeCandidate(frame.extracting(ethernet.payload...), header),
-            candidate.hasRightChecksum(frame.extracting(ethernet.payload...), header)
-        else {
-            finish()
-            addWrite(frame)
-            return true
-        }
-        let packet = frame.extracting(ethernet.payload...)
-        if let merging = merge, merging.start == ethernet.payload {
-            let head = head(of: merging)
-            let (around, first) = unsafe (pieceList[head - 1].bytes, pieceList[head].bytes)
-            if frame.begins(with: around), merge?.append(packet, candidate, to: first) == true {
-                addPiece(packet.extracting(candidate.payload..<candidate.end))
-                list[list.count - 1].pieces = list[list.count - 1].pieces.lowerBound..<pieceList.count
-                return true
-            }
-        }
-        finish()
-        addWrite(frame.extracting(0..<ethernet.payload))
-        addPiece(packet)
-        list[list.count - 1].pieces = list[list.count - 1].pieces.lowerBound..<pieceList.count
-        merge = Merge(candidate, header, of: candidate.end - candidate.payload, behind: ethernet.payload)
-        return true
+    /// Gives a packet that stands for several the sums that the kernel goes on from.
+    static func prepare(
+        _ packet: inout MutableRawSpan, _ header: InternetPacket, _ layout: PacketLayout, _ virtio: VirtioHeader
+    ) {
+        if header.isV4 { packet.storeHeaderChecksum(length: layout.internet) }
+        let sum = Checksum(pseudoHeaderOf: packet.bytes, header, length: header.length - layout.internet)
+        packet.store(checksum: sum.folded, at: layout.internet + Int(virtio.checksumOffset))
     }
 
     /// Adds a packet that stands for several: to the last write if it continues it, else as a write of its own.
@@ -200,15 +174,12 @@ public struct Inbox: ~Copyable {
             let last = list.count - 1
             let head = unsafe pieceList[list[last].pieces.lowerBound + 1].bytes
             if merge?.append(segmented: packet.bytes, candidate, of: shape.segment, to: head) == true {
-                addPiece(packet.bytes.extracting(candidate.payload..<candidate.end))
-                list[last].pieces = list[last].pieces.lowerBound..<pieceList.count
+                extendWrite(by: packet.bytes.extracting(candidate.payload..<candidate.end))
                 return true
             }
         }
         finish()
-        if header.isV4 { packet.storeHeaderChecksum(length: shape.layout.internet) }
-        let sum = Checksum(pseudoHeaderOf: packet.bytes, header, length: header.length - shape.layout.internet)
-        packet.store(checksum: sum.folded, at: shape.layout.internet + Int(virtio.checksumOffset))
+        Self.prepare(&packet, header, shape.layout, virtio)
         addWrite(packet.bytes, virtio)
         list[list.count - 1].packets = shape.packets(of: header.length)
         if let candidate { merge = Merge(candidate, header, of: shape.segment) }
@@ -248,12 +219,12 @@ public struct Inbox: ~Copyable {
     func bytes(decoded range: Range<Int>) -> RawSpan { decoded.bytes(range) }
 
     @inline(__always)
-    private func mergeable(_ header: InternetPacket) -> Bool {
+    func mergeable(_ header: InternetPacket) -> Bool {
         header.transport == IPProtocol.tcp ? mergesTCP : header.transport == IPProtocol.udp && mergesUDP
     }
 
     @inline(__always)
-    private mutating func addWrite(_ packet: RawSpan, _ virtio: VirtioHeader = VirtioHeader()) {
+    mutating func addWrite(_ packet: RawSpan, _ virtio: VirtioHeader = VirtioHeader()) {
         let first = pieceList.count
         let offset = list.count * Self.headerStride
         var header = headers[offset..<offset + VirtioHeader.size]
@@ -261,6 +232,13 @@ public struct Inbox: ~Copyable {
         unsafe pieceList.append(Piece(base: UnsafeRawPointer(headers.pointer(at: offset)), count: VirtioHeader.size))
         addPiece(packet)
         list.append(Write(pieces: first..<first + 2))
+    }
+
+    /// Adds a piece to the last write.
+    @inline(__always)
+    mutating func extendWrite(by bytes: RawSpan) {
+        addPiece(bytes)
+        list[list.count - 1].pieces = list[list.count - 1].pieces.lowerBound..<pieceList.count
     }
 
     @inline(__always)
@@ -274,7 +252,7 @@ public struct Inbox: ~Copyable {
 
 extension Inbox.Piece {
     /// The bytes that it borrows. The compiler cannot know how long that is good: until `clear()`.
-    @unsafe fileprivate var bytes: RawSpan {
+    @unsafe var bytes: RawSpan {
         @_lifetime(immortal) get {
             let bytes = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(start: base, count: count))
             return unsafe _overrideLifetime(bytes, copying: ())
@@ -282,7 +260,7 @@ extension Inbox.Piece {
     }
 
     /// The bytes that it borrows, to write to: the owner of the buffer has lent it for that.
-    @unsafe fileprivate var mutableBytes: MutableRawSpan {
+    @unsafe var mutableBytes: MutableRawSpan {
         @_lifetime(immortal) get {
             let start = unsafe UnsafeMutableRawPointer(mutating: base)
             let bytes = unsafe MutableRawSpan(_unsafeBytes: UnsafeMutableRawBufferPointer(start: start, count: count))

@@ -73,6 +73,9 @@ struct Split {
         }
     }
 
+    /// The size of the largest of them.
+    var largest: Int { min(headerLength + segment, end) }
+
     /// Makes the next packet and says where it is; `nil` after the last.
     @inline(__always)
     mutating func nextPacket(in superSegment: inout MutableRawSpan) -> Range<Int>? {

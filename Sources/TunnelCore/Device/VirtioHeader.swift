@@ -59,6 +59,14 @@ extension VirtioHeader {
         return inner
     }
 
+    /// The header of the frame in which the packet stands behind `start` bytes.
+    func ahead(of start: Int) -> VirtioHeader {
+        var outer = self
+        outer.checksumStart += UInt16(start)
+        outer.headerLength += UInt16(start)
+        return outer
+    }
+
     /// Whether the transport header follows the IP header directly, as in a member of a record.
     func isPlain(_ header: InternetPacket) -> Bool {
         header.transport == (kind == .udp ? IPProtocol.udp : IPProtocol.tcp) && !header.isFragment

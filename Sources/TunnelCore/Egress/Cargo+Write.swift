@@ -21,7 +21,8 @@ extension Cargo {
                     gathering.bytes(number - 1, of: index), gathering.shape(number - 1, of: index))
                 end += Members.write(packet, after: previous, to: &out, at: end, &header)
             case .frames:
-                end += Frames.write(gathering.bytes(number, of: index), to: &out, at: end)
+                let shape = gathering.shape(number, of: index)
+                end += Frames.write(gathering.bytes(number, of: index), shape, to: &out, at: end)
             }
         }
         return end - start

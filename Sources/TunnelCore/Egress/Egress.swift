@@ -72,6 +72,10 @@ struct Egress: ~Copyable {
             governor.noteSent(frame.byteCount)
             let envelope = Envelope(destination, limits, trafficClass: trafficClass)
             return sealer.send(frame: frame, on: &session, in: envelope, into: &outbox)
+        case .segmented(let frame, let shape, let trafficClass):
+            governor.noteSent(frame.byteCount)
+            let envelope = Envelope(destination, limits, trafficClass: trafficClass)
+            return sealer.send(segmented: frame, shape, on: &session, in: envelope, into: &outbox)
         case .batch(let index, let form):
             return send(batch: index, as: form, on: &session, to: destination)
         case .control(.hello(let hello)):

@@ -30,6 +30,8 @@ struct Gathering: ~Copyable {
         fileprivate(set) var bytes = 0
         fileprivate(set) var plain = 0
         fileprivate(set) var wire = 0
+        /// The bytes that they need in a record besides their own.
+        fileprivate(set) var overhead = 0
         fileprivate let age: UInt64
 
         fileprivate var isBundle: Bool { if case .bundle = purpose { true } else { false } }
@@ -148,7 +150,7 @@ struct Gathering: ~Copyable {
         guard let batch = batches[index], batch.trafficClass == packet.trafficClass else { return false }
         let length = packet.bytes.byteCount
         return batch.packets + packet.shape.packets(of: length) <= Limits.recordPackets
-            && batch.bytes + length + Members.overhead * (batch.count + 1) <= batch.limit
+            && batch.bytes + length + batch.overhead + packet.shape.overhead <= batch.limit
     }
 
     /// Adds a packet that fits. `wire` is what WireGuard would need for it.
@@ -166,6 +168,7 @@ struct Gathering: ~Copyable {
         batch.bytes += bytes.byteCount
         batch.plain += shape.plainBytes(of: bytes.byteCount)
         batch.wire += wire
+        batch.overhead += shape.overhead
         batches[index] = batch
     }
 

@@ -4,6 +4,8 @@ enum OutboundMessage: ~Escapable {
     case confirming(RawSpan, InternetPacket, ConfirmRecord)
     /// An Ethernet frame as a record of its own, and the traffic class outside.
     case frame(RawSpan, trafficClass: UInt8)
+    /// An Ethernet frame that stands for several, as a PACK of its own, and the traffic class outside.
+    case segmented(RawSpan, MemberShape, trafficClass: UInt8)
     /// A batch of the gathering, and the form that it leaves in.
     case batch(Int, BatchForm)
     /// A record that is no data.
@@ -17,7 +19,7 @@ enum OutboundMessage: ~Escapable {
     /// It holds packets or frames.
     @inline(__always) var isData: Bool {
         switch self {
-        case .confirming, .frame, .batch: true
+        case .confirming, .frame, .segmented, .batch: true
         case .control, .parity, .keys, .keepalive: false
         }
     }

@@ -86,18 +86,47 @@ struct Sealer: ~Copyable {
         unsafe send((UnsafeRawPointer(record.pointer(at: 0)), size), on: &session, in: envelope, into: &outbox)
     }
 
+    /// Seals an Ethernet frame that stands for several as a PACK of its own, from where it stands, in fragments if it must be.
+    mutating func send(
+        segmented frame: RawSpan, _ shape: MemberShape, on session: inout Session, in envelope: Envelope,
+        into outbox: inout Outbox
+    ) -> Int {
+        guard Record.headerSize + shape.overhead + frame.byteCount <= Limits.unit else { return 0 }
+        var head = unsafe _overrideLifetime(scratch[0..<scratch.capacity], copying: ())
+        let length = Frames.writeHead(of: frame.byteCount, shape, to: &head, at: Record.headerSize)
+        Record.writeHeader(.pack, parameter: cargo.bundleParameter, length: length + frame.byteCount, to: &head)
+        return unsafe frame.withUnsafeBytes { bytes in
+            guard let start = bytes.baseAddress else { return 0 }
+            return unsafe send(
+                (UnsafeRawPointer(scratch.pointer(at: 0)), Record.headerSize + length), (start, bytes.count),
+                on: &session, in: envelope, into: &outbox)
+        }
+    }
+
     /// Seals a record that stands somewhere else, in one datagram or in fragments.
     @unsafe
     func send(
         _ record: (start: UnsafeRawPointer, size: Int), on session: inout Session, in envelope: Envelope,
         into outbox: inout Outbox
     ) -> Int {
-        let (start, size) = unsafe record
+        unsafe send((record.start, 0), record, on: &session, in: envelope, into: &outbox)
+    }
+
+    /// Seals a record whose beginning stands elsewhere than the rest.
+    @unsafe
+    private func send(
+        _ head: (start: UnsafeRawPointer, size: Int), _ rest: (start: UnsafeRawPointer, size: Int),
+        on session: inout Session, in envelope: Envelope, into outbox: inout Outbox
+    ) -> Int {
+        let (headStart, headSize) = unsafe head
+        let (start, restSize) = unsafe rest
+        let size = headSize + restSize
         let pieces = envelope.limits.pieces(of: size)
         guard outbox.takes(envelope.limits.wireSize(of: size)) else { return 0 }
         guard pieces != 1 else {
             return seal(size, on: &session.forData, in: envelope, into: &outbox) { payload in
-                unsafe payload.copy(start, count: size, to: 0)
+                unsafe payload.copy(headStart, count: headSize, to: 0)
+                unsafe payload.copy(start, count: restSize, to: headSize)
                 return size
             }
         }
@@ -106,9 +135,15 @@ struct Sealer: ~Copyable {
         for index in 0..<pieces {
             let fragment = FragmentRecord(number: session.nextUnit, size: size, index: index, count: pieces)
             let length = FragmentRecord.headerSize + fragment.step
+            let range = fragment.range
+            let ofHead = min(max(headSize - range.lowerBound, 0), range.count)
+            let ofRest = max(range.lowerBound - headSize, 0)
             sent += seal(length, on: &session.forData, in: envelope, into: &outbox) { payload in
+                if ofHead > 0 {
+                    unsafe payload.copy(headStart + range.lowerBound, count: ofHead, to: FragmentRecord.headerSize)
+                }
                 unsafe payload.copy(
-                    start + fragment.range.lowerBound, count: fragment.range.count, to: FragmentRecord.headerSize)
+                    start + ofRest, count: range.count - ofHead, to: FragmentRecord.headerSize + ofHead)
                 return fragment.writeHeader(to: &payload)
             }
         }

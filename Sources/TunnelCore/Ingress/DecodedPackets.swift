@@ -36,26 +36,31 @@ extension Cargo {
         return inbox.note(decoded: packet, MemberShape(layout: layout, segment: 0))
     }
 
-    /// Reads one frame; false if it is shorter than its header.
-    static func readFrame(_ frame: RawSpan, into inbox: inout Inbox) -> Bool {
+    /// Reads one frame, of whatever shape; false if it is shorter than its header.
+    static func readFrame(
+        _ frame: RawSpan, _ shape: MemberShape = MemberShape(layout: .none, segment: 0), into inbox: inout Inbox
+    ) -> Bool {
         guard frame.byteCount >= EthernetFrame.headerSize else { return false }
         let place = inbox.decode(frame.byteCount) { space in
             space.copy(frame, to: 0)
             return frame.byteCount
         }
         guard let place else { return false }
-        return inbox.note(decoded: place, MemberShape(layout: .none, segment: 0))
+        return inbox.note(decoded: place, shape)
     }
 
     private static func readFrames(_ record: RawSpan, into inbox: inout Inbox) -> Bool {
         var offset = 0
         var count = 0
         while offset < record.byteCount {
-            guard count < Limits.recordPackets, let frame = Frames.next(in: record, at: offset),
-                readFrame(record.extracting(frame), into: &inbox)
+            guard let entry = Frames.next(in: record, at: offset),
+                let shape = Frames.shape(of: record.extracting(entry.place), segment: entry.segment)
             else { return false }
-            count += 1
-            offset = frame.upperBound
+            count += shape.packets(of: entry.place.count)
+            guard count <= Limits.recordPackets, readFrame(record.extracting(entry.place), shape, into: &inbox) else {
+                return false
+            }
+            offset = entry.place.upperBound
         }
         return count > 0
     }

@@ -27,7 +27,7 @@ struct Ingress: ~Copyable {
     /// Gives the device a packet or a frame that has waited; false if there is no room, which there should be.
     mutating func deliver(_ ready: ReorderBuffer.Ready, at now: Instant) -> Bool {
         guard let place = Self.decode(ready, of: &reorder, into: &inbox, at: now) else { return false }
-        if opener.cargo == .frames { return inbox.append(frame: place) }
+        if opener.cargo == .frames { return inbox.append(frame: Inbox.Decoded(place: place, shape: ready.shape)) }
         guard let header = InternetPacket(inbox.bytes(decoded: place)) else { return false }
         return inbox.append(decoded: Inbox.Decoded(place: place, shape: ready.shape), header)
     }

@@ -97,7 +97,7 @@ extension Peer {
             let shape = services.egress.gathering.shape(number, of: index)
             if services.cargo == .frames {
                 let flow = services.egress.flows.find(services.egress.gathering.flow(number, of: index))
-                sendAlone(packet.bytes, of: flow, &services)
+                sendAlone(&packet, shape, of: flow, &services)
                 continue
             }
             guard let header = InternetPacket(packet.bytes) else { continue }

@@ -32,7 +32,7 @@ extension Peer {
     }
 
     /// The session on which the peer has said what it takes.
-    private func sessionForFrames(_ services: borrowing Services) -> SessionSlot? {
+    func sessionForFrames(_ services: borrowing Services) -> SessionSlot? {
         guard let session = keypairs.current, services.sessions[session].hello.hasArrived,
             services.sessions[session].canSend(at: services.now.instant),
             !requiresAgreed || services.sessions[session].presharedKey.isAgreed || refusesDemands(on: session, services)
@@ -41,7 +41,7 @@ extension Peer {
     }
 
     /// Whether the peer has said on a session that it takes frames, sealed as the operator demands.
-    private func takesFrames(on session: SessionSlot, _ services: borrowing Services) -> Bool {
+    func takesFrames(on session: SessionSlot, _ services: borrowing Services) -> Bool {
         services.sessions[session].hello.records.contains(.ethernet)
             && (!hasDemands || meetsDemands(on: session, services))
     }
@@ -100,7 +100,7 @@ extension Peer {
     }
 
     /// Sends a frame that is not compressed, in a bundle if it is small.
-    private mutating func leave(_ frame: GatheredPacket, on session: SessionSlot, _ services: inout Services) {
+    mutating func leave(_ frame: GatheredPacket, on session: SessionSlot, _ services: inout Services) {
         guard frame.bytes.byteCount > GatherPolicy.bundledPacket else { return addToBundle(frame, &services) }
         letPass(frame.flow, &services)
         guard !isLarge(Record.headerSize + frame.bytes.byteCount, services) || !takesPacks(on: session, services) else {

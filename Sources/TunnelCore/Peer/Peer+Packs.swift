@@ -15,21 +15,23 @@ extension Peer {
         services.sessions[session].hello.records.isSuperset(of: .pieces)
     }
 
-    /// How many packets of `size` bytes go into one pack: such that its last piece is as full as may be. More share a datagram's fate where
-    /// fewer get lost.
-    private func packCount(of size: Int, _ services: borrowing Services) -> Int {
+    /// How many packets of `size` bytes go into one pack: such that its last piece is as full as may be, and more rather than fewer where
+    /// that costs `slack` thousandths at most. More share a datagram's fate where fewer get lost. `head` is what stands before all of them.
+    func packCount(of size: Int, behind head: Int = 0, slack: Int = 0, _ services: borrowing Services) -> Int {
         let policy = policy(services)
         let pieces = policy.loss >= 0.005 ? 2 : policy.loss >= 0.001 ? 4 : 24
         let piece = policy.limits.piece
         let most = min(pieces * piece, Limits.unit - Record.headerSize)
-        var best = (count: 1, waste: Int.max)
-        for count in 1...max(min(most / size, Limits.recordPackets), 1) {
-            let bytes = count * size
+        var chosen = 1
+        var least = Int.max - slack
+        for count in 1...max(min((most - head) / size, Limits.recordPackets), 1) {
+            let bytes = head + count * size
             // Of a thousand bytes.
             let waste = ((bytes + piece - 1) / piece * piece - bytes) * 1000 / bytes
-            if waste <= best.waste { best = (count, waste) }
+            if waste <= least + slack { chosen = count }
+            least = min(least, waste)
         }
-        return best.count
+        return chosen
     }
 
     /// Bytes in one pack that begins with a packet of `size` bytes.

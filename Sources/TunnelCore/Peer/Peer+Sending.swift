@@ -21,6 +21,15 @@ extension Peer {
         case .confirming(let packet, _, _):
             noteSent(plain: packet.byteCount, size, &services)
         case .frame(let frame, _): noteSent(plain: frame.byteCount, size, &services)
+        case .segmented(let frame, let shape, _):
+            let plain = shape.plainBytes(of: frame.byteCount)
+            if size > 0 {
+                traffic.noteBundle(packets: shape.packets(of: frame.byteCount), plain: plain, wire: size)
+                if services.shares.isDue(plain) {
+                    services.shares.note(TraceFlow(frame: frame), plain: plain, wire: size, to: id.slot)
+                }
+            }
+            noteSent(plain: plain, size, &services)
         case .batch(let index, let form):
             // Nothing left: it would not have been smaller, and goes otherwise.
             guard size > 0, let batch = services.egress.gathering[index] else { return 0 }

@@ -65,6 +65,12 @@ extension Peer {
             record.flow = TraceFlow(frame: frame)
             record.plain = Int32(clamping: frame.byteCount)
             record.skip = skip
+        case .segmented(let frame, let shape, _):
+            record.form = .pack
+            record.flow = TraceFlow(frame: frame)
+            record.packets = Int32(clamping: shape.packets(of: frame.byteCount))
+            record.plain = Int32(clamping: shape.plainBytes(of: frame.byteCount))
+            record.skip = skip
         case .batch(let index, let form): return trace(index, form, record, skip, &services)
         case .control(let control):
             record.form = .control

@@ -118,14 +118,17 @@ extension Tunnel {
     }
 
     /// The same for a frame.
-    mutating func holds(_ frame: RawSpan, _ ethernet: EthernetFrame, counter: UInt64, from slot: PeerSlot) -> Bool {
+    mutating func holds(
+        _ frame: RawSpan, _ ethernet: EthernetFrame, _ shape: MemberShape, counter: UInt64, from slot: PeerSlot
+    ) -> Bool {
         guard peers[slot].ordersPackets(at: services.now.instant), let header = ethernet.packet(in: frame),
             header.transport == IPProtocol.tcp
         else { return false }
         peers[slot].repair.pace.note(frame.byteCount, at: services.now.instant)
         let packet = frame.extracting(ethernet.payload..<frame.byteCount)
         let arrival = ReorderBuffer.Arrival(
-            peer: slot, header: header, shape: MemberShape(layout: PacketLayout(packet, header), segment: 0),
+            peer: slot, header: header,
+            shape: shape.segment > 0 ? shape : MemberShape(layout: PacketLayout(packet, header), segment: 0),
             counter: counter, missing: peers[slot].repair.gaps.lowest, start: ethernet.payload,
             vlans: ethernet.vlans(frame))
         return services.ingress.reorder.take(frame, arrival, at: services.now.instant) == .held

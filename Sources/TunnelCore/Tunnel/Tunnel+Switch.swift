@@ -8,7 +8,7 @@ extension Tunnel {
     /// Two VLAN tags on top of the header.
     private static let mostAroundPayload = 22
     /// The largest frame that is taken: by the MTU, and so that with a record's head it is no more than a unit.
-    private var largestFrame: Int { min(mtu + Self.mostAroundPayload, Limits.unit - Record.headerSize) }
+    var largestFrame: Int { min(mtu + Self.mostAroundPayload, Limits.unit - Record.headerSize) }
 
     // MARK: From the device
 
@@ -20,26 +20,6 @@ extension Tunnel {
         }
         clampSegment(of: &frame, header)
         route(frame.bytes, header, at: now)
-    }
-
-    /// Takes a frame that stands for several: each is made where it stands, over the end of the one before, and goes its own way.
-    @inline(never)
-    mutating func handleSuperFrame(_ frame: inout MutableRawSpan, _ virtio: VirtioHeader, at now: Now) {
-        guard let ethernet = EthernetFrame(frame.bytes), let header = ethernet.packet(in: frame.bytes),
-            let inner = virtio.behind(ethernet.payload),
-            var split = Split(frame.bytes.extracting(ethernet.payload...), header, virtio: inner)
-        else { return services.drops.count(.frame) }
-        let start = ethernet.payload
-        let around = InlineArray<24, UInt8> { $0 < start ? frame.bytes.byte(at: $0) : 0 }
-        while true {
-            var packet = frame.part(start...)
-            guard let range = split.nextPacket(in: &packet) else { return }
-            // By the bytes of the whole frame.
-            let place = range.lowerBound..<start + range.upperBound
-            unsafe frame.copy(around.span.bytes.extracting(0..<start), to: place.lowerBound)
-            var one = frame.part(place)
-            handleEthernet(&one, at: now)
-        }
     }
 
     /// Lowers the largest segment in the SYN that a frame holds to what fits into the tunnel.
@@ -91,8 +71,8 @@ extension Tunnel {
         for index in frames.packets {
             let decoded = services.ingress.inbox.decodedPacket(index)
             guard let header = admitFrame(decoded, from: slot, isMarked: frames.isMarked) else { continue }
-            count += 1
-            plain += decoded.place.count
+            count += decoded.shape.packets(of: decoded.place.count)
+            plain += decoded.shape.plainBytes(of: decoded.place.count)
             deliver(decoded, header, counter: counter, from: slot)
         }
         let writes = services.ingress.inbox.count - writesBefore
@@ -105,7 +85,7 @@ extension Tunnel {
         _ decoded: Inbox.Decoded, from slot: PeerSlot, isMarked: Bool
     ) -> EthernetFrame? {
         guard let header = EthernetFrame(services.ingress.inbox.bytes(decoded: decoded.place)),
-            decoded.place.count <= largestFrame
+            decoded.shape.largest(of: decoded.place.count) <= largestFrame
         else { return drop(.frame, of: slot) }
         let source = header.source
         guard !source.isGroup, peers[slot].allowedMACs.contains(source) else { return drop(.allowedMACs, of: slot) }
@@ -137,6 +117,7 @@ extension Tunnel {
         _ decoded: Inbox.Decoded, _ header: EthernetFrame, counter: UInt64, from slot: PeerSlot
     ) {
         if mode.isHub {
+            if decoded.shape.segment > 0 { return deliver(segmented: decoded, header, counter: counter, from: slot) }
             // The inbox keeps it where it is until it is cleared.
             let frame = unsafe _overrideLifetime(services.ingress.inbox.bytes(decoded: decoded.place), copying: ())
             switch addresses.place(for: header, at: services.now.instant) {
@@ -145,22 +126,36 @@ extension Tunnel {
             case .peer(let other):
                 peers[slot].budget.payCopy(of: frame.byteCount)
                 return send(frame, header, to: other, from: .peer(slot))
-            case nil:
-                guard peers[slot].flooding.admit(at: services.now.instant) else {
-                    return peers[slot].drops.count(.storm)
-                }
-                // The bucket of floods knows nothing of how many peers there are.
-                let (now, idleAt) = (services.now.instant, services.ingress.idleAt)
-                guard peers[slot].budget.admitCopies(at: now, idleAt: idleAt) else {
-                    return peers[slot].dropBeyondBudget(&services)
-                }
-                peers[slot].budget.payCopies(peers.count - 1, of: frame.byteCount)
-                flood(frame, header, from: .peer(slot))
+            case nil: guard flood(frame, header, from: slot) else { return }
             }
         }
+        deliverHere(decoded, header, counter: counter, from: slot)
+    }
+
+    /// Sends a peer's frame to all others, as far as it may do that; false if it goes no further.
+    mutating func flood(_ frame: RawSpan, _ header: EthernetFrame, from slot: PeerSlot) -> Bool {
+        guard peers[slot].flooding.admit(at: services.now.instant) else {
+            peers[slot].drops.count(.storm)
+            return false
+        }
+        // The bucket of floods knows nothing of how many peers there are.
+        let (now, idleAt) = (services.now.instant, services.ingress.idleAt)
+        guard peers[slot].budget.admitCopies(at: now, idleAt: idleAt) else {
+            peers[slot].dropBeyondBudget(&services)
+            return false
+        }
+        peers[slot].budget.payCopies(peers.count - 1, of: frame.byteCount)
+        flood(frame, header, from: .peer(slot))
+        return true
+    }
+
+    /// Gives a peer's frame to the device, or keeps it until what was lost before it has come.
+    mutating func deliverHere(
+        _ decoded: Inbox.Decoded, _ header: EthernetFrame, counter: UInt64, from slot: PeerSlot
+    ) {
         // The inbox keeps it where it is until it is cleared.
         let frame = unsafe _overrideLifetime(services.ingress.inbox.bytes(decoded: decoded.place), copying: ())
-        if holds(frame, header, counter: counter, from: slot) { return }
-        if !services.ingress.inbox.append(frame: decoded.place) { services.drops.count(.overflow) }
+        if holds(frame, header, decoded.shape, counter: counter, from: slot) { return }
+        if !services.ingress.inbox.append(frame: decoded) { services.drops.count(.overflow) }
     }
 }

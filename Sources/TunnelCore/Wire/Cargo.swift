@@ -41,11 +41,11 @@ enum Cargo {
         func alone(_ length: Int) -> Int {
             Transport.wireSize(Transport.paddedSize(length, mtu: largestPayload(sizes)))
         }
-        if self == .frames { return alone(Record.headerSize + length) }
+        let head = self == .frames ? Record.headerSize : 0
         let packets = shape.packets(of: length)
-        guard packets > 1 else { return alone(length) }
+        guard packets > 1 else { return alone(head + length) }
         let last = length - (packets - 1) * shape.segment
-        return (packets - 1) * alone(shape.layout.header + shape.segment) + alone(last)
+        return (packets - 1) * alone(head + shape.header + shape.segment) + alone(head + last)
     }
 }
 

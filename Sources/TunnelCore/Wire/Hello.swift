@@ -41,7 +41,7 @@ struct Hello: Equatable {
 
     /// The bytes that `write` needs at most.
     static let maximumSize =
-        Record.headerSize + 1 + (2 + Codec.allCases.count) + (2 + 4) + (2 + 4) + (2 + RecordSet.announced.count)
+        Record.headerSize + 1 + (2 + Codec.allCases.count) + (2 + 4) + (2 + 4) + (2 + RecordSet.announced.count + 1)
         + (2 + 4) + (2 + 1)
 
     /// Writes the whole record to the start of `payload`; its size.
@@ -68,9 +68,11 @@ struct Hello: Equatable {
         }
         if !records.isEmpty {
             let kinds = RecordSet.announced.filter { records.contains($0) }
+            let segments = records.isSuperset(of: .segmentedFrames)
             append(Option.records.rawValue, &payload)
-            append(UInt8(kinds.count), &payload)
+            append(UInt8(kinds.count + (segments ? 1 : 0)), &payload)
             for kind in kinds { append(kind.rawValue, &payload) }
+            if segments { append(RecordSet.segmentedFramesNumber, &payload) }
         }
         if let downRate {
             append(Option.downRate.rawValue, &payload)
@@ -121,7 +123,9 @@ extension Hello {
                 aesIndex = index == 0 ? nil : ReceiverIndex(rawValue: index)
             case .records:
                 for index in offset + 2..<end {
-                    if let kind = Record.Kind(rawValue: body.byte(at: index)) { records.insert(RecordSet(kind)) }
+                    let number = body.byte(at: index)
+                    if number == RecordSet.segmentedFramesNumber { records.insert(.segmentedFrames) }
+                    if let kind = Record.Kind(rawValue: number) { records.insert(RecordSet(kind)) }
                 }
             case .downRate:
                 guard end - offset == 2 + 4 else { return nil }

@@ -119,19 +119,31 @@ struct PacketLayout: Equatable {
     }
 }
 
-/// A packet as a member of a record.
+/// A packet, or a frame with one, as a member of a record.
 struct MemberShape {
     let layout: PacketLayout
     /// The payload of each packet that it stands for but the last; 0 if it is one packet.
     let segment: Int
+    /// The bytes of the Ethernet header before the packet, in a frame that stands for several.
+    var start = 0
+
+    /// The bytes of all headers that each of them has.
+    @inline(__always) var header: Int { start + layout.header }
 
     /// How many packets it stands for.
     @inline(__always)
     func packets(of length: Int) -> Int {
-        segment == 0 ? 1 : (length - layout.header + segment - 1) / segment
+        segment == 0 ? 1 : (length - header + segment - 1) / segment
     }
 
     /// The bytes of all of them.
     @inline(__always)
-    func plainBytes(of length: Int) -> Int { length + (packets(of: length) - 1) * layout.header }
+    func plainBytes(of length: Int) -> Int { length + (packets(of: length) - 1) * header }
+
+    /// The size of the largest of them.
+    @inline(__always)
+    func largest(of length: Int) -> Int { segment == 0 ? length : min(header + segment, length) }
+
+    /// The bytes that it needs at most in a record besides its own.
+    @inline(__always) var overhead: Int { start > 0 ? Frames.segmentedOverhead : Members.overhead }
 }

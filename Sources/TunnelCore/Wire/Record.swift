@@ -74,8 +74,12 @@ struct RecordSet: OptionSet, Hashable {
     ]
     /// The kinds that a tunnel for packets takes.
     static let packets: RecordSet = [.init(.bundle), .init(.fragment), .init(.report), .init(.ping), .init(.confirm)]
+    /// Frames that stand for several (docs/protocol.md §3.8): no kind of record, but announced as one.
+    static let segmentedFrames = RecordSet(rawValue: 1 << 31)
+    /// What HELLO says of them.
+    static let segmentedFramesNumber: UInt8 = 0x2f
     /// The kinds that one for Ethernet frames takes.
-    static let frames = packets.subtracting(RecordSet(.confirm)).union(RecordSet(.ethernet))
+    static let frames = packets.subtracting(RecordSet(.confirm)).union([RecordSet(.ethernet), .segmentedFrames])
 
     /// The kinds that carry packets larger than a datagram.
     static let pieces: RecordSet = [.init(.fragment), .init(.pack)]

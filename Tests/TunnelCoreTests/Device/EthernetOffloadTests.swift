@@ -56,7 +56,7 @@ import Testing
             }
             let writes = merge(frames)
             #expect(writes.count == 1 && writes[0][1] != 0)
-            #expect(try writes.flatMap { try cut($0) } == frames)
+            #expect(try writes.flatMap { try kernelCut($0) } == frames)
             // Without the device's consent nothing is merged.
             #expect(merge(frames, merges: false) == frames.map { [UInt8](repeating: 0, count: 10) + $0 })
         }
@@ -78,7 +78,7 @@ import Testing
         ]
         let writes = merge(frames)
         #expect(writes.count == frames.count - 1)
-        #expect(try writes.flatMap { try cut($0) } == frames)
+        #expect(try writes.flatMap { try kernelCut($0) } == frames)
     }
 
     @Test("a segmented frame is no longer than an IP packet can be")
@@ -86,32 +86,13 @@ import Testing
         let frames = run(Segment(), 70, size: 1448).map { ethernet(host(1), host(2), ip: $0) }
         let writes = merge(frames)
         #expect(writes.count == 2 && writes.allSatisfy { $0.count <= 10 + 14 + 65_535 })
-        #expect(try writes.flatMap { try cut($0) } == frames)
+        #expect(try writes.flatMap { try kernelCut($0) } == frames)
     }
 
     /// A super-segment as a TAP hands it over.
     private func around(_ frame: [UInt8], _ tags: [UInt16]) -> [UInt8] {
         let whole = ethernet(host(1), .everybody, ip: Array(frame[10...]), tags: tags)
         return shifted(Array(frame[..<10]), by: whole.count - (frame.count - 10)) + whole
-    }
-
-    /// The frames that the kernel makes of a write.
-    private func cut(_ write: [UInt8]) throws -> [[UInt8]] {
-        guard write[1] != 0 else { return [Array(write[10...])] }
-        let frame = Array(write[10...])
-        let start = frame[12] == 0x81 || frame[12] == 0x88 ? (frame[16] == 0x81 ? 22 : 18) : 14
-        let packets = try #require(kernelSplit(shifted(Array(write[..<10]), by: -start) + frame[start...]))
-        return packets.map { frame[..<start] + $0 }
-    }
-
-    /// A virtio header whose places are others by so many bytes.
-    private func shifted(_ virtio: [UInt8], by bytes: Int) -> [UInt8] {
-        var shifted = virtio
-        for place in [2, 6] {
-            let value = Int(virtio[place]) | Int(virtio[place + 1]) << 8
-            shifted.replaceSubrange(place..<place + 2, with: little(UInt16(value + bytes)))
-        }
-        return shifted
     }
 
     private func run(_ flow: Segment, _ count: Int, size: Int = 700) -> [[UInt8]] {
@@ -137,7 +118,7 @@ import Testing
                 return frame.count
             }
             guard let place else { break }
-            _ = inbox.append(frame: place)
+            _ = inbox.append(frame: Inbox.Decoded(place: place, shape: MemberShape(layout: .none, segment: 0)))
         }
         inbox.finish()
         return (0..<inbox.count).map { inbox.wholeFrame($0) }

@@ -80,6 +80,26 @@ import Testing
         }
     }
 
+    @Test(
+        "one that stands for several is written behind two zeros and its segment, and read back",
+        arguments: [1, 999, 1500])
+    func segmented(each: Int) {
+        for (isV6, isTCP) in [(false, false), (false, true), (true, false), (true, true)] {
+            var segment = Segment(isV6: isV6, isTCP: isTCP)
+            for size in [each + 1, each * 20, each * 127 + 1] where size < 65_000 {
+                segment.payload = text(size)
+                let frame = ethernet(host(1), host(2), ip: segment.bytes)
+                let list =
+                    frameList([noise(60)]) + segmentedFrame(frame, segment: UInt16(each)) + frameList([noise(14)])
+                #expect(write([noise(60)]) + write([frame], segment: each) + write([noise(14)]) == list)
+                let isWhole = size + each - 1 <= each * 126
+                // Those that it stands for count, too.
+                let frames = isWhole ? [noise(60), frame, noise(14)] : [noise(60)]
+                #expect(read(list) == Result(frames: frames, isWhole: isWhole))
+            }
+        }
+    }
+
     private func noise(_ count: Int) -> [UInt8] {
         var noise = Noise(seed: UInt64(count))
         return noise.bytes(count)
@@ -92,12 +112,15 @@ private struct Result: Equatable {
 }
 
 /// What `Frames.write` makes of frames.
-private func write(_ frames: [[UInt8]]) -> [UInt8] {
-    var out = [UInt8](repeating: 0xee, count: frameList(frames).count)
+private func write(_ frames: [[UInt8]], segment: Int = 0) -> [UInt8] {
+    var out = [UInt8](repeating: 0xee, count: frameList(frames).count + 4)
     var span = out.mutableSpan
     var bytes = unsafe span.mutableBytes
     var end = 0
-    for frame in frames { end += Frames.write(unsafe frame.span.bytes, to: &bytes, at: end) }
+    for frame in frames {
+        let shape = MemberShape(layout: .none, segment: segment)
+        end += Frames.write(unsafe frame.span.bytes, shape, to: &bytes, at: end)
+    }
     return Array(out.prefix(end))
 }
 
@@ -119,6 +142,7 @@ private func model(_ list: [UInt8]) -> Result {
         guard rest.count >= 2, frames.count < 128 else { return Result(frames: frames, isWhole: false) }
         let length = Int(rest[rest.startIndex]) | Int(rest[rest.startIndex + 1]) << 8
         rest = rest.dropFirst(2)
+        // Noise stands for no several.
         guard length >= 14, length <= rest.count else { return Result(frames: frames, isWhole: false) }
         frames.append(Array(rest.prefix(length)))
         rest = rest.dropFirst(length)
