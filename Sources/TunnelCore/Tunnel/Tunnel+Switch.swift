@@ -52,12 +52,45 @@ extension Tunnel {
         makeRoomToGather()
     }
 
-    /// Sends a frame to all peers but the one that it came from.
+    /// Sends a frame to all peers but the one that it came from; to those for which the outbox has no room, when it was sent.
     private mutating func flood(_ frame: RawSpan, _ header: EthernetFrame, from ingress: MACTable.Place) {
-        for number in 0..<peers.slotCount {
+        let next = isFlooding ? 0 : spread(frame, header, from: ingress, to: 0)
+        guard next < peers.slotCount else { return }
+        if !floods.append(frame, from: ingress, next: next) { services.drops.count(.overflow) }
+        isFlooding = !floods.isEmpty
+    }
+
+    /// Sends a frame to the peers from a number on, as long as the outbox has room; the number of the first that it was not sent to.
+    private mutating func spread(
+        _ frame: RawSpan, _ header: EthernetFrame, from ingress: MACTable.Place, to first: Int
+    ) -> Int {
+        for number in first..<max(peers.slotCount, first) {
+            guard services.egress.outbox.hasRoom else { return number }
             let other = PeerSlot(number)
             if peers[other].isAlive, ingress != .peer(other) { send(frame, header, to: other, from: ingress) }
         }
+        return peers.slotCount
+    }
+
+    /// Whether nothing has to be sent before the next input.
+    @inlinable
+    public var hasRoomToSend: Bool {
+        @inline(__always) get { services.egress.outbox.hasRoom && !isFlooding }
+    }
+
+    /// Goes on with what is for all peers, with room in the outbox; false if there is nothing.
+    public mutating func goOnFlooding() -> Bool {
+        guard isFlooding, let flood = floods.current else { return false }
+        defer { isFlooding = !floods.isEmpty }
+        // It stays where it is until others are added.
+        let frame = unsafe _overrideLifetime(floods.bytes(of: flood), copying: ())
+        guard let header = EthernetFrame(frame) else {
+            floods.removeFirst()
+            return true
+        }
+        let next = spread(frame, header, from: flood.ingress, to: flood.next)
+        if next < peers.slotCount { floods.move(to: next) } else { floods.removeFirst() }
+        return true
     }
 
     // MARK: From a peer

@@ -26,6 +26,9 @@ public struct Tunnel: ~Copyable {
     /// Where Ethernet addresses are, and how many frames may go to everybody.
     var addresses: MACTable
     var flooding = TokenBucket.floods
+    var floods: Floods
+    /// Some of it waits until the outbox was sent.
+    @usableFromInline var isFlooding = false
     var admission = HandshakeAdmission()
     /// ICMP errors from outside, to find out whom they are about.
     var rejections = TokenBucket(every: .milliseconds(500), atOnce: 8)
@@ -44,6 +47,7 @@ public struct Tunnel: ~Copyable {
         self.mode = mode
         services = Services(mode.cargo, Ciphers(chacha: chacha, hasAES: hasAES), randomness: randomness)
         addresses = MACTable(seed: services.seed, isUsed: mode != .packets)
+        floods = Floods(isUsed: mode != .packets)
     }
 
     // MARK: Settings

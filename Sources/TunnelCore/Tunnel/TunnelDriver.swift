@@ -30,13 +30,13 @@ extension TunnelDriver where Self: ~Copyable {
     /// Sends the outbox if the next input from the device, or the next batch, might not find room in it.
     @inlinable @inline(__always)
     public mutating func makeRoomToSend() {
-        if !withTunnel({ $0.outbox.hasRoom }) { send() }
+        if !withTunnel({ $0.hasRoomToSend }) { send() }
     }
 
     /// Writes the inbox and sends the outbox if the next datagram might not find room in either.
     @inlinable @inline(__always)
     public mutating func makeRoom() {
-        if !withTunnel({ $0.inbox.hasRoom && $0.outbox.hasRoom }) { flush() }
+        if !withTunnel({ $0.inbox.hasRoom && $0.hasRoomToSend }) { flush() }
     }
 
     /// Writes the inbox and sends the outbox.
@@ -60,12 +60,14 @@ extension TunnelDriver where Self: ~Copyable {
         }
     }
 
-    /// Sends the outbox.
+    /// Sends the outbox, and what is for all peers and finds room in it only then.
     @inlinable
     public mutating func send() {
-        guard withTunnel({ $0.outbox.count }) > 0 else { return }
-        sendRuns()
-        withTunnel { $0.outbox.clear() }
+        repeat {
+            guard withTunnel({ $0.outbox.count }) > 0 else { continue }
+            sendRuns()
+            withTunnel { $0.outbox.clear() }
+        } while withTunnel({ $0.goOnFlooding() })
     }
 
     /// Puts all that was gathered into the outbox: the device, or a hub, has nothing more for now.
