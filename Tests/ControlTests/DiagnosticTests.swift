@@ -45,6 +45,10 @@ import Testing
                 #"key of an Ethernet tunnel "Bridge": write Mode = tap in [Interface], or remove the line"#
             ),
             ("Hub = on", #"key of an Ethernet tunnel "Hub": write Mode = tap in [Interface], or remove the line"#),
+            (
+                "ARPProxy = on",
+                #"key of an Ethernet tunnel "ARPProxy": write Mode = tap in [Interface], or remove the line"#
+            ),
             ("Hub = 1", #"Hub is neither on nor off "1": write true or false"#),
             (
                 "Offload = tun-gso",

@@ -12,6 +12,7 @@ import Testing
             \(mark)Mode = tap
             \(mark)Bridge = br0
             \(mark)Hub = on
+            \(mark)ARPProxy = on
             [Peer]
             PublicKey = \(Sample.a)
             AllowedIPs =
@@ -22,7 +23,7 @@ import Testing
         let interface = try #require(configuration?.interface)
         #expect(interface.mode == .tap)
         #expect(interface.bridge.map { "\($0)" } == "br0")
-        #expect(interface.isHub)
+        #expect(interface.isHub && interface.answersNeighbours)
         let addresses = configuration?.peers.first?.allowedMACs?.map(\.description)
         #expect(addresses == ["52:54:00:00:00:01", "52:54:00:00:00:0a", "52:54:00:00:00:02"])
     }
@@ -32,13 +33,15 @@ import Testing
         let (configuration, diagnostics) = parse(file("Address = 10.0.0.1/24"))
         #expect(diagnostics == [])
         #expect(configuration?.interface.bridge == nil)
-        #expect(configuration?.interface.isHub == false)
+        #expect(configuration?.interface.isHub == false && configuration?.interface.answersNeighbours == false)
         #expect(configuration?.peers.first?.allowedMACs == nil)
     }
 
     @Test("the text of an Ethernet tunnel reads back to the same")
     func text() throws {
-        let text = file("#: Bridge = br0\n#: Hub = true", peer: "#: AllowedMACs = 52:54:00:00:00:01, 52:54:00:00:00:02")
+        let text = file(
+            "#: Bridge = br0\n#: Hub = true\n#: ARPProxy = on",
+            peer: "#: AllowedMACs = 52:54:00:00:00:01, 52:54:00:00:00:02")
         let configuration = try #require(parse(text).0)
         #expect(configuration.text() == text + "\n")
     }

@@ -37,7 +37,8 @@ import Testing
     private static let keys = [
         "PrivateKey", "ListenPort", "FwMark", "Address", "DNS", "MTU", "Table", "PreUp", "PostUp", "PreDown",
         "PostDown",
-        "SaveConfig", "PrivateKeyFile", "Mode", "Bridge", "Hub", "Offload", "MetricsListen", "PublicKey",
+        "SaveConfig", "PrivateKeyFile", "Mode", "Bridge", "Hub", "ARPProxy", "Offload", "MetricsListen",
+        "PublicKey",
         "PresharedKey",
         "AllowedIPs", "Endpoint", "PersistentKeepalive", "Name", "Compression", "CompressionScope", "CompressionSkip",
         "CompressionOnly", "HistoryMemory", "Rate", "Cipher", "AllowedMACs", "LinkOverhead", "ClampMSS",

@@ -43,6 +43,8 @@ extension Configuration {
         public var bridge: InterfaceName?
         /// With `Mode = tap`: what came from a peer goes to other peers as well.
         public var isHub = false
+        /// With `Mode = tap`: ARP and neighbour discovery are answered here where the answer is known.
+        public var answersNeighbours = false
         /// The offloads that may be used; each is still probed.
         public var offloads = Set(Offload.allCases)
         /// The endpoint at which metrics are served over TCP; `nil` is off.

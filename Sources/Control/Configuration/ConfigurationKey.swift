@@ -31,6 +31,7 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
     case mode = "Mode"
     case bridge = "Bridge"
     case hub = "Hub"
+    case arpProxy = "ARPProxy"
     case offload = "Offload"
     case metricsListen = "MetricsListen"
     case linkOverhead = "LinkOverhead"
@@ -73,7 +74,8 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
     var section: ConfigurationSection {
         switch self {
         case .privateKey, .listenPort, .fwmark, .address, .dns, .mtu, .table, .preUp, .postUp, .preDown, .postDown,
-            .saveConfig, .privateKeyFile, .mode, .bridge, .hub, .offload, .metricsListen, .linkOverhead, .clampMSS:
+            .saveConfig, .privateKeyFile, .mode, .bridge, .hub, .arpProxy, .offload, .metricsListen, .linkOverhead,
+            .clampMSS:
             .interface
         case .publicKey, .presharedKey, .allowedIPs, .endpoint, .persistentKeepalive, .name, .compression,
             .compressionScope, .compressionSkip, .compressionOnly, .historyMemory, .rate, .downRate, .repair, .parity,

@@ -101,6 +101,11 @@ extension ConfigurationParser {
         case .hub:
             let isHub = value(entry.line) { () throws(Rejection) in try ConfigurationValue.onOff(text, of: .hub) }
             interface.isHub = isHub ?? false
+        case .arpProxy:
+            let answers = value(entry.line) { () throws(Rejection) in
+                try ConfigurationValue.onOff(text, of: .arpProxy)
+            }
+            interface.answersNeighbours = answers ?? false
         case .offload:
             let offloads = value(entry.line) { () throws(Rejection) in try ConfigurationValue.offloads(text) }
             interface.offloads = offloads ?? interface.offloads

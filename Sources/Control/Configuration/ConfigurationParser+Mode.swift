@@ -18,8 +18,11 @@ extension ConfigurationParser {
     private mutating func compareTun(_ interface: Section, _ peers: [Section]) {
         var entries = peers.map { $0.first(.allowedMACs) }
         entries.append(interface.first(.bridge))
-        if let hub = interface.first(.hub), (try? ConfigurationValue.onOff(hub.value, of: .hub)) == true {
-            entries.append(hub)
+        for key in [ConfigurationKey.hub, .arpProxy] {
+            guard let entry = interface.first(key), (try? ConfigurationValue.onOff(entry.value, of: key)) == true else {
+                continue
+            }
+            entries.append(entry)
         }
         for case let entry? in entries {
             report(

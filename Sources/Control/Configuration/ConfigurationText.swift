@@ -45,6 +45,7 @@ extension Configuration.Interface {
         if mode != .tun { lines.add(ours: .mode, mode.rawValue) }
         if let bridge { lines.add(ours: .bridge, "\(bridge)") }
         if isHub { lines.add(ours: .hub, "true") }
+        if answersNeighbours { lines.add(ours: .arpProxy, "on") }
         if offloads.count < Configuration.Offload.allCases.count {
             let kept = Configuration.Offload.allCases.filter { offloads.contains($0) }.map(\.rawValue)
             lines.add(ours: .offload, kept.isEmpty ? "off" : kept.joined(separator: " "))

@@ -84,7 +84,11 @@ public enum MetricsText {
         for (reason, count) in interface.drops.byReason {
             drops.add([("interface", interface.interface), ("reason", reason)], count)
         }
-        return [build, uptime, drops]
+        var answered = Family(
+            "gateway_neighbours_answered_total", "counter",
+            "Questions of ARP and neighbour discovery that were answered here.")
+        if let count = interface.answeredNeighbours { answered.add([("interface", interface.interface)], count) }
+        return [build, uptime, drops, answered]
     }
 
     private static func traffic(_ interface: InterfaceStatistics) -> [Family] {

@@ -31,6 +31,7 @@ public enum StatisticsText {
                 ("kernel transmit", drops.kernelTransmit),
                 ("send", drops.send), ("device", drops.device), ("frame", drops.frame), ("storm", drops.storm),
             ]))
+        if let answered = interface.answeredNeighbours { lines += row("ARP answered", "\(answered)") }
         for peer in ShowText.newestFirst(interface.peers) { lines += [""] + render(peer, now: now, ink: ink) }
         return lines.joined(separator: "\n") + "\n"
     }

@@ -15,6 +15,8 @@ public struct InterfaceStatistics: Codable, Hashable, Sendable {
     public var uptimeSeconds: UInt64
     public var peers: [PeerStatistics]
     public var drops: InterfaceDrops
+    /// Questions of ARP and neighbour discovery that were answered here; absent but with `ARPProxy`.
+    public var answeredNeighbours: UInt64?
 
     public init(
         interface: String, publicKey: String?, listenPort: UInt16, fwmark: UInt32 = 0, uptimeSeconds: UInt64 = 0,

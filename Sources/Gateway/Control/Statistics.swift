@@ -9,7 +9,7 @@ extension Daemon {
     func describe(_ tunnel: TunnelStatistics, _ refused: RefusedCounters) -> InterfaceStatistics {
         let settings = settings
         let configuration = settings.configuration
-        return InterfaceStatistics(
+        var statistics = InterfaceStatistics(
             interface: configuration.interface.name.description,
             publicKey: tunnel.publicKey?.description,
             listenPort: listenPort.load(ordering: .relaxed),
@@ -19,6 +19,8 @@ extension Daemon {
                 describe($0, settings.peer($0.publicKey), isEthernet: configuration.interface.mode == .tap)
             },
             drops: InterfaceDrops(tunnel.drops, refused))
+        statistics.answeredNeighbours = tunnel.answeredNeighbours
+        return statistics
     }
 
     private func describe(

@@ -120,6 +120,7 @@ extension Daemon {
             if isNewKey, loop.tunnel.publicKey != key.publicKey { loop.tunnel.setPrivateKey(key, at: now) }
             loop.tunnel.setRate(interface, at: now)
             loop.tunnel.segmentClamp = interface.clampMSS.core
+            loop.tunnel.answersNeighbours = interface.answersNeighbours
             if hasOffloads { loop.setOffloads(interface.offloads) }
             for peer in removed { loop.tunnel.removePeer(peer) }
             for peer in changed {

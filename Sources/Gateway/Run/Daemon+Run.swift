@@ -146,6 +146,7 @@ extension Daemon {
         tunnel.setPrivateKey(key, at: now)
         tunnel.setRate(configuration.interface, at: now)
         tunnel.segmentClamp = configuration.interface.clampMSS.core
+        tunnel.answersNeighbours = configuration.interface.answersNeighbours
         for peer in configuration.peers { tunnel.setPeer(peer.publicKey, peer.tunnelConfiguration, at: now) }
     }
 

@@ -98,6 +98,7 @@ struct Inherited: ~Copyable {
         let now = DataLoop.now()
         loop.tunnel.setRate(configuration.interface, at: now)
         loop.tunnel.segmentClamp = configuration.interface.clampMSS.core
+        loop.tunnel.answersNeighbours = configuration.interface.answersNeighbours
         let settings = daemon.settings
         try Self.reading { () throws(StateProblem) in
             try loop.tunnel.readState(&state, at: now) { settings.peer($0)?.tunnelConfiguration }

@@ -56,9 +56,12 @@ struct MACTable: ~Copyable {
     }
 
     /// The place that a frame is for; `nil` if that is everybody, or not known.
-    func place(for frame: EthernetFrame, at now: Instant) -> Place? {
-        guard !frame.destination.isGroup else { return nil }
-        let station = Self.station(frame.destination, frame)
+    func place(for frame: EthernetFrame, at now: Instant) -> Place? { place(of: frame.destination, in: frame, at: now) }
+
+    /// The place of an address in the VLAN of a frame.
+    func place(of address: MACAddress, in frame: EthernetFrame, at now: Instant) -> Place? {
+        guard !address.isGroup else { return nil }
+        let station = Self.station(address, frame)
         for index in set(of: station) where entries[index].station == station && isAlive(index, at: now) {
             return Place(entries[index].place)
         }

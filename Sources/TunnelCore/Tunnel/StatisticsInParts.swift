@@ -15,6 +15,7 @@ public struct StatisticsInParts: Sendable {
     private var stations: [(peer: PeerSlot, address: MACAddress)] = []
     private var publicKey: PublicKey?
     private var drops = DropCounters()
+    private var answeredNeighbours: UInt64?
 
     public init() {}
 
@@ -30,6 +31,7 @@ public struct StatisticsInParts: Sendable {
         stations = tunnel.stations(at: now)
         publicKey = tunnel.publicKey
         drops = tunnel.allDrops
+        answeredNeighbours = tunnel.answersNeighbours ? tunnel.answeredNeighbours : nil
         return true
     }
 
@@ -48,6 +50,7 @@ public struct StatisticsInParts: Sendable {
             let seen = Set(addresses[found[index].id.slot, default: []].map(\.address))
             found[index].addresses = seen.sorted { $0.bits < $1.bits }
         }
-        return TunnelStatistics(publicKey: publicKey, peers: found, drops: drops)
+        return TunnelStatistics(
+            publicKey: publicKey, peers: found, drops: drops, answeredNeighbours: answeredNeighbours)
     }
 }

@@ -82,6 +82,7 @@ extension Tunnel {
         services.ingress.opener.isShared = peers.count > 1
         allowedIPs.removeAll(slot)
         addresses.forget(slot)
+        neighbours.forget(slot)
     }
 
     /// Takes effect with the next handshake.
@@ -116,7 +117,10 @@ extension Tunnel {
     /// Sets the only sources of frames that are believed of a peer; `nil`: any.
     public mutating func setAllowedMACs(_ sources: [MACAddress]?, of key: PublicKey) {
         guard let slot = peers.slot(of: key) else { return }
-        if peers[slot].setAllowedMACs(sources) { addresses.forget(slot) }
+        if peers[slot].setAllowedMACs(sources) {
+            addresses.forget(slot)
+            neighbours.forget(slot)
+        }
     }
 
     /// Gives a peer one more prefix, which is taken from another that has it.

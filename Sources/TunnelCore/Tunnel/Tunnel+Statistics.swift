@@ -8,6 +8,8 @@ public struct TunnelStatistics: Sendable {
     public let peers: [PeerStatistics]
     /// Packets and datagrams that belonged to no peer, dropped.
     public let drops: DropCounters
+    /// Questions of ARP and neighbour discovery that were answered here; `nil`: none are.
+    public let answeredNeighbours: UInt64?
 }
 
 extension Tunnel {

@@ -36,6 +36,7 @@ extension Tunnel {
         services.now = now
         // Without it, what goes from the other sites to this one would go to all of them.
         if mode.isHub, !header.source.isGroup { _ = addresses.learn(header, at: .here, now: now.instant) }
+        if heed(frame, header, from: .here) { return }
         switch addresses.place(for: header, at: now.instant) {
         case .here: break
         case .peer(let slot): send(frame, header, to: slot, from: .here)
@@ -45,7 +46,7 @@ extension Tunnel {
         }
     }
 
-    private mutating func send(
+    mutating func send(
         _ frame: RawSpan, _ header: EthernetFrame, to slot: PeerSlot, from ingress: MACTable.Place
     ) {
         peers[slot].take(frame, with: header, from: ingress, &services)
@@ -149,6 +150,7 @@ extension Tunnel {
     private mutating func deliver(
         _ decoded: Inbox.Decoded, _ header: EthernetFrame, counter: UInt64, from slot: PeerSlot
     ) {
+        if neighbours.isUsed, decoded.shape.segment == 0, heed(decoded, header, from: slot) { return }
         if mode.isHub {
             if decoded.shape.segment > 0 { return deliver(segmented: decoded, header, counter: counter, from: slot) }
             // The inbox keeps it where it is until it is cleared.
@@ -163,6 +165,12 @@ extension Tunnel {
             }
         }
         deliverHere(decoded, header, counter: counter, from: slot)
+    }
+
+    private mutating func heed(_ decoded: Inbox.Decoded, _ header: EthernetFrame, from slot: PeerSlot) -> Bool {
+        // The inbox keeps it where it is until it is cleared.
+        let frame = unsafe _overrideLifetime(services.ingress.inbox.bytes(decoded: decoded.place), copying: ())
+        return heed(frame, header, from: .peer(slot))
     }
 
     /// Sends a peer's frame to all others, as far as it may do that; false if it goes no further.

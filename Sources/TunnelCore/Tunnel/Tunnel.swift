@@ -25,6 +25,9 @@ public struct Tunnel: ~Copyable {
     public internal(set) var allowedIPs = AllowedIPs()
     /// Where Ethernet addresses are, and how many frames may go to everybody.
     var addresses: MACTable
+    /// Whose IP addresses are where, and how many questions about them were answered here.
+    var neighbours: NeighbourTable
+    var answeredNeighbours: UInt64 = 0
     var flooding = TokenBucket.floods
     var floods: Floods
     /// Some of it waits until the outbox was sent.
@@ -47,6 +50,7 @@ public struct Tunnel: ~Copyable {
         self.mode = mode
         services = Services(mode.cargo, Ciphers(chacha: chacha, hasAES: hasAES), randomness: randomness)
         addresses = MACTable(seed: services.seed, isUsed: mode != .packets)
+        neighbours = NeighbourTable(seed: services.seed)
         floods = Floods(isUsed: mode != .packets)
     }
 

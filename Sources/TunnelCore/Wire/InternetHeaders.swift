@@ -73,6 +73,7 @@ enum ICMPHeader {
 /// The types that follow the addresses of an Ethernet frame (IEEE 802 numbers).
 enum EtherType {
     static let ipv4: UInt16 = 0x0800
+    static let arp: UInt16 = 0x0806
     static let ipv6: UInt16 = 0x86dd
     /// IEEE 802.1Q: a tag for customers, and one for providers around it.
     static let vlan: UInt16 = 0x8100
