@@ -43,7 +43,7 @@ SIDE_BY_SIDE := -n $(WORKERS) --dist loadgroup
 LONG_SUITES := [.](SegmentMerge|SegmentSplit|ContinuousTraffic|Report|Gathering|Members|Rate)Tests/
 FUZZ_SECONDS ?= 600
 REQUESTS ?= 10000
-FUZZ_TARGETS ?= payload members datagram frame text state
+FUZZ_TARGETS ?= payload members datagram frame ethernet text state
 export WARNINGS_AS_ERRORS ?= 1
 
 help:

@@ -6,8 +6,10 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case members
     /// Datagrams of anybody.
     case datagram
-    /// Frames of the device.
+    /// Reads of a TUN.
     case frame
+    /// Ethernet frames, of a TAP and of a peer.
+    case ethernet
     /// Texts and files: config, UAPI, HTTP, JSON, captures.
     case text
     /// What a new process takes over from the one that it replaces.
@@ -21,6 +23,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .members: try MembersTarget(&input).run(&input)
         case .datagram: try DatagramTarget(&input).run(&input)
         case .frame: try FrameTarget(&input).run(&input)
+        case .ethernet: try EthernetTarget(&input).run(&input)
         case .text: try TextTarget.run(&input)
         case .state: try StateTarget.run(&input)
         }
@@ -33,6 +36,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .members: MembersTarget.seeds
         case .datagram: DatagramTarget.seeds
         case .frame: FrameTarget.seeds
+        case .ethernet: EthernetTarget.seeds
         case .text: TextTarget.seeds
         case .state: StateTarget.seeds
         }

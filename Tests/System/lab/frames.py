@@ -83,14 +83,14 @@ class Port:
                 data, auxiliary, _, sender = self.socket.recvmsg(70_000, 64)
                 # What we sent ourselves comes back to us, too.
                 if sender[2] != 4 and data[6:12] == mac(source) and data[12:14] not in _HOSTS_OWN:
-                    frames.append(self._whole(data, auxiliary))
+                    frames.append(self.whole(data, auxiliary))
                     deadline = time.monotonic() + seconds
                 elif time.monotonic() > deadline:
                     break
         return frames
 
     @staticmethod
-    def _whole(data, auxiliary):
+    def whole(data, auxiliary):
         """The frame with its tag, which the kernel takes out and hands over beside it."""
         for level, kind, content in auxiliary:
             if (level, kind) == (_PACKET, _AUXILIARY_DATA):
