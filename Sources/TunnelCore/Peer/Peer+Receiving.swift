@@ -131,11 +131,13 @@ extension Peer {
     @inline(__always)
     mutating func noteReceived(plain: Int, wire: Int) { traffic.noteReceived(plain: plain, wire: wire) }
 
-    /// Counts what was let through of a unit, a bundle or a frame, and what it costs: `writes` are those to the device.
-    mutating func noteReceived(_ packets: DecodedPackets, count: Int, plain: Int, writes: Int) {
+    /// Counts what was let through of a unit, a bundle or a frame, and what it costs: `writes` are those to the device. What went on to
+    /// another peer as it was is one packet of `handled`, whatever it stands for; `nil`: nothing did.
+    mutating func noteReceived(_ packets: DecodedPackets, count: Int, handled: Int? = nil, plain: Int, writes: Int) {
         if packets.isCutOff { drops.count(.record) }
         if packets.codec != nil || packets.isBundle {
-            budget.payDelivery(members: packets.packets.count, packets: count, bytes: plain, writes: writes)
+            budget.payDelivery(
+                members: packets.packets.count, packets: handled ?? count, bytes: plain, writes: writes)
         }
         guard plain > 0 else { return }
         traffic.noteReceived(plain: plain, wire: packets.wire)

@@ -14,7 +14,8 @@ extension Tunnel {
         services.now = now
         if mode.isHub, !ethernet.source.isGroup { _ = addresses.learn(ethernet, at: .here, now: now.instant) }
         // What is too large, or a SYN, is looked at one by one.
-        let isUsual = split.largest <= largestFrame
+        let isUsual =
+            split.largest <= largestFrame
             && !MaximumSegment.isOffered(in: frame.bytes.extracting(ethernet.payload...), packet)
         switch isUsual ? addresses.place(for: ethernet, at: now.instant) : nil {
         case .here: return
@@ -29,17 +30,20 @@ extension Tunnel {
         }
     }
 
-    /// Gives one of a peer's to the device of a hub, and to the peers that it is for.
+    /// Gives one of a peer's to the device of a hub, and to the peers that it is for; false if the device does not get it.
     mutating func deliver(
         segmented decoded: Inbox.Decoded, _ header: EthernetFrame, counter: UInt64, from slot: PeerSlot
-    ) {
+    ) -> Bool {
         switch addresses.place(for: header, at: services.now.instant) {
         case .here: break
-        case .peer(slot): return
-        case .peer(let other): return pass(decoded, header, from: slot, to: other)
-        case nil: guard floodEach(of: decoded, header, from: slot) else { return }
+        case .peer(slot): return false
+        case .peer(let other):
+            pass(decoded, header, from: slot, to: other)
+            return false
+        case nil: guard floodEach(of: decoded, header, from: slot) else { return false }
         }
         deliverHere(decoded, header, counter: counter, from: slot)
+        return true
     }
 
     /// Passes one on to a peer, from where it was decoded.

@@ -100,17 +100,19 @@ extension Tunnel {
     mutating func deliverFrames(_ frames: DecodedPackets, of datagram: RawSpan, from slot: PeerSlot) {
         let counter = datagram.little64(at: Transport.counter)
         var count = 0
+        var handled = 0
         var plain = 0
         let writesBefore = services.ingress.inbox.count
         for index in frames.packets {
             let decoded = services.ingress.inbox.decodedPacket(index)
             guard let header = admitFrame(decoded, from: slot, isMarked: frames.isMarked) else { continue }
-            count += decoded.shape.packets(of: decoded.place.count)
+            let packets = decoded.shape.packets(of: decoded.place.count)
+            count += packets
             plain += decoded.shape.plainBytes(of: decoded.place.count)
-            deliver(decoded, header, counter: counter, from: slot)
+            handled += deliver(decoded, header, counter: counter, from: slot) ? packets : 1
         }
         let writes = services.ingress.inbox.count - writesBefore
-        peers[slot].noteReceived(frames, count: count, plain: plain, writes: writes)
+        peers[slot].noteReceived(frames, count: count, handled: handled, plain: plain, writes: writes)
         if services.trace.isOn { traceDelivered(frames, count: count, plain: plain, from: slot) }
     }
 
@@ -146,25 +148,27 @@ extension Tunnel {
         return CongestionBits.markExperienced(&packet)
     }
 
-    /// Gives a peer's frame to the device, and as a hub to the peers that it is for.
+    /// Gives a peer's frame to the device, and as a hub to the peers that it is for; false if the device does not get it.
     private mutating func deliver(
         _ decoded: Inbox.Decoded, _ header: EthernetFrame, counter: UInt64, from slot: PeerSlot
-    ) {
-        if neighbours.isUsed, decoded.shape.segment == 0, heed(decoded, header, from: slot) { return }
+    ) -> Bool {
+        if neighbours.isUsed, decoded.shape.segment == 0, heed(decoded, header, from: slot) { return false }
         if mode.isHub {
             if decoded.shape.segment > 0 { return deliver(segmented: decoded, header, counter: counter, from: slot) }
             // The inbox keeps it where it is until it is cleared.
             let frame = unsafe _overrideLifetime(services.ingress.inbox.bytes(decoded: decoded.place), copying: ())
             switch addresses.place(for: header, at: services.now.instant) {
             case .here: break
-            case .peer(slot): return
+            case .peer(slot): return false
             case .peer(let other):
                 peers[slot].budget.payCopy(of: frame.byteCount)
-                return send(frame, header, to: other, from: .peer(slot))
-            case nil: guard flood(frame, header, from: slot) else { return }
+                send(frame, header, to: other, from: .peer(slot))
+                return false
+            case nil: guard flood(frame, header, from: slot) else { return false }
             }
         }
         deliverHere(decoded, header, counter: counter, from: slot)
+        return true
     }
 
     private mutating func heed(_ decoded: Inbox.Decoded, _ header: EthernetFrame, from slot: PeerSlot) -> Bool {
