@@ -2,26 +2,32 @@
 """Ethernet between offices against IP between sites, in turns: one TCP stream from host to host, goodput and processor time.
 
   bench/ethernet.py [--rounds 5] [--seconds 3] [--rows tun,tap,hub,vxlan] [--compression off] [--cipher auto] [--streams 1]
+                    [--rate 20mbit] [--data text,logs]
 
     tun      two gateways, IP packets           tap      two gateways, Ethernet frames, hosts with an MTU of 1500
     hub      three, from site to site through the hub
     vxlan    what people do without: VXLAN of the kernel over wireguard-go, between bridges, hosts with the MTU that is left
 
 Runs as root; GATEWAY_BIN names the gateway to measure, WIREGUARD_GO another wireguard-go than that of the path. GRETAP is measured in the
-place of VXLAN with the row gretap, where the kernel has it.
+place of VXLAN with the row gretap, where the kernel has it. --rate shapes the wires in both directions; with --data some megabytes of text
+and of a server's log go over TCP in the place of iperf3's bytes, and goodput is that of the whole.
 """
 
 import argparse
 import contextlib
 import json
 import os
+import random
 import statistics
+import time
 
 import bed  # noqa: F401 - lets the laboratory be found
-from lab import Daemon, Lab, link, wait_until
+from lab import Daemon, Lab, link, payload, wait_until
 from lab.ethernet import Offices, config
 from lab.link import wait_until_up
+from lab.traffic import send_tcp
 
+_SIZE = 12 << 20
 _TICKS = os.sysconf("SC_CLK_TCK")
 _WIREGUARD = os.environ.get("WIREGUARD_GO", "wireguard-go")
 _OVERLAYS = {"vxlan": ("type", "vxlan", "id", 7, "dstport", 4789), "gretap": ("type", "gretap")}
@@ -33,13 +39,18 @@ def main():
     options = arguments()
     with contextlib.ExitStack() as stack:
         beds = {row: stack.enter_context(build(row, options)) for row in options.rows}
-        samples = {row: [] for row in beds}
-        for number in range(options.rounds):
-            shift = number % len(beds)
-            for row in (options.rows[shift:] + options.rows[:shift]):
-                samples[row].append(measure(*beds[row], options))
-    first = options.rows[0]
-    print(f"  {'':8}   Mbit/s   of {first:5}   CPU s/GB   of {first:5}")
+        contents = [(name, content(name)) for name in options.data]
+        for name, data in contents or [("iperf3", None)]:
+            samples = {row: [] for row in beds}
+            for number in range(options.rounds):
+                shift = number % len(beds)
+                for row in (options.rows[shift:] + options.rows[:shift]):
+                    samples[row].append(measure(*beds[row], options, data))
+            tell(name, samples, options.rows[0])
+
+
+def tell(name, samples, first):
+    print(f"  {name:8}   Mbit/s   of {first:5}   CPU s/GB   of {first:5}")
     for row, taken in samples.items():
         goodput, cost = (statistics.median(column) for column in zip(*taken))
         ratio, costs = (statistics.median(one[part] / other[part] for one, other in zip(taken, samples[first]))
@@ -52,11 +63,12 @@ def build(row, options):
     """The two sites of a row, and its daemons."""
     peer = [f"#: Cipher = {options.cipher}"]
     if row == "tun":
-        with Lab() as lab, link(lab, compression=options.compression, peer=peer) as ends:
+        with Lab(rate=options.rate) as lab, link(lab, compression=options.compression, peer=peer) as ends:
             wait_until_up(lab, *ends)
             yield lab, lab.a, lab.b, ends
     elif row in ("tap", "hub"):
         with Offices(3 if row == "hub" else 2) as lan:
+            shape(lan, options)
             hub = lan[0] if row == "hub" else None
             with lan.tunnel(hub=hub, compression=options.compression, peer=peer) as ends:
                 near, far = lan.sites[-2:]
@@ -64,6 +76,7 @@ def build(row, options):
                 yield lan, near, far, ends
     else:
         with Offices(2, lan_mtu=_LEFT[row]) as lan, contextlib.ExitStack() as stack:
+            shape(lan, options)
             ends = [stack.enter_context(overlay(lan, site, row)) for site in lan]
             lan.wait_until_pinged(*lan.sites)
             yield lan, *lan.sites, ends
@@ -90,8 +103,34 @@ def overlay(lan, site, kind):
         yield daemon
 
 
-def measure(lab, near, far, ends, options):
+def shape(lan, options):
+    """As `Lab` does with its wire."""
+    for site in lan if options.rate else ():
+        site.gateway.run("tc", "qdisc", "add", "dev", "wan", "root", "tbf", "rate", options.rate, "burst", "16kb", "latency", "50ms")
+
+
+def content(name):
+    """Some megabytes of text, or of what a server logs."""
+    if name == "text":
+        return payload.text(_SIZE)
+    chance, lines, size, clock = random.Random(5), [], 0, 1_700_000_000.0
+    while size < _SIZE:
+        clock += chance.expovariate(40)
+        lines.append(json.dumps({
+            "time": f"{clock:.3f}", "client": f"198.51.100.{int(chance.paretovariate(0.6)) % 254}", "status": chance.choice((200, 200, 304, 404)),
+            "request": f"GET /items/{int(chance.paretovariate(0.8)) % 100_000}", "bytes": int(chance.lognormvariate(9, 2)),
+            "duration": round(chance.expovariate(20), 4)}) + "\n")
+        size += len(lines[-1])
+    return "".join(lines).encode()
+
+
+def measure(lab, near, far, ends, options, data):
     """Mbit/s that arrive, and seconds of processor that all daemons take for a gigabyte."""
+    if data:
+        before, start = sum(map(processor, ends)), time.monotonic()
+        send_tcp(near.host, far.host, far.v4, data, timeout=120)
+        took = time.monotonic() - start
+        return len(data) * 8 / took / 1e6, (sum(map(processor, ends)) - before) / (len(data) / 1e9)
     server = Daemon(far.host, lab.directory / "iperf3.log", ["iperf3", "-s", "-1"])
     with server:
         wait_until(lambda: ":5201" in far.host.run("ss", "-Hltn").stdout, "iperf3 listens")
@@ -120,6 +159,8 @@ def arguments():
     parser.add_argument("--rows", type=lambda text: text.split(","), default=["tun", "tap", "hub", "vxlan"])
     parser.add_argument("--compression", default="off")
     parser.add_argument("--cipher", default="auto")
+    parser.add_argument("--rate")
+    parser.add_argument("--data", type=lambda text: text.split(","), default=[])
     return parser.parse_args()
 
 
