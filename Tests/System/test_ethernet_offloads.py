@@ -68,6 +68,8 @@ def test_jumbo_frames():
                 assert lan.ping(lan[0], lan[1], "-M", "do", "-s", 8972)
 
 
+# Beside others the gateway may be late, and the kernel's queue in front of it full.
+@pytest.mark.alone
 @pytest.mark.parametrize("settings", [("auto", "auto"), ("auto", "off"), ("off", "auto")], ids=" ".join)
 def test_frames_that_are_no_ip_keep_their_order_beside_tcp(lan, settings):
     near, far = lan

@@ -170,6 +170,9 @@ extension Peer {
         let now = services.now.instant
         exchange.wantsSession = true
         if exchange.hurried > 0 {
+            // On a short path all of it takes less than the peer wants between two initiations: more often is a flood.
+            let earliest = handshaking.lastInitiation + Limits.initiationInterval * 2
+            guard earliest <= now else { return arm(.keyExchange, at: earliest, &services.schedule) }
             exchange.hurried -= 1
             handshaking.allowAtOnce()
         } else if !handshaking.mayInitiate(at: now) {

@@ -55,6 +55,7 @@ class Peer:
         self.lose, self.lost, self.had_back = lambda entry: False, [], []
         self.histories = Histories()
         self._lines, self._current, self._initiation, self._says_hello = {}, None, None, True
+        self._initiated_at = 0.0
         self.agreement, self.pieces = Agreement(keys), 1
         _prepare(socket)
 
@@ -288,6 +289,9 @@ class Peer:
         self._say(line, hello)
 
     def _initiate(self, gateway, cookie=None):
+        # One so soon after the last is taken for a flood.
+        time.sleep(max(0, self._initiated_at + 0.05 - time.monotonic()))
+        self._initiated_at = time.monotonic()
         self._initiation = noise.Initiation(self.keys, _index(), cookie)
         self.socket.sendto(self._initiation.datagram, gateway)
 

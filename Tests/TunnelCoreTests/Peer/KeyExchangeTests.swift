@@ -20,6 +20,18 @@ import Testing
         #expect(pair.link.sightings.filter { $0.bytes[0] == 1 }.count == 2)
     }
 
+    @Test(
+        "on a path that takes no time the session with the key is not refused as one too soon",
+        arguments: [KeyExchangePolicy.prefer, .require])
+    func short(_ policy: KeyExchangePolicy) {
+        let pair = Pair(both: Pair.Options(keyExchange: policy), latency: Interval(nanoseconds: 50_000))
+        pair.meet()
+        pair.link.run(for: .milliseconds(200))
+        #expect(pair.agreed == [true, true])
+        #expect(pair.bob.received == [udp(1, 2, payload: 32)])
+        #expect(pair.link.sightings.filter { $0.bytes[0] == 1 }.count == 2)
+    }
+
     @Test("both large records have room in a datagram of 1280 bytes over IPv6")
     func sizes() {
         let pair = Pair(both: Pair.Options(keyExchange: .prefer))
