@@ -30,7 +30,7 @@ struct HostProbe {
         let before = (
             Self.counter("snmp", "Ip", "InAddrErrors"), Self.counter("netstat", "TcpExt", "IPReversePathFilter")
         )
-        let loadBefore = threadTime()
+        let timesBefore = threadTimes()
         let began = ContinuousClock.now
         watchFirewall()
         let after = (
@@ -38,10 +38,11 @@ struct HostProbe {
         )
         found.unforwarded = after.0 - min(before.0, after.0)
         found.reversePathDrops = after.1 - min(before.1, after.1)
-        if let loadBefore, let loadAfter = threadTime() {
+        if let timesBefore, let timesAfter = threadTimes() {
             let elapsed = began.duration(to: .now).components
-            let seconds = Double(elapsed.seconds) + Double(elapsed.attoseconds) / 1e18
-            found.load = max(loadAfter - loadBefore, 0) / max(seconds, 0.1)
+            let seconds = max(Double(elapsed.seconds) + Double(elapsed.attoseconds) / 1e18, 0.001)
+            found.load = max(timesAfter.ran - timesBefore.ran, 0) / seconds
+            found.waits = max(timesAfter.waited - timesBefore.waited, 0) / seconds
         }
         return found
     }
@@ -132,14 +133,13 @@ struct HostProbe {
         return UInt64(lines[1][place]) ?? 0
     }
 
-    /// The seconds of a processor that the daemon's data thread, which is its first, has had.
-    private func threadTime() -> Double? {
-        guard let daemon, let text = try? TextFile.read("/proc/\(daemon)/task/\(daemon)/stat"),
-            let end = text.lastIndex(of: ")")
-        else { return nil }
-        let fields = text[end...].split(separator: " ")
-        guard fields.count > 13, let user = Double(fields[12]), let system = Double(fields[13]) else { return nil }
-        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    /// The seconds for which the daemon's data thread, which is its first, has had a processor, and those for which it was ready and
+    /// waited for one (schedstat of proc(5): two numbers of nanoseconds).
+    private func threadTimes() -> (ran: Double, waited: Double)? {
+        guard let daemon, let text = try? TextFile.read("/proc/\(daemon)/task/\(daemon)/schedstat") else { return nil }
+        let fields = text.split { $0.isWhitespace }
+        guard fields.count > 1, let ran = Double(fields[0]), let waited = Double(fields[1]) else { return nil }
+        return (ran / 1e9, waited / 1e9)
     }
 
     // MARK: Firewall and pings

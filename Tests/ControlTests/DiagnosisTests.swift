@@ -76,6 +76,20 @@ import Testing
     }
 
     @Test(
+        "a thread that has no time left is told apart from one whose processor others take",
+        arguments: [
+            (0.97, 0.01, "as fast as it gets"), (0.5, 0.45, "others here take it"), (0.6, 0.1, nil), (0.02, nil, nil),
+        ]
+            as [(Double?, Double?, String?)])
+    func processor(load: Double?, waits: Double?, text: String?) {
+        var host = HostFacts()
+        (host.load, host.waits) = (load, waits)
+        let said = Diagnosis(Self.facts(Self.peer), host: host).steps.filter { $0.step == "cpu" }
+        #expect(said.map(\.status) == (text == nil ? [] : [.warning]))
+        #expect(said.allSatisfy { $0.text.hasSuffix(text ?? "") && $0.cure?.isEmpty == false })
+    }
+
+    @Test(
         "the key exchange is judged by what is wanted and how far it is",
         arguments: [
             (.agreed, .ok, .ok), (.unsaid, .note, .warning), (.underWay, .note, .warning), (.refused, .note, .fails),

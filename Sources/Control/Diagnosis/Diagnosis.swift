@@ -138,13 +138,7 @@ public struct Diagnosis: Codable, Hashable, Sendable {
         var steps: [Step] = []
         let drops = facts.statistics.drops
         if let host { steps += forwarding(facts, host) + firewall(host) }
-        if let load = host?.load, load > 0.9 {
-            steps.append(
-                Step(
-                    "cpu", .warning,
-                    "the data thread takes \(Int(load * 100)) % of a processor: it is as fast as it gets",
-                    cure: "Compression = off or receive for peers that do not need it; a faster processor"))
-        }
+        if let step = host.flatMap(processor) { steps.append(step) }
         if drops.kernelReceive + drops.kernelTransmit > 0 {
             let counts = "receive \(drops.kernelReceive), transmit \(drops.kernelTransmit)"
             steps.append(
@@ -178,6 +172,24 @@ public struct Diagnosis: Codable, Hashable, Sendable {
                     cure: "Linux 6.2 or newer"))
         }
         return steps
+    }
+
+    /// Says so when the data thread has no time left, or when what else runs here takes it away.
+    private static func processor(_ host: HostFacts) -> Step? {
+        let load = host.load ?? 0
+        let waits = host.waits ?? 0
+        guard load + waits > 0.9 else { return nil }
+        let least = "Compression = off or receive for peers that do not need it; a faster processor"
+        guard waits > 0.2 else {
+            let text = "the data thread takes \(Int(load * 100)) % of a processor: it is as fast as it gets"
+            return Step("cpu", .warning, text, cure: least)
+        }
+        return Step(
+            "cpu", .warning, "the data thread is kept waiting for a processor: others here take it",
+            evidence: [
+                "it ran for \(Int(load * 100)) % of the time and was ready and waited for \(Int(waits * 100)) %"
+            ],
+            cure: "CPUWeight = 1000 in the unit, or fewer programs beside it (top); " + least)
     }
 
     private static func forwarding(_ facts: DiagnosisFacts, _ host: HostFacts) -> [Step] {

@@ -108,8 +108,9 @@ public struct HostFacts: Sendable {
     /// through.
     public var firewallDrops: [String] = []
     public var firewallPolicies: [String] = []
-    /// The part of a processor's time that the data thread took.
+    /// The part of the time for which the data thread had a processor, and that for which it was ready and waited for one.
     public var load: Double?
+    public var waits: Double?
     /// By public key.
     public var pings: [String: PingReply] = [:]
     public var innerPings: [String: InnerPing] = [:]
