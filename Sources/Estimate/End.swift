@@ -83,3 +83,11 @@ struct CPUTime {
         return Int64(moment.tv_sec) * 1_000_000_000 + Int64(moment.tv_nsec)
     }
 }
+
+extension Now {
+    /// A moment of the virtual clock, which began in November 2023.
+    static func of(_ instant: Instant) -> Now {
+        let (seconds, rest) = instant.nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
+        return Now(instant: instant, wall: WallTime(seconds: 1_700_000_000 + seconds, nanoseconds: UInt32(rest)))
+    }
+}

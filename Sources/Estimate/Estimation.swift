@@ -1,7 +1,8 @@
 public import Control
 public import TunnelCore
 
-/// Runs packets through two tunnels twice, as plain WireGuard and with compression, and compares.
+/// Runs packets through two tunnels as plain WireGuard and with compression, and, in front of a link with a rate, with units that stand
+/// alone, with those that refer to others by flow, and by hosts; and compares.
 ///
 /// Each packet goes in where its sender would be and must come out at the other end as it was. The clock is that of the
 /// capture.
@@ -13,12 +14,20 @@ public struct Estimation {
         public var drain: Interval
         /// Bytes of the IP and UDP headers outside.
         public var outerHeaders: Int
+        /// The link that packets wait for: its rate in bits a second, and the way there and back.
+        public var rate: UInt64
+        public var roundTrip: Interval
 
-        public init(_ compression: CompressionPolicy, mtu: Int, drain: Interval, outerHeaders: Int) {
+        public init(
+            _ compression: CompressionPolicy, mtu: Int, drain: Interval, outerHeaders: Int, rate: UInt64 = 20_000_000,
+            roundTrip: Interval = .milliseconds(40)
+        ) {
             self.compression = compression
             self.mtu = mtu
             self.drain = drain
             self.outerHeaders = outerHeaders
+            self.rate = rate
+            self.roundTrip = roundTrip
         }
     }
 
@@ -41,6 +50,8 @@ public struct Estimation {
     private let options: Options
     private let plain: TunnelPair
     private let gateway: TunnelPair
+    /// In the order of `Tally.Link`.
+    private let thin: [ThinPair]
     private var tally = Tally()
     private var drain: [Packet] = []
     private var drainStart = start
@@ -54,6 +65,7 @@ public struct Estimation {
         self.options = options
         plain = TunnelPair(.off, mtu: options.mtu, outerHeaders: options.outerHeaders)
         gateway = TunnelPair(options.compression, mtu: options.mtu, outerHeaders: options.outerHeaders)
+        thin = Tally.Link.allCases.map { ThinPair(options, history: $0.scope) }
         guard gateway.compresses else { throw Self.bug("the two ends did not agree on compression") }
     }
 
@@ -74,8 +86,12 @@ public struct Estimation {
     /// What came of all packets.
     public mutating func finish() throws(Failure) -> EstimateReport {
         try finishDrain()
+        for link in Tally.Link.allCases {
+            guard thin[link.rawValue].finish() else { throw Self.bug("a packet did not come out, \(link)", packets) }
+            try take(link)
+        }
         return EstimateReport(
-            tally, wireGuard: plain.wireBytes, gateway: gateway.wireBytes,
+            tally, options, wireGuard: plain.wireBytes, gateway: gateway.wireBytes, links: thin.map(\.wireBytes),
             seconds: Double((now - Self.start).nanoseconds) / 1e9)
     }
 
@@ -119,6 +135,17 @@ public struct Estimation {
 
         tally.notePlain(sent, reference, wireGuardSize)
         tally.noteGateway(sent, passage)
+        for link in Tally.Link.allCases {
+            thin[link.rawValue].send(came, from: number, at: now)
+            try take(link)
+        }
+    }
+
+    private mutating func take(_ link: Tally.Link) throws(Failure) {
+        guard !thin[link.rawValue].isWrong else {
+            throw Self.bug("a packet came out other than it went in, \(link)", packets)
+        }
+        tally.note(thin[link.rawValue].takeDeliveries(), on: link)
     }
 
     /// What WireGuard makes of a packet: padded to 16 but not beyond the MTU, 32 bytes of its own, the headers outside.

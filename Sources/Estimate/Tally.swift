@@ -3,11 +3,26 @@ import TunnelCore
 
 /// What the packets of each service came to.
 struct Tally {
+    /// What was tried in front of a link with a rate.
+    enum Link: Int, CaseIterable {
+        case units, byFlow, byHosts
+
+        /// What units may refer to; `nil`: to nothing.
+        var scope: HistoryScope? {
+            switch self {
+            case .units: nil
+            case .byFlow: .flow
+            case .byHosts: .hosts
+            }
+        }
+    }
+
     struct Row {
         var packets = 0
         var plain = 0
         var wireGuard = 0
         var gateway = 0
+        var links = Link.allCases.map { _ in 0 }
         var sending = CPUTime()
         var receiving = CPUTime()
         var skipped = CompressionSkip.allCases.map { _ in UInt64(0) }
@@ -45,6 +60,14 @@ struct Tally {
         for delivery in passage.deliveries {
             for (packet, share) in zip(delivery.packets, Self.shares(delivery.wire, among: delivery.packets)) {
                 update(packet) { $0.gateway += share }
+            }
+        }
+    }
+
+    mutating func note(_ deliveries: [ThinPair.Delivery], on link: Link) {
+        for delivery in deliveries {
+            for (packet, share) in zip(delivery.packets, Self.shares(delivery.wire, among: delivery.packets)) {
+                update(packet) { $0.links[link.rawValue] += share }
             }
         }
     }

@@ -35,7 +35,6 @@ final class TunnelPair {
     /// What came for each end and has not yet made a packet.
     private var arriving = [(wire: 0, time: CPUTime()), (wire: 0, time: CPUTime())]
 
-    private static let wall: Int64 = 1_700_000_000
     /// No exchange takes so many turns.
     private static let mostTurns = 64
 
@@ -43,7 +42,7 @@ final class TunnelPair {
     init(_ compression: CompressionPolicy, mtu: Int, outerHeaders: Int) {
         self.outerHeaders = outerHeaders
         largestDatagram = mtu + 32
-        let start = Self.now(instant)
+        let start = Now.of(instant)
         ends = [1, 2].map { End(.v4(0xc000_0200 | $0), mtu: mtu, at: start) }
         for (end, other) in [(ends[0], ends[1]), (ends[1], ends[0])] {
             let everything = [Prefix(.v4(0), length: 0), Prefix(.v6(0), length: 0)].compactMap { $0 }
@@ -61,9 +60,9 @@ final class TunnelPair {
     /// A keepalive asks for a session.
     private func connect() {
         let (first, second) = (ends[0], ends[1])
-        first.tunnel.setPersistentKeepalive(.seconds(25), of: second.publicKey, at: Self.now(instant))
+        first.tunnel.setPersistentKeepalive(.seconds(25), of: second.publicKey, at: Now.of(instant))
         advance(to: instant)
-        first.tunnel.setPersistentKeepalive(nil, of: second.publicKey, at: Self.now(instant))
+        first.tunnel.setPersistentKeepalive(nil, of: second.publicKey, at: Now.of(instant))
         // For HELLO to be confirmed.
         advance(to: instant + .seconds(1))
     }
@@ -73,7 +72,7 @@ final class TunnelPair {
         var passage = Passage()
         while let due = ends.compactMap({ $0.tunnel.nextTimeout }).min(), due <= moment {
             instant = max(instant, due)
-            for end in ends { end.driver.handleTimeouts(at: Self.now(instant)) }
+            for end in ends { end.driver.handleTimeouts(at: Now.of(instant)) }
             carry(&passage)
         }
         instant = max(instant, moment)
@@ -85,7 +84,7 @@ final class TunnelPair {
     /// Gives packets to one end at once, after it was idle for so long.
     func send(_ packets: [Packet], from number: Int, idle: Interval) -> Passage {
         let end = ends[number]
-        let now = Self.now(instant)
+        let now = Now.of(instant)
         var passage = Passage()
         var skipped = end.skipped
         func step(_ time: CPUTime) -> Passage.Step {
@@ -112,7 +111,7 @@ final class TunnelPair {
 
     /// Brings datagrams to the other end until both have nothing more to say.
     private func carry(_ passage: inout Passage) {
-        let now = Self.now(instant)
+        let now = Now.of(instant)
         for _ in 0..<Self.mostTurns {
             var isQuiet = true
             for number in ends.indices {
@@ -140,10 +139,5 @@ final class TunnelPair {
         passage.deliveries.append(
             Passage.Delivery(packets: packets, wire: arriving[number].wire, time: arriving[number].time))
         arriving[number] = (0, CPUTime())
-    }
-
-    private static func now(_ instant: Instant) -> Now {
-        let (seconds, rest) = instant.nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
-        return Now(instant: instant, wall: WallTime(seconds: wall + seconds, nanoseconds: UInt32(rest)))
     }
 }

@@ -29,6 +29,14 @@ struct EstimateCommand: GatewayCommand {
         help: "Packets that come within so many milliseconds wait for the gateway together.")
     var drain = 1.0
 
+    @Option(help: "The rate of the link that History is estimated for; it does nothing above 100mbit.")
+    var rate = RateChoice.usual
+
+    @Option(
+        name: .customLong("round-trip-ms"), help: "How long the way there and back takes on that link, in milliseconds."
+    )
+    var roundTrip = 40.0
+
     @Option(help: "As CompressionSkip: what is never compressed, in place of the default.")
     var skip: SelectorList?
 
@@ -44,13 +52,15 @@ struct EstimateCommand: GatewayCommand {
     func validate() throws {
         guard (576...65535).contains(mtu) else { throw ValidationError("--mtu takes 576 to 65535") }
         guard (0...1000).contains(drain) else { throw ValidationError("--drain-ms takes 0 to 1000") }
+        guard (0...2000).contains(roundTrip) else { throw ValidationError("--round-trip-ms takes 0 to 2000") }
     }
 
     func perform() throws(Failure) {
         let policy = CompressionPolicy(compression.mode, skip: skip?.rules, only: only?.rules)
         var estimation = try Estimation(
             Estimation.Options(
-                policy, mtu: mtu, drain: Interval(nanoseconds: Int64(drain * 1e6)), outerHeaders: isOverIPv6 ? 48 : 28))
+                policy, mtu: mtu, drain: Interval(nanoseconds: Int64(drain * 1e6)), outerHeaders: isOverIPv6 ? 48 : 28,
+                rate: rate.bitsPerSecond, roundTrip: Interval(nanoseconds: Int64(roundTrip * 1e6))))
         var frames: UInt64 = 0
         var leftOut = EstimateReport.LeftOut()
         let isTruncated = try CaptureInput.forEachFrame(of: capture) { frame throws(Failure) in

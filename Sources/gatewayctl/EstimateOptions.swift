@@ -26,6 +26,22 @@ struct CompressionChoice: ExpressibleByArgument {
     var defaultValueDescription: String { name }
 }
 
+/// A rate as `Rate` takes it, `2.5mbit`.
+struct RateChoice: ExpressibleByArgument {
+    let bitsPerSecond: UInt64
+
+    static let usual = RateChoice(bitsPerSecond: 20_000_000)
+
+    private init(bitsPerSecond: UInt64) { self.bitsPerSecond = bitsPerSecond }
+
+    init?(argument: String) {
+        guard let rate = LinkRate(argument) else { return nil }
+        bitsPerSecond = rate.bitsPerSecond
+    }
+
+    var defaultValueDescription: String { "\(bitsPerSecond / 1_000_000)mbit" }
+}
+
 /// Ports and prefixes between commas; an empty list is one as well.
 struct SelectorList: ExpressibleByArgument {
     let rules: TrafficRules

@@ -9,11 +9,14 @@ import pytest
 
 from lab import capture, payload
 from lab.gateway import GATEWAYCTL, gatewayctl
+from page import codecs, members
+from page.history import Log
 
 pytestmark = pytest.mark.fast
 
 OUTSIDE = 28
 MTU = 1500
+HISTORY = ("unitsBytes", "historyBytes", "hostsHistoryBytes")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +58,7 @@ def test_it_says_why_something_was_left_plain(report):
 
 
 def test_the_rows_add_up(report):
-    for column in ("packets", "plainBytes", "wireGuardBytes", "gatewayBytes"):
+    for column in ("packets", "plainBytes", "wireGuardBytes", "gatewayBytes", *HISTORY):
         parts = sum(row[column] for row in report["protocols"] + [report["tunnel"]])
         assert report["total"][column] == parts
     for link in report["links"]:
@@ -137,8 +140,57 @@ def test_a_capture_that_ends_early_is_read_up_to_there(office, tmp_path):
 def test_for_people_it_is_a_table(office, tmp_path):
     path = capture.pcap(tmp_path / "office.pcap", capture.spread(office), link=101)
     text = gatewayctl("estimate", path).stdout
-    for word in ("WireGuard", "gateway", "saved", "postgres", "encrypted", "total", "20 Mbit/s", "s per GB"):
+    for word in ("WireGuard", "gateway", "saved", "postgres", "encrypted", "total", "20 Mbit/s", "s per GB", "by hosts"):
         assert word in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_small_messages_of_a_flow_take_with_history_what_the_page_says(tmp_path):
+    """Each is a unit that refers to all before it; the figure is that of another implementation's units."""
+    packets = [capture.udp(capture.CLIENT, capture.SERVER, (40000, 4000), message(number)) for number in range(300)]
+    path = capture.pcap(tmp_path / "messages.pcap", capture.spread(packets, every=0.15), link=101)
+    log, model = Log(0), 3 * wireguard_size(packets[0])
+    for number, packet in enumerate(packets[3:]):
+        plain = members.encode([members.Member(packet)])
+        unit = log.recall(plain, 0, number % 256, len(log) % 256 if len(log) else None)
+        if unit.refers:
+            log.known = len(log)
+        log.learn(plain, number % 256)
+        model += wireguard_size(unit.encode())
+    row, = estimate(path)["protocols"]
+    assert row["historyBytes"] == pytest.approx(model, rel=0.05)
+    assert row["historyBytes"] < 0.65 * row["unitsBytes"]
+    assert row["hostsHistoryBytes"] == pytest.approx(row["historyBytes"], rel=0.02)
+
+
+def test_flows_of_one_message_gain_by_hosts_alone(tmp_path):
+    packets = [capture.udp(capture.CLIENT, capture.SERVER, (40000 + number, 4000), message(number)) for number in range(300)]
+    path = capture.pcap(tmp_path / "messages.pcap", capture.spread(packets, every=0.15), link=101)
+    row, = estimate(path)["protocols"]
+    assert row["historyBytes"] == row["unitsBytes"] and row["hostsHistoryBytes"] < 0.65 * row["unitsBytes"]
+
+
+def test_a_bulk_flow_takes_with_history_what_one_stream_takes(tmp_path):
+    data = payload.text(3 << 20)
+    packets = capture.stream(capture.SERVER, capture.CLIENT, (5432, 40000), data)
+    path = capture.pcap(tmp_path / "bulk.pcap", capture.spread(packets, every=0.0005), link=101)
+    total = estimate(path)["total"]
+    # As one piece and in pieces of 4 KB, in datagrams of 1500 bytes.
+    least, most = (in_datagrams(streamed(data, size)) for size in (len(data), 4096))
+    assert 0.98 * least < total["historyBytes"] < 1.02 * most
+    # Each unit alone, of 64 KB at most.
+    assert total["historyBytes"] < in_datagrams(sum(len(codecs.zstandarded(data[at:at + 65_000])) for at in range(0, len(data), 65_000)))
+    assert total["hostsHistoryBytes"] == total["historyBytes"] < 0.85 * total["unitsBytes"]
+
+
+def test_history_is_estimated_for_the_link_that_is_asked_for(office, report, tmp_path):
+    assert report["history"] == {"bitsPerSecond": 20_000_000, "roundTripMilliseconds": 40}
+    path = capture.pcap(tmp_path / "office.pcap", capture.spread(office), link=101)
+    thin = estimate(path, "--rate", "2mbit", "--round-trip-ms", "300")
+    assert thin["history"] == {"bitsPerSecond": 2_000_000, "roundTripMilliseconds": 300}
+    assert thin["total"]["historyBytes"] < thin["total"]["unitsBytes"]
+    fast = estimate(path, "--rate", "200mbit")
+    assert rows(fast, "historyBytes") == rows(fast, "hostsHistoryBytes") == rows(fast, "unitsBytes")
 
 
 @pytest.mark.parametrize("flow", ["beats", "lookups", "log_lines"])
@@ -168,7 +220,7 @@ def test_what_cannot_be_read_is_said_in_one_line(content, code, words, tmp_path)
 
 
 @pytest.mark.parametrize("arguments", [
-    ["--mtu", "12"], ["--drain-ms", "-1"], ["--compression", "lzo"], ["--skip", "http"], ["--only", "tcp/0"],
+    ["--rate", "5"], ["--round-trip-ms", "-1"], ["--mtu", "12"], ["--drain-ms", "-1"], ["--compression", "lzo"], ["--skip", "http"], ["--only", "tcp/0"],
 ])
 def test_wrong_options_are_usage_errors(arguments, tmp_path):
     done = gatewayctl("estimate", *arguments, tmp_path / "any.pcap", check=False)
@@ -208,6 +260,22 @@ def log_lines(seconds):
             frames.append((at, capture.udp(capture.CLIENT, capture.SERVER, (514, 514), line)))
         at += chance.uniform(3, 40)
     return frames
+
+
+def message(number):
+    chance = random.Random(number)
+    return json.dumps({"id": chance.randrange(10**5), "name": f"user{chance.randrange(1000)}", "active": True,
+                       "email": f"user{chance.randrange(1000)}@example.com", "balance": chance.randrange(10**6) / 100,
+                       "tags": [f"a{chance.randrange(20)}", f"b{chance.randrange(20)}"]}).encode()
+
+
+def streamed(data, size):
+    code = codecs.unending(18)
+    return sum(len(code(data[at:at + size])) for at in range(0, len(data), size))
+
+
+def in_datagrams(size):
+    return size * 1500 / (1500 - 20 - 8 - 32 - 16)
 
 
 FLOWS = {"beats": beats, "lookups": lookups, "log_lines": log_lines}

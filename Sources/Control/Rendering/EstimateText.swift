@@ -1,5 +1,8 @@
 /// `gatewayctl estimate`: what a capture came to, for people.
 public enum EstimateText {
+    /// The columns of a terminal.
+    private static let width = 80
+
     public static func render(_ report: EstimateReport, ink: Ink = .none) -> String {
         var lines = [
             row("capture", "\(report.frames) frames in \(decimal(report.seconds, 1)) s"),
@@ -7,6 +10,9 @@ public enum EstimateText {
             row("compression", "\(report.compression), MTU \(report.mtu)"), "",
         ]
         lines += table(report, ink: ink)
+        lines += leftPlain(report, ink: ink)
+        lines.append("")
+        lines += history(report, ink: ink)
         lines.append("")
         lines += processor(report.total)
         lines.append("")
@@ -15,8 +21,8 @@ public enum EstimateText {
     }
 
     private static func table(_ report: EstimateReport, ink: Ink) -> [String] {
-        var lines = [ink.bold(line(["", "packets", "bytes", "WireGuard", "gateway", "saved", "CPU"]) + "  left plain")]
-        for entry in report.protocols { lines.append(line(cells(entry)) + reasons(entry)) }
+        var lines = [ink.bold(line(["", "packets", "bytes", "WireGuard", "gateway", "saved", "CPU"]))]
+        for entry in report.protocols { lines.append(line(cells(entry))) }
         var tunnel = cells(report.tunnel)
         for index in [1, 2, 5, 6] { tunnel[index] = "" }
         lines.append(line(tunnel))
@@ -32,8 +38,36 @@ public enum EstimateText {
         ]
     }
 
-    private static func line(_ cells: [String]) -> String {
-        let widths = [0, 10, 13, 13, 13, 9, 11]
+    /// What units leave that refer to others, in front of a link with a rate.
+    private static func history(_ report: EstimateReport, ink: Ink) -> [String] {
+        let widths = [0, 12, 12, 12, 8, 12, 8]
+        let link = report.history
+        let rate = decimal(Double(link.bitsPerSecond) / 1e6, 1)
+        let title = "History, in front of \(rate) Mbit/s and \(decimal(link.roundTripMilliseconds, 1)) ms"
+        var lines = [
+            ink.bold("  " + title),
+            ink.bold(line(["", "WireGuard", "units", "by flow", "less", "by hosts", "less"], widths)),
+        ]
+        for entry in report.protocols + [report.tunnel, report.total] {
+            let isTotal = entry == report.total
+            let cells = [
+                entry.name, Quantities.bytes(entry.wireGuardBytes), Quantities.bytes(entry.unitsBytes),
+                Quantities.bytes(entry.historyBytes), less(entry, entry.historyBytes),
+                Quantities.bytes(entry.hostsHistoryBytes), less(entry, entry.hostsHistoryBytes),
+            ]
+            lines.append(isTotal ? ink.bold(line(cells, widths)) : line(cells, widths))
+        }
+        return lines
+    }
+
+    /// How much less that is than units alone leave; of what the gateways say themselves nobody wants to know.
+    private static func less(_ entry: EstimateReport.Row, _ bytes: UInt64) -> String {
+        guard entry.packets > 0 else { return "" }
+        guard entry.unitsBytes > 0 else { return "-" }
+        return decimal((1 - Double(bytes) / Double(entry.unitsBytes)) * 100, 1) + " %"
+    }
+
+    private static func line(_ cells: [String], _ widths: [Int] = [0, 8, 12, 12, 12, 8, 11]) -> String {
         let columns = zip(cells, widths).dropFirst().map { right($0, $1) }
         return ("  " + left(cells[0], 13) + columns.joined()).trimmingEnd
     }
@@ -67,9 +101,24 @@ public enum EstimateText {
         return decimal(share * 100, 1) + " %"
     }
 
-    private static func reasons(_ entry: EstimateReport.Row) -> String {
-        let seen = entry.leftPlain.filter { $0.value > 0 }.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
-        return seen.isEmpty ? "" : "  " + seen.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+    /// The reasons for which packets were not tried, the most frequent first.
+    private static func leftPlain(_ report: EstimateReport, ink: Ink) -> [String] {
+        var lines: [String] = []
+        for entry in report.protocols {
+            let seen = entry.leftPlain.filter { $0.value > 0 }.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+            var line = ""
+            for (reason, count) in seen {
+                let word = "\(reason) \(count)"
+                if !line.isEmpty, line.count + word.count + 2 > width - 15 {
+                    lines.append(row(entry.name, line + ","))
+                    line = word
+                } else {
+                    line += (line.isEmpty ? "" : ", ") + word
+                }
+            }
+            if !line.isEmpty { lines.append(row(entry.name, line)) }
+        }
+        return lines.isEmpty ? [] : ["", ink.bold("  left plain")] + lines
     }
 
     private static func leftOut(_ counts: EstimateReport.LeftOut) -> String {

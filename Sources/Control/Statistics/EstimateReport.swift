@@ -10,6 +10,11 @@ public struct EstimateReport: Codable, Hashable, Sendable {
         public var wireGuardBytes: UInt64 = 0
         /// Their bytes on the wire with the gateway.
         public var gatewayBytes: UInt64 = 0
+        /// Their bytes on the wire with the gateway in front of a link with a rate (`History`): with units that stand alone, and with those that
+        /// refer to others of their flow, or to all between the same two hosts.
+        public var unitsBytes: UInt64 = 0
+        public var historyBytes: UInt64 = 0
+        public var hostsHistoryBytes: UInt64 = 0
         /// Processor time more than plain WireGuard takes, at the sender and at the receiver; less than 0 if it takes less.
         public var compressSeconds = 0.0
         public var decompressSeconds = 0.0
@@ -23,6 +28,9 @@ public struct EstimateReport: Codable, Hashable, Sendable {
             plainBytes += other.plainBytes
             wireGuardBytes += other.wireGuardBytes
             gatewayBytes += other.gatewayBytes
+            unitsBytes += other.unitsBytes
+            historyBytes += other.historyBytes
+            hostsHistoryBytes += other.hostsHistoryBytes
             compressSeconds += other.compressSeconds
             decompressSeconds += other.decompressSeconds
             leftPlain.merge(other.leftPlain) { $0 + $1 }
@@ -42,6 +50,17 @@ public struct EstimateReport: Codable, Hashable, Sendable {
         public var unknownLink: UInt64 = 0
 
         public init() {}
+    }
+
+    /// The link that `unitsBytes`, `historyBytes` and `hostsHistoryBytes` are about.
+    public struct History: Codable, Hashable, Sendable {
+        public var bitsPerSecond: UInt64
+        public var roundTripMilliseconds: Double
+
+        public init(bitsPerSecond: UInt64, roundTripMilliseconds: Double) {
+            self.bitsPerSecond = bitsPerSecond
+            self.roundTripMilliseconds = roundTripMilliseconds
+        }
     }
 
     /// How long a link is busy with it.
@@ -66,6 +85,7 @@ public struct EstimateReport: Codable, Hashable, Sendable {
     /// All protocols together.
     public var total: Row
     public var links: [Link]
+    public var history = History(bitsPerSecond: 20_000_000, roundTripMilliseconds: 40)
 
     public init(protocols: [Row], tunnel: Row, total: Row, seconds: Double) {
         self.protocols = protocols

@@ -70,6 +70,12 @@ class Log:
     def __init__(self, epoch):
         self.epoch, self.known, self._entries, self._numbers = epoch, 0, [], []
 
+    def __len__(self):
+        return len(self._entries)
+
+    def __bool__(self):
+        return True
+
     def entries(self, base):
         return len(self._entries) - (len(self._entries) - base) % 256
 
