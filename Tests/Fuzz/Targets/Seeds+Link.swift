@@ -20,6 +20,7 @@ extension PayloadTarget {
         seeds.append(("records", records.bytes))
         for number in 0..<4 { seeds.append(("packs-\(number)", packs(UInt8(number)).bytes)) }
         for number in 0..<4 { seeds.append(("history-\(number)", history(UInt8(number)).bytes)) }
+        for number in 0..<4 { seeds.append(("thin-\(number)", thin(UInt8(number)).bytes)) }
         return seeds
     }
 
@@ -72,6 +73,30 @@ extension PayloadTarget {
         seed.add([4, 2, 0, 0, 0, 1] + members, control: stream | 0x10)
         seed.add(record(0x1e, 2, [4, 18, 1, 0]))
         seed.add([0x40], control: 0x20)
+        return seed
+    }
+
+    /// Bob's units refer to what alice has, says that she has, or has no more.
+    private static func thin(_ number: UInt8) -> FuzzSeed {
+        var seed = FuzzSeed(options: 99)
+        let magic = writeMembers([Member(packet: udp(1, 2, [0x37, 0xa4, 0x30, 0xec] + text(300)))])
+        let zstd = [0x37, 0xa4, 0x30, 0xec] + text(200)
+        for number in 0..<3 as Range<UInt8> {
+            seed.add([1, 5, 9, 0, number] + (number == 0 ? zstd : magic), control: 0x40)
+        }
+        seed.add([2, 5, 9, 1, 7] + zstd, control: 0x40)
+        let isTCP = [0, 3, 1, 2][Int(number)]
+        for step in 0..<14 {
+            // Long ones, so that there is soon enough for a stream.
+            seed.add([UInt8](repeating: 0x40, count: 1000 + 6 * step * isTCP), control: step % 5 == 4 ? 0x30 : 0x28)
+        }
+        switch number {
+        case 0: for count in 1..<8 as Range<UInt8> { seed.add(record(0x21, 0, [0, 0, count, 0, 1, 2]), control: 0x28) }
+        case 1: for stream in 0..<3 as Range<UInt8> { seed.add(record(0x1e, 2, [stream, 18, 0, 0]), control: 0x28) }
+        case 2: seed.add(record(0x21, 1, [0, 0, 0]), control: 0x28)
+        default: seed.add(record(0x1e, 1, [0, 18, 0, 0]), control: 0x28)
+        }
+        for _ in 0..<4 { seed.add([UInt8](repeating: 0x40, count: 1100), control: 0x28) }
         return seed
     }
 
