@@ -48,6 +48,9 @@ struct Keypairs {
         return ended
     }
 
+    /// Sends on the session before, of which the peer has shown that it has it.
+    mutating func preferPrevious() { swap(&current, &previous) }
+
     mutating func removeAll() -> Ended {
         let ended: Ended = [current, previous, next]
         (current, previous, next) = (nil, nil, nil)

@@ -141,6 +141,23 @@ extension Peer {
         noteHandshakeDone(isInitiator: false, &services)
     }
 
+    /// Notes that a message came on another session than the one we send on. If initiations crossed, each end sends on the session that it asked
+    /// for, would be followed on none, and would ask for the next one when the other does: so the end with the lower public key goes over to the
+    /// other's, once both have said there what they are.
+    @inline(never)
+    mutating func uncross(from session: SessionSlot, _ services: inout Services) {
+        guard let current = keypairs.current, session == keypairs.previous,
+            services.sessions[current].isInitiator, !services.sessions[session].isInitiator,
+            services.sessions[current].createdAt - services.sessions[session].createdAt < Limits.rekeyTimeout,
+            services.sessions[session].hello.hasArrived, services.sessions[session].hello.isConfirmed,
+            let ours = services.publicKey, ours.isBelow(publicKey),
+            services.sessions[session].canSend(at: services.now.instant),
+            !hasDemands || meetsDemands(on: session, services)
+        else { return }
+        keypairs.preferPrevious()
+        timers.disarm(.hello)
+    }
+
     /// The peer has the preshared key that we answered it with. Where there is but one, nobody waits to hear that.
     private mutating func noteProved(_ session: SessionSlot, _ services: inout Services) {
         let name = services.sessions[session].presharedKey

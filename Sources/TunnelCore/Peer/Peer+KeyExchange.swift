@@ -337,7 +337,7 @@ extension Peer {
 
 extension PublicKey {
     /// Whether its bytes, read as one number from the first on, are less.
-    fileprivate func isBelow(_ other: PublicKey) -> Bool {
+    func isBelow(_ other: PublicKey) -> Bool {
         for index in 0..<32 where bytes[index] != other.bytes[index] { return bytes[index] < other.bytes[index] }
         return false
     }

@@ -122,7 +122,7 @@ extension Peer {
     @inline(__always)
     mutating func finishReceiving(on lane: LaneSlot, _ services: inout Services) {
         reportIfDue(on: lane.session, lane.suite, &services)
-        guard keypairs.current == lane.session else { return }
+        guard keypairs.current == lane.session else { return uncross(from: lane.session, &services) }
         if services.sessions[lane.session].hello.isUnsaid { sendHello(on: lane.session, &services) }
         sendStaged(&services)
     }
