@@ -1,7 +1,7 @@
 """The rows of `bench/thin.py`, in the order of its table."""
 
-from . import accuracy, beside, foreign, goodput, loss, moving, peers, processor, runs, short, voice
+from . import accuracy, beside, foreign, goodput, history, loss, moving, peers, processor, runs, short, voice
 
 ROWS = {row.name: row for row in (
     beside.ROW, moving.ROW, voice.ROW, accuracy.ROW, goodput.ROW, goodput.BESIDE, peers.ROW, runs.ROW, processor.ROW,
-    loss.ROW, loss.UNSHAPED, short.TRANSFERS, short.DATAGRAMS, foreign.ROW)}
+    history.ROW, loss.ROW, loss.UNSHAPED, short.TRANSFERS, short.DATAGRAMS, foreign.ROW)}
