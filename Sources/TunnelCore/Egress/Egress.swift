@@ -97,6 +97,13 @@ struct Egress: ~Copyable {
         }
     }
 
+    /// Codes a batch that was sent last, as a unit of a stream, by itself, and notes what that would have been.
+    mutating func compare(batch index: Int, as form: BatchForm, in stream: Int) {
+        guard case .unit(let codec, let effort) = form, let batch = gathering[index] else { return }
+        let size = sealer.compress(index, of: gathering, with: codec, effort)
+        streams.note(coded, alone: size > 0 ? size : batch.wire, in: stream)
+    }
+
     @inline(never)
     private mutating func send(
         batch index: Int, as form: BatchForm, on session: inout Session, to destination: Destination

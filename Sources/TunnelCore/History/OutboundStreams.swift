@@ -31,11 +31,12 @@ struct OutboundStreams: ~Copyable {
         /// When a queue lost something of it last, of those that are a round trip apart, and that none of its packets was dropped for that yet.
         fileprivate var congestedAt = Instant.distantPast
         fileprivate(set) var owesDrop = false
-        /// Of this epoch: what was coded, and what became of it.
-        fileprivate(set) var plain = 0
-        fileprivate(set) var coded = 0
-        /// The part of the flow's bytes that units alone left.
-        let before: Double
+        /// Units of this epoch.
+        fileprivate var units = 0
+        /// Of those that were coded by themselves, too: what became of them so, and in the stream.
+        fileprivate var samples = 0
+        fileprivate var alone = 0
+        fileprivate var coded = 0
         fileprivate let memory: Int
     }
 
@@ -49,8 +50,11 @@ struct OutboundStreams: ~Copyable {
     private static let shortestRest = Interval.milliseconds(250)
     private static let longestRest = Interval.seconds(8)
     private static let mostTries = 5
-    /// From so many bytes on it is known what it gains.
-    private static let trial = 1 << 20
+    /// One of so many units is coded by itself, too, so that it is known what the stream gains, and one of fewer at first.
+    private static let rarely = 32
+    private static let often = 4
+    /// From so many of these on it is known; twice as many count half.
+    fileprivate static let trial = 8
     /// What it has to leave at most, of what units alone do.
     fileprivate static let leastGain = 0.97
 
@@ -94,10 +98,8 @@ struct OutboundStreams: ~Copyable {
 
     // MARK: Life
 
-    /// Makes a stream for a flow, of which units alone leave the part `before`; what the peer is to be asked, or `nil` if there is no room.
-    mutating func begin(
-        _ flow: UInt64, to peer: PeerSlot, level: Int32, before: Double, at now: Instant
-    ) -> HistoryRecord? {
+    /// Makes a stream for a flow; what the peer is to be asked, or `nil` if there is no room.
+    mutating func begin(_ flow: UInt64, to peer: PeerSlot, level: Int32, at now: Instant) -> HistoryRecord? {
         let memory = czstd_stream_encoder_size(level, Int32(Self.window))
         guard memory <= most, let place = makeRoom(for: memory, at: now) else { return nil }
         guard let encoder = unsafe czstd_stream_encoder(level, Int32(Self.window)) else { return nil }
@@ -107,7 +109,7 @@ struct OutboundStreams: ~Copyable {
         epoch &+= 1
         streams[place] = Stream(
             peer: peer, flow: flow, level: level, epoch: epoch, phase: .asked(now), usedAt: now, openedAt: now,
-            before: before, memory: memory)
+            memory: memory)
         expiresAt = min(expiresAt, now + Self.idle)
         return question(place)
     }
@@ -143,7 +145,7 @@ struct OutboundStreams: ~Copyable {
         streams[place]?.usedAt = now
         switch stream.phase {
         case .open:
-            guard stream.plain < Self.trial || stream.isWorthIt else {
+            guard stream.isWorthIt else {
                 rest(place, for: Self.idle * 4, at: now)
                 return (false, nil)
             }
@@ -165,7 +167,9 @@ struct OutboundStreams: ~Copyable {
             streams[place]?.epoch = epoch
             streams[place]?.next = 0
             streams[place]?.tries = 1
-            streams[place]?.plain = 0
+            streams[place]?.units = 0
+            streams[place]?.samples = 0
+            streams[place]?.alone = 0
             streams[place]?.coded = 0
             streams[place]?.phase = .asked(now)
             return (false, question(place))
@@ -247,6 +251,23 @@ struct OutboundStreams: ~Copyable {
         return true
     }
 
+    // MARK: What it gains
+
+    /// Whether the unit that was coded last is to be coded by itself, too.
+    func isSample(_ place: Int) -> Bool {
+        guard let stream = streams[place] else { return false }
+        return stream.units % (stream.units < Self.trial * Self.often ? Self.often : Self.rarely) == 0
+    }
+
+    /// Notes the size of the record of a unit, and the one that it would have had without the stream.
+    mutating func note(_ coded: Int, alone: Int, in place: Int) {
+        guard let stream = streams[place] else { return }
+        let old = stream.samples < Self.trial * 2 ? 1 : 2
+        streams[place]?.samples = stream.samples / old + 1
+        streams[place]?.alone = stream.alone / old + alone
+        streams[place]?.coded = stream.coded / old + coded
+    }
+
     // MARK: Units
 
     /// Codes the next unit of a stream that is open into `space`, behind the record's head, which is written too; the record's size. 0: that
@@ -272,13 +293,14 @@ struct OutboundStreams: ~Copyable {
             return 0
         }
         streams[place]?.next &+= 1
-        streams[place]?.plain += plain.byteCount
-        streams[place]?.coded += coded
+        streams[place]?.units += 1
         return header.writeHeader(coded: coded, to: &space)
     }
 }
 
 extension OutboundStreams.Stream {
     /// Whether it leaves less than units alone did.
-    fileprivate var isWorthIt: Bool { Double(coded) < Double(plain) * before * OutboundStreams.leastGain }
+    fileprivate var isWorthIt: Bool {
+        samples < OutboundStreams.trial || Double(coded) < Double(alone) * OutboundStreams.leastGain
+    }
 }

@@ -69,6 +69,9 @@ extension Peer {
             let size = transmit(.batch(index, .stream(stream, at: services.now.instant)), on: session, &services)
             if size > 0 {
                 services.egress.flows.noteCoded(batch.plain, to: size, on: flow)
+                if services.egress.streams.isSample(stream) {
+                    compare(index, with: codec, of: flow, in: stream, &services)
+                }
                 return true
             }
         }

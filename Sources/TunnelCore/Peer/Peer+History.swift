@@ -67,6 +67,15 @@ extension Peer {
         return services.egress.gathering[index]?.count == 0
     }
 
+    /// Looks what the unit of a stream that was sent last would have become by itself.
+    @inline(never)
+    func compare(_ index: Int, with codec: Codec, of flow: FlowTable.Flow, in stream: Int, _ services: inout Services) {
+        guard let batch = services.egress.gathering[index] else { return }
+        let fraction = services.egress.flows.fraction(flow)
+        let form = policy(services).form(codec, size: batch.bytes, fraction: fraction)
+        services.egress.compare(batch: index, as: form, in: stream)
+    }
+
     private mutating func beginStream(
         for index: Int, of flow: FlowTable.Flow, on session: SessionSlot, _ services: inout Services
     ) {
@@ -77,7 +86,7 @@ extension Peer {
             let level = OutboundStreams.level(at: rate)
         else { return }
         let question = services.egress.streams.begin(
-            flow.hash, to: id.slot, level: level, before: fraction, at: services.now.instant)
+            flow.hash, to: id.slot, level: level, at: services.now.instant)
         if let question { _ = transmit(.control(.history(question)), on: session, &services) }
     }
 

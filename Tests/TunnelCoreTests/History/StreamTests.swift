@@ -104,7 +104,7 @@ import Testing
         outbound.most = 16 << 20
         var now = start
         for flow in 1...1000 as ClosedRange<UInt64> {
-            _ = outbound.begin(flow, to: 0, level: 3, before: 0.5, at: now)
+            _ = outbound.begin(flow, to: 0, level: 3, at: now)
             now = now + .milliseconds(20)
             #expect(outbound.used <= outbound.most && outbound.count <= OutboundStreams.capacity)
         }
@@ -143,6 +143,38 @@ import Testing
         #expect(otherPeer == nil)
     }
 
+    @Test("a stream that leaves hardly less than units alone rests, and one that leaves less goes on")
+    func gain() {
+        for (coded, isUsed) in [(970, false), (940, true)] {
+            let ends = Ends()
+            for _ in 0..<7 { ends.outbound.note(coded, alone: 1000, in: 0) }
+            let early = ends.outbound.prepare(0, roundTrip: nil, at: start).isOpen
+            ends.outbound.note(coded, alone: 1000, in: 0)
+            let later = ends.outbound.prepare(0, roundTrip: nil, at: start).isOpen
+            #expect(early && later == isUsed)
+        }
+    }
+
+    @Test("what a stream gained long ago counts less")
+    func change() {
+        let ends = Ends()
+        for _ in 0..<100 { ends.outbound.note(500, alone: 1000, in: 0) }
+        for _ in 0..<200 { ends.outbound.note(1000, alone: 1000, in: 0) }
+        let isOpen = ends.outbound.prepare(0, roundTrip: nil, at: start).isOpen
+        #expect(!isOpen)
+    }
+
+    @Test("one unit of four is looked at by itself at first, and one of 32 later")
+    func samples() {
+        let ends = Ends()
+        var numbers: [Int] = []
+        for number in 1...128 {
+            _ = ends.encode([UInt8](repeating: 7, count: 100))
+            if ends.outbound.isSample(0) { numbers.append(number) }
+        }
+        #expect(numbers == [4, 8, 12, 16, 20, 24, 28, 32, 64, 96, 128])
+    }
+
     private func question(_ stream: UInt8, _ epoch: UInt16, window: UInt8 = 18) -> HistoryRecord {
         HistoryRecord(word: .open, stream: stream, epoch: epoch, window: window)
     }
@@ -160,7 +192,7 @@ private final class Ends {
     var inbound = InboundStreams()
 
     init() {
-        let question = outbound.begin(9, to: 0, level: 3, before: 0.5, at: start)
+        let question = outbound.begin(9, to: 0, level: 3, at: start)
         guard let question else { return }
         _ = inbound.open(question, of: 0, at: start)
         var answer = question
