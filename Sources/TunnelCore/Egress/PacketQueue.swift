@@ -54,6 +54,9 @@ struct PacketQueue: ~Copyable {
         var sealed = ListEnds()
         var sealedFlow: Int32 = -1
         var log = QueueLog()
+        /// What came out of the queue lately, in bytes of packets, and what became of it on the link.
+        fileprivate var taken = 0
+        fileprivate var sent = 0
         /// Bytes on the link that were sent to it, while anything was shaped.
         var charged: UInt64 = 0
         var isWaiting: Bool { count > 0 || !sealed.isEmpty }
@@ -62,6 +65,11 @@ struct PacketQueue: ~Copyable {
     /// What may wait for a peer, in time at its rate, and in bytes at least.
     private static let mostTime = Interval.milliseconds(400)
     private static let leastBytes = 64 * 1024
+    /// Where packets shrink before they go on the link, more of them may wait: up to so many times as much, and so much.
+    private static let mostShrunk = 4
+    private static let mostBytes = 2 << 20
+    /// Bytes on the link, of which what they were before says how much packets shrink.
+    private static let recent = 64 * 1024
     /// Bytes that a datagram takes on the link besides itself and its headers of IP and UDP.
     var linkOverhead = 14
     private(set) var shaper: Shaper?
@@ -168,8 +176,22 @@ struct PacketQueue: ~Copyable {
     }
 
     private func mostBytes(for peer: PeerSlot) -> Int {
-        let shaper = lines[peer.offset].shaper ?? self.shaper
-        return max(shaper?.bytes(in: Self.mostTime) ?? 0, Self.leastBytes)
+        let line = lines[peer.offset]
+        let most = (line.shaper ?? shaper)?.bytes(in: Self.mostTime) ?? 0
+        guard most < Self.mostBytes, line.sent >= Self.recent / 4, line.taken > line.sent else {
+            return max(most, Self.leastBytes)
+        }
+        let shrunk = min(most * line.taken / line.sent, most * Self.mostShrunk)
+        return max(min(shrunk, Self.mostBytes), Self.leastBytes)
+    }
+
+    /// Notes what became of packets of so many bytes on the link to a peer.
+    mutating func noteShrunk(_ taken: Int, to sent: Int, for peer: PeerSlot) {
+        lines[peer.offset].taken += taken
+        lines[peer.offset].sent += sent
+        guard lines[peer.offset].sent >= Self.recent else { return }
+        lines[peer.offset].taken /= 2
+        lines[peer.offset].sent /= 2
     }
 
     // MARK: Too much

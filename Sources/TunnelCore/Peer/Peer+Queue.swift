@@ -76,6 +76,7 @@ extension Peer {
         sendBatches(&services)
         let cost = cost(
             from: mark.appended, to: services.egress.outbox.appended, overhead: services.egress.queue.linkOverhead)
+        services.egress.queue.noteShrunk(taken, to: cost, for: id.slot)
         let isHeld = services.egress.queue.hold(&services.egress.outbox, since: mark, of: grant, cost: cost)
         if isHeld, services.egress.sent.keeps(id.slot), let session = keypairs.current {
             let end = services.sessions[session].nextCounter

@@ -137,6 +137,24 @@ import Testing
         #expect(after == 0)
     }
 
+    @Test("of packets that shrink before they leave more may wait, four times as many at most")
+    func shrinking() {
+        for (taken, most) in [(0, 100), (20_000, 100), (40_000, 200), (1_000_000, 400)] {
+            var queue = PacketQueue()
+            queue.setRate(2_000_000)
+            let packet = [UInt8](repeating: 1, count: 1000)
+            let now = Instant(nanoseconds: 1)
+            var waiting = 0
+            for number in 0..<1000 {
+                let dropped = unsafe queue.append(packet.span.bytes, of: 5, from: 0, to: 0, at: now)
+                if number == 0 { queue.noteShrunk(taken, to: 20_000, for: 0) }
+                if dropped != nil { break }
+                waiting += 1
+            }
+            #expect(abs(waiting - most) < 3)
+        }
+    }
+
     @Test("a queue that stands is told: by a mark where there may be one, else by a dropped packet")
     func standing() {
         let pair = shaped(1_000_000)
