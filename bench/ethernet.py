@@ -2,14 +2,14 @@
 """Ethernet between offices against IP between sites, in turns: one TCP stream from host to host, goodput and processor time.
 
   bench/ethernet.py [--rounds 5] [--seconds 3] [--rows tun,tap,hub,vxlan] [--compression off] [--cipher auto] [--streams 1]
-                    [--rate 20mbit] [--data text,logs]
+                    [--rate 20mbit] [--kept 19mbit] [--data text,logs]
 
     tun      two gateways, IP packets           tap      two gateways, Ethernet frames, hosts with an MTU of 1500
     hub      three, from site to site through the hub
     vxlan    what people do without: VXLAN of the kernel over wireguard-go, between bridges, hosts with the MTU that is left
 
 Runs as root; GATEWAY_BIN names the gateway to measure, WIREGUARD_GO another wireguard-go than that of the path. GRETAP is measured in the
-place of VXLAN with the row gretap, where the kernel has it. --rate shapes the wires in both directions; with --data some megabytes of text
+place of VXLAN with the row gretap, where the kernel has it. --rate shapes the wires in both directions, --kept is the `Rate` of the gateways; with --data some megabytes of text
 and of a server's log go over TCP in the place of iperf3's bytes, and goodput is that of the whole.
 """
 
@@ -62,15 +62,16 @@ def tell(name, samples, first):
 def build(row, options):
     """The two sites of a row, and its daemons."""
     peer = [f"#: Cipher = {options.cipher}"]
+    interface = [f"#: Rate = {options.kept}"] if options.kept else []
     if row == "tun":
-        with Lab(rate=options.rate) as lab, link(lab, compression=options.compression, peer=peer) as ends:
+        with Lab(rate=options.rate) as lab, link(lab, compression=options.compression, peer=peer, interface=interface) as ends:
             wait_until_up(lab, *ends)
             yield lab, lab.a, lab.b, ends
     elif row in ("tap", "hub"):
         with Offices(3 if row == "hub" else 2) as lan:
             shape(lan, options)
             hub = lan[0] if row == "hub" else None
-            with lan.tunnel(hub=hub, compression=options.compression, peer=peer) as ends:
+            with lan.tunnel(hub=hub, compression=options.compression, peer=peer, interface=interface) as ends:
                 near, far = lan.sites[-2:]
                 lan.wait_until_pinged(near, far)
                 yield lan, near, far, ends
@@ -160,6 +161,7 @@ def arguments():
     parser.add_argument("--compression", default="off")
     parser.add_argument("--cipher", default="auto")
     parser.add_argument("--rate")
+    parser.add_argument("--kept")
     parser.add_argument("--data", type=lambda text: text.split(","), default=[])
     return parser.parse_args()
 

@@ -164,8 +164,8 @@ static int add_rules(scmp_filter_ctx filter) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if ((result = allow_kind(filter, kinds[i].family, kinds[i].kind, kinds[i].protocol)) < 0) return result;
     const unsigned long questions[] = {
-        TUNSETOFFLOAD, TUNGETIFF, TUNSETVNETHDRSZ, _IO('T', 227) /* TUNGETDEVNETNS */, SIOCGIFINDEX, SIOCGIFNAME, SIOCOUTQ,
-        FIONREAD, FIONBIO, TCGETS};
+        TUNSETOFFLOAD, TUNGETIFF, TUNSETVNETHDRSZ, _IO('T', 227) /* TUNGETDEVNETNS */, SIOCGIFINDEX, SIOCGIFNAME, SIOCETHTOOL,
+        SIOCOUTQ, FIONREAD, FIONBIO, TCGETS};
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++)
         if ((result = allow_argument(filter, SCMP_SYS(ioctl), 1, questions[i])) < 0) return result;
     const int about_descriptors[] = {F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD, F_DUPFD_CLOEXEC};

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/ethtool.h>
 #include <linux/icmp.h>
 #include <linux/if.h>
 #include <linux/netlink.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
@@ -96,6 +98,22 @@ int ctun_interface_name(uint32_t index, uint8_t *name, size_t n) {
     memcpy(name, request.ifr_name, sizeof request.ifr_name);
     name[sizeof request.ifr_name - 1] = 0;
     return result;
+}
+
+int ctun_interface_offloads(const uint8_t *name, size_t n) {
+    static const uint32_t questions[] = {ETHTOOL_GSG, ETHTOOL_GTXCSUM, ETHTOOL_GTSO, ETHTOOL_GGSO, ETHTOOL_GGRO};
+    int on = 0;
+    for (unsigned i = 0; i < sizeof questions / sizeof *questions; i++) {
+        struct ethtool_value value = {.cmd = questions[i]};
+        struct ifreq request = {0};
+        if (n >= sizeof request.ifr_name) return -ENODEV;
+        memcpy(request.ifr_name, name, n);
+        request.ifr_data = (void *)&value;
+        int result = ask_for_interface(SIOCETHTOOL, &request);
+        if (result < 0) return result;
+        if (value.data) on |= 1 << i;
+    }
+    return on;
 }
 
 int ctun_netlink_open(uint32_t groups) {

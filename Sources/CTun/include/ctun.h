@@ -297,6 +297,12 @@ int ctun_interface_index(const uint8_t *__counted_by(n) name __noescape, size_t 
 /// The interface's name, zero-terminated; `n` is at least 16.
 int ctun_interface_name(uint32_t index, uint8_t *__counted_by(n) name __noescape, size_t n);
 
+/// What a driver does with large frames, as bits: memory in pieces, checksums, segmentation, segmentation by the kernel on its way to the
+/// driver, and the merging of what comes.
+enum { CTUN_PIECES = 1, CTUN_CHECKSUMS = 2, CTUN_TSO = 4, CTUN_GSO = 8, CTUN_GRO = 16 };
+/// Those of the interface `name` (`n` bytes, without terminator) that are on, or -errno.
+int ctun_interface_offloads(const uint8_t *__counted_by(n) name __noescape, size_t n);
+
 /// A non-blocking socket of NETLINK_ROUTE that listens to `groups` (bit n-1 for group n; 0 for requests only).
 int ctun_netlink_open(uint32_t groups);
 /// Sends a request to the kernel.

@@ -171,7 +171,7 @@ public struct Diagnosis: Codable, Hashable, Sendable {
                     "offload", .note, "the kernel has not, or refuses, \(off.joined(separator: ", "))",
                     cure: "Linux 6.2 or newer"))
         }
-        return steps
+        return steps + bridge(facts)
     }
 
     /// Says so when the data thread has no time left, or when what else runs here takes it away.
@@ -190,6 +190,13 @@ public struct Diagnosis: Codable, Hashable, Sendable {
                 "it ran for \(Int(load * 100)) % of the time and was ready and waited for \(Int(waits * 100)) %"
             ],
             cure: "CPUWeight = 1000 in the unit, or fewer programs beside it (top); " + least)
+    }
+
+    private static func bridge(_ facts: DiagnosisFacts) -> [Step] {
+        let isLarge = facts.offloads.values.contains(true)
+        return (facts.ports ?? []).flatMap { $0.troubles(mtu: facts.mtu, isLarge: isLarge) }.map {
+            Step($0.isLoss ? "bridge" : "offload", $0.isLoss ? .warning : .note, $0.text, cure: $0.cure)
+        }
     }
 
     private static func forwarding(_ facts: DiagnosisFacts, _ host: HostFacts) -> [Step] {

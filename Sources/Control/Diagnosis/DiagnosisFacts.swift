@@ -15,6 +15,8 @@ public struct DiagnosisFacts: Codable, Hashable, Sendable {
     public var offloads: [String: Bool]
     /// Those of them that the file leaves out.
     public var offloadsLeftOut: [String]
+    /// The other ports of the bridge that the interface is a port of.
+    public var ports: [BridgePortFacts]?
     /// The last events of kinds that tell of trouble.
     public var events: [GatewayEvent]
     /// When this was asked, in seconds since 1970.
@@ -24,7 +26,7 @@ public struct DiagnosisFacts: Codable, Hashable, Sendable {
         version: String = Release.version, statistics: InterfaceStatistics, addresses: [String] = [],
         table: String = "auto",
         mode: String = "tun", mtu: Int = 1420, offloads: [String: Bool] = [:], offloadsLeftOut: [String] = [],
-        events: [GatewayEvent] = [], now: Int64
+        ports: [BridgePortFacts]? = nil, events: [GatewayEvent] = [], now: Int64
     ) {
         self.version = version
         self.statistics = statistics
@@ -34,6 +36,7 @@ public struct DiagnosisFacts: Codable, Hashable, Sendable {
         self.mtu = mtu
         self.offloads = offloads
         self.offloadsLeftOut = offloadsLeftOut
+        self.ports = ports
         self.events = events
         self.now = now
     }

@@ -46,6 +46,7 @@ extension ControlDesk {
             statistics: statistics, addresses: interface.addresses.map(\.description),
             table: "\(interface.table)", mode: interface.mode.rawValue, mtu: mtu, offloads: offloads,
             offloadsLeftOut: Configuration.Offload.allCases.filter { !interface.offloads.contains($0) }.map(\.rawValue),
+            ports: interface.mode == .tap ? BridgePortFacts.all(beside: "\(interface.name)").ports : nil,
             events: question.page(of: daemon.log.history).events, now: wallClock().seconds)
     }
 

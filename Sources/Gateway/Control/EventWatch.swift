@@ -4,7 +4,7 @@ import NIOCore
 import TunnelCore
 
 /// Looks at the statistics every few seconds for what nobody tells as it happens: many drops, and a queue that stands. It goes into
-/// the history of events, not into the log. On the control socket's event loop.
+/// the history of events, not into the log. Ports of a bridge that don't take large frames do. On the control socket's event loop.
 final class EventWatch {
     /// How often it looks; with very many peers less often.
     private static let interval = TimeAmount.seconds(5)
@@ -28,6 +28,7 @@ final class EventWatch {
     private let daemon: Daemon
     private var log: Log { daemon.log }
     private var trial = CompressionTrial()
+    private var bridge = BridgeWatch()
     private let loop: any EventLoop
     private var subjects: [String: Subject] = [:]
     private var looks = 0
@@ -49,6 +50,7 @@ final class EventWatch {
     }
 
     private func look() {
+        bridge.look(daemon.configuration.interface, log)
         let own = NIOLoopBound(self, eventLoop: loop)
         daemon.commands.post { [loop] data, _ in
             let samples = data.tunnel.takePlainSamples()

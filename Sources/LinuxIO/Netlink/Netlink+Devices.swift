@@ -41,7 +41,7 @@ extension Netlink {
         try lookUp(name, \.linkTransmitDrops)
     }
 
-    private mutating func lookUp<Value>(
+    mutating func lookUp<Value>(
         _ name: String, _ value: (NetlinkMessage) -> Value?
     ) throws(SystemError) -> Value? {
         var request = linkRequest(RTNetlink.getLink, index: 0)
@@ -142,7 +142,7 @@ extension Netlink {
 
 extension NetlinkMessage {
     /// Of a link message.
-    fileprivate var linkKind: String? {
+    var linkKind: String? {
         guard let information = attributes(after: RTNetlink.linkSize)[RTNetlink.Link.information],
             let kind = NetlinkMessage.attributes(in: information)[RTNetlink.Link.kind]
         else { return nil }

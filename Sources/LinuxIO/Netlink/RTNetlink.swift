@@ -45,6 +45,7 @@ enum RTNetlink {
         static let kind: UInt16 = 1
         static let isUp: UInt32 = 1
         static let familySpecific: UInt16 = 26
+        static let largestSegmented: UInt16 = 41
         static let inet6: UInt16 = 10
         static let addressGeneration: UInt16 = 8
     }
