@@ -30,6 +30,9 @@ struct Split {
     /// The one that only the first carries: CWR (RFC 3168 §6.1.2).
     private static let firstOnly: UInt8 = 0x80
 
+    /// How many packets it stands for.
+    var packets: Int { (end - headerLength + segment - 1) / segment }
+
     /// `nil` if the packet is not what the virtio header says it is.
     init?(_ packet: RawSpan, _ header: InternetPacket, virtio: VirtioHeader) {
         guard !header.isFragment, virtio.segment > 0, let start = Self.transport(header, virtio) else { return nil }

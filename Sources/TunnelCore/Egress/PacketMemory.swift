@@ -7,9 +7,10 @@ struct ListEnds {
     var isEmpty: Bool { head < 0 }
 }
 
-/// The memory of what waits for a link: places of one size, each for a packet or a sealed datagram.
+/// The memory of what waits for a link: places of one size, each for a packet or a sealed datagram, and behind them a few large ones,
+/// each for a super-segment.
 ///
-/// Nothing is allocated before the first packet.
+/// Nothing is allocated before the first packet, and no large place before the first super-segment.
 @safe
 struct PacketMemory: ~Copyable {
     /// What is known of the packet in a place.
@@ -18,24 +19,36 @@ struct PacketMemory: ~Copyable {
         var length: Int32 = 0
         /// The number of the place that a frame came from; of a sealed datagram, its traffic class.
         var origin: Int32 = 0
+        /// How many packets it stands for.
+        var packets: Int32 = 1
         var arrivedAt = Instant.distantPast
     }
 
     private static let placeCount = 4096
     private static let leastSize = 2048
+    private static let largeCount = 128
+    private static let largeSize = 65_536
 
     private var bytes = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
     /// Of each place.
     private(set) var size = 0
     private var packets = ContiguousArray<Packet>()
     private var free: Int32 = -1
+    /// Free places, without the large ones.
     private(set) var freeCount = 0
+    private var largeBytes: UnsafeMutableRawPointer?
+    /// How the packet in each large place is to be cut.
+    private var shapes = ContiguousArray<VirtioHeader>()
+    private var freeLarge: Int32 = -1
 
     init() {}
 
-    deinit { unsafe bytes.deallocate() }
+    deinit {
+        unsafe bytes.deallocate()
+        unsafe largeBytes?.deallocate()
+    }
 
-    @inline(__always) var isFull: Bool { free < 0 }
+    @inline(__always) var isFull: Bool { free < 0 && freeLarge < 0 }
     @inline(__always) subscript(place: Int32) -> Packet { packets[Int(place)] }
 
     /// Makes places for packets of so many bytes, while nothing is in those that there are.
@@ -44,36 +57,89 @@ struct PacketMemory: ~Copyable {
         size = max((length + Transport.overhead + Limits.padding + 63) & ~63, Self.leastSize)
         unsafe bytes.deallocate()
         unsafe bytes = .allocate(byteCount: Self.placeCount * size, alignment: 64)
-        packets = ContiguousArray(repeating: Packet(), count: Self.placeCount)
-        for place in 0..<Self.placeCount - 1 { packets[place].next = Int32(place + 1) }
-        free = 0
+        packets = ContiguousArray(repeating: Packet(), count: Self.placeCount + Self.largeCount)
+        free = chain(0..<Self.placeCount)
         freeCount = Self.placeCount
+        if hasLarge { freeLarge = chain(Self.placeCount..<packets.count) }
     }
 
-    /// Puts a packet, no larger than `size`, into a free place; `nil`: there is none.
+    /// Whether a large place was ever used.
+    var hasLarge: Bool { !shapes.isEmpty }
+
+    /// Makes a list of places; its head.
+    private mutating func chain(_ places: Range<Int>) -> Int32 {
+        for place in places { packets[place].next = place + 1 < places.upperBound ? Int32(place + 1) : -1 }
+        return Int32(places.lowerBound)
+    }
+
+    /// Puts a packet, no larger than `size`, into a free place, be it a large one; `nil`: there is none.
     mutating func take(_ packet: RawSpan, from origin: Int32, at now: Instant) -> Int32? {
-        guard free >= 0 else { return nil }
+        guard free >= 0 else {
+            return takeLarge(
+                packet, Packet(length: Int32(packet.byteCount), origin: origin, arrivedAt: now), VirtioHeader())
+        }
         let place = free
         free = packets[Int(place)].next
         freeCount -= 1
         packets[Int(place)] = Packet(length: Int32(packet.byteCount), origin: origin, arrivedAt: now)
+        copy(packet, to: place)
+        return place
+    }
+
+    /// Puts a super-segment, which stands for some packets, into a free large place; `nil`: there is none.
+    mutating func take(_ packet: RawSpan, as virtio: VirtioHeader, packets count: Int, at now: Instant) -> Int32? {
+        if !hasLarge {
+            shapes = ContiguousArray(repeating: VirtioHeader(), count: Self.largeCount)
+            unsafe largeBytes = .allocate(byteCount: Self.largeCount * Self.largeSize, alignment: 64)
+            freeLarge = chain(Self.placeCount..<packets.count)
+        }
+        return takeLarge(packet, Packet(length: Int32(packet.byteCount), packets: Int32(count), arrivedAt: now), virtio)
+    }
+
+    private mutating func takeLarge(_ packet: RawSpan, _ known: Packet, _ virtio: VirtioHeader) -> Int32? {
+        guard freeLarge >= 0, packet.byteCount <= Self.largeSize else { return nil }
+        let place = freeLarge
+        freeLarge = packets[Int(place)].next
+        packets[Int(place)] = known
+        shapes[Int(place) - Self.placeCount] = virtio
+        copy(packet, to: place)
+        return place
+    }
+
+    private func copy(_ packet: RawSpan, to place: Int32) {
         let start = unsafe start(of: place)
         unsafe packet.withUnsafeBytes { source in
             if let base = source.baseAddress { unsafe start.copyMemory(from: base, byteCount: source.count) }
         }
-        return place
+    }
+
+    /// How the packet in a place is to be cut; `nil`: it is one packet.
+    @inline(__always)
+    func virtio(of place: Int32) -> VirtioHeader? {
+        guard place >= Self.placeCount else { return nil }
+        let virtio = shapes[Int(place) - Self.placeCount]
+        return virtio.kind == .none ? nil : virtio
     }
 
     mutating func release(_ place: Int32) {
-        packets[Int(place)].next = free
-        free = place
-        freeCount += 1
+        if place < Self.placeCount {
+            packets[Int(place)].next = free
+            free = place
+            freeCount += 1
+        } else {
+            packets[Int(place)].next = freeLarge
+            freeLarge = place
+        }
     }
 
     /// Where the bytes of a place start.
     @unsafe
     @inline(__always)
-    func start(of place: Int32) -> UnsafeMutableRawPointer { unsafe bytes + Int(place) * size }
+    func start(of place: Int32) -> UnsafeMutableRawPointer {
+        let large = Int(place) - Self.placeCount
+        if large >= 0, let largeBytes = unsafe largeBytes { return unsafe largeBytes + large * Self.largeSize }
+        return unsafe bytes + Int(place) * size
+    }
 
     // MARK: Lists
 

@@ -6,7 +6,7 @@ extension PacketQueue {
     static let plainTime = Interval.milliseconds(1)
     /// The same of a link that is not so fast that each waking counts.
     private static let shortTime = Interval(nanoseconds: 250_000)
-    private static let fast = 62_500
+    static let fast = 62_500
     private static let unitLeast = 1500
     /// How long before a link is free a unit for it is made at the most, and what a link takes at most in `plainTime` for which that is done.
     private static let ahead = Interval.milliseconds(20)

@@ -148,31 +148,57 @@ struct PacketQueue: ~Copyable {
 
     // MARK: In
 
-    /// Adds a packet of a flow. A peer of which a packet was dropped for that, perhaps this one: the queue is full.
+    /// Packets that were dropped since the queue is full, and of which peer.
+    struct Dropped {
+        let peer: PeerSlot
+        var packets = 1
+    }
+
+    /// Adds a packet of a flow. What was dropped for that, perhaps this one.
     mutating func append(
         _ packet: RawSpan, of flow: UInt64, from origin: Int32, to peer: PeerSlot, at now: Instant
-    ) -> PeerSlot? {
+    ) -> Dropped? {
         grow(to: peer)
         if packet.byteCount > memory.size, count + sealedCount == 0 { memory.grow(to: packet.byteCount) }
-        guard packet.byteCount <= memory.size else { return peer }
-        var dropped: PeerSlot?
+        guard packet.byteCount <= memory.size else { return Dropped(peer: peer) }
+        var dropped: Dropped?
         if lines[peer.offset].bytes > mostBytes(for: peer) {
             dropped = dropOfLongest(of: peer)
         } else if memory.isFull {
             dropped = longestLine().flatMap { dropOfLongest(of: $0) }
         }
+        guard let place = memory.take(packet, from: origin, at: now) else { return Dropped(peer: peer) }
+        append(place, of: flow, to: peer, at: now)
+        return dropped
+    }
+
+    /// Adds a super-segment of a flow, which stands for some packets, as it is, if the link is so fast that it takes it in a
+    /// millisecond; false: its packets are to be added one by one.
+    mutating func append(
+        _ packet: RawSpan, as virtio: VirtioHeader, packets: Int, of flow: UInt64, to peer: PeerSlot, at now: Instant
+    ) -> Bool {
+        grow(to: peer)
+        if memory.size == 0 { memory.grow(to: 0) }
+        let least = max(packet.byteCount + packet.byteCount / 8, Self.fast)
+        guard bytes(for: peer, in: Self.plainTime) >= least, lines[peer.offset].bytes <= mostBytes(for: peer),
+            let place = memory.take(packet, as: virtio, packets: packets, at: now)
+        else { return false }
+        append(place, of: flow, to: peer, at: now)
+        return true
+    }
+
+    private mutating func append(_ place: Int32, of flow: UInt64, to peer: PeerSlot, at now: Instant) {
         if count + sealedCount == 0 { waitingSince = now }
-        guard let place = memory.take(packet, from: origin, at: now) else { return peer }
         let line = peer.offset
         if lines[line].table < 0 { open(peer) }
         let number = flows.find(flow, in: lines[line].table, keeping: lines[line].sealedFlow)
         flows.append(place, to: number, in: &memory)
-        lines[line].bytes += packet.byteCount
-        lines[line].count += 1
-        count += 1
+        let packet = memory[place]
+        lines[line].bytes += Int(packet.length)
+        lines[line].count += Int(packet.packets)
+        count += Int(packet.packets)
         lines[line].log.noteActive(FlowQueues.index(of: number))
         flows.schedule(number, isNew: number != lines[line].sealedFlow, &lines[line].turns)
-        return dropped
     }
 
     private func mostBytes(for peer: PeerSlot) -> Int {
@@ -207,12 +233,13 @@ struct PacketQueue: ~Copyable {
     }
 
     /// Drops the first packet of the flow of a peer of which most waits.
-    private mutating func dropOfLongest(of peer: PeerSlot) -> PeerSlot? {
+    private mutating func dropOfLongest(of peer: PeerSlot) -> Dropped? {
         guard lines[peer.offset].table >= 0, let longest = flows.longest(in: lines[peer.offset].table),
             let place = takeFirst(of: longest, peer)
         else { return nil }
+        let packets = memory[place].packets
         memory.release(place)
-        return peer
+        return Dropped(peer: peer, packets: Int(packets))
     }
 
     /// Drops all that waits for a peer; how many packets that was.
@@ -221,8 +248,8 @@ struct PacketQueue: ~Copyable {
         var dropped = 0
         for flow in flows.numbers(of: lines[peer.offset].table) {
             while let place = takeFirst(of: flow, peer) {
+                dropped += Int(memory[place].packets)
                 memory.release(place)
-                dropped += 1
             }
         }
         while let datagram = popSealed(of: peer) {
@@ -234,9 +261,10 @@ struct PacketQueue: ~Copyable {
 
     private mutating func takeFirst(of flow: Int32, _ peer: PeerSlot) -> Int32? {
         guard let place = flows.takeFirst(of: flow, in: memory) else { return nil }
-        lines[peer.offset].bytes -= Int(memory[place].length)
-        lines[peer.offset].count -= 1
-        count -= 1
+        let packet = memory[place]
+        lines[peer.offset].bytes -= Int(packet.length)
+        lines[peer.offset].count -= Int(packet.packets)
+        count -= Int(packet.packets)
         return place
     }
 
@@ -270,6 +298,10 @@ struct PacketQueue: ~Copyable {
         let bytes = unsafe UnsafeMutableRawBufferPointer(start: memory.start(of: packet.place), count: packet.length)
         return unsafe _overrideLifetime(MutableRawSpan(_unsafeBytes: bytes), copying: ())
     }
+
+    /// How a packet that was taken out is to be cut; `nil`: it is one packet.
+    @inline(__always)
+    func virtio(of packet: Waiting) -> VirtioHeader? { memory.virtio(of: packet.place) }
 
     /// Where they start.
     @unsafe func start(of packet: Waiting) -> UnsafeRawPointer {

@@ -9,12 +9,17 @@ extension Peer {
         enqueue(packet, of: flow, from: 0, &services)
     }
 
-    /// Keeps the packets that a super-segment stands for.
+    /// Keeps the packets that a super-segment stands for: it as it is in front of a fast link, which gains nothing by having them apart.
     mutating func enqueueSegments(
         of packet: inout MutableRawSpan, with header: InternetPacket, virtio: VirtioHeader, _ services: inout Services
     ) {
         guard var split = Split(packet.bytes, header, virtio: virtio) else { return services.drops.count(.notIP) }
         let flow = services.egress.flows.find(packet.bytes, header, to: id.slot)
+        if rates.isFound { ageRate(&services) }
+        let isWhole = services.egress.queue.append(
+            packet.bytes.extracting(0..<header.length), as: virtio, packets: split.packets, of: flow.hash, to: id.slot,
+            at: services.now.instant)
+        guard !isWhole else { return }
         while let range = split.nextPacket(in: &packet) {
             enqueue(packet.bytes.extracting(range), of: flow, from: 0, &services)
         }
@@ -43,7 +48,8 @@ extension Peer {
         let dropped = services.egress.queue.append(
             bytes, of: flow.hash, from: origin, to: id.slot, at: services.now.instant)
         guard let dropped else { return }
-        if dropped == id.slot { drops.count(.queueFull) } else { services.dropsOfOthers.append(dropped) }
+        guard dropped.peer == id.slot else { return services.dropsOfOthers.append(dropped) }
+        for _ in 0..<dropped.packets { drops.count(.queueFull) }
     }
 
     // MARK: Out
@@ -119,6 +125,8 @@ extension Peer {
             }
             let ingress = packet.origin == .min ? nil : MACTable.Place(packet.origin)
             send(bytes.bytes, with: header, from: ingress, &services)
+        } else if let virtio = services.egress.queue.virtio(of: packet) {
+            release(&bytes, as: virtio, isCongested: packet.isCongested, &services)
         } else {
             guard !packet.isCongested || noteCongested(&bytes, &services), let header = InternetPacket(bytes.bytes)
             else {
@@ -127,6 +135,25 @@ extension Peer {
             sendNow(bytes.bytes, with: header, &services)
         }
         return bytes.byteCount
+    }
+
+    /// Sends or gathers a super-segment that has waited; if its flow's queue stands and it can't be marked, without its first packet.
+    private mutating func release(
+        _ bytes: inout MutableRawSpan, as virtio: VirtioHeader, isCongested: Bool, _ services: inout Services
+    ) {
+        guard let header = InternetPacket(bytes.bytes) else { return }
+        guard isCongested, !CongestionBits.markExperienced(&bytes) else {
+            if isCongested { marks &+= 1 }
+            return sendNow(&bytes, with: header, virtio: virtio, &services)
+        }
+        guard var split = Split(bytes.bytes, header, virtio: virtio), let first = split.nextPacket(in: &bytes) else {
+            return
+        }
+        if services.trace.isOn { traceDropped(bytes.bytes.extracting(first), .queueDelay, &services) }
+        drops.count(.queueDelay)
+        while let range = split.nextPacket(in: &bytes) {
+            sendNow(bytes.bytes.extracting(range), with: header.resized(to: range.count), &services)
+        }
     }
 
     /// Marks a packet of a flow whose queue stands; false if it can't be marked, and is dropped.

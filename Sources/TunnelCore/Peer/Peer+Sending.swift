@@ -206,6 +206,14 @@ extension Peer {
         guard !waits(services) else {
             return enqueueSegments(of: &packet, with: header, virtio: virtio, &services)
         }
+        sendNow(&packet, with: header, virtio: virtio, &services)
+    }
+
+    /// Sends a super-segment, which need not wait for the link any more.
+    @inline(__always)
+    mutating func sendNow(
+        _ packet: inout MutableRawSpan, with header: InternetPacket, virtio: VirtioHeader, _ services: inout Services
+    ) {
         if gathers(services) {
             guard !virtio.isPlain(header) else {
                 var content = packet.part(0..<header.length)

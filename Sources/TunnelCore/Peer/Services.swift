@@ -30,7 +30,7 @@ struct Services: ~Copyable {
     /// Datagrams and packets that belong to no peer, dropped.
     var drops = DropCounters()
     /// Peers of which a packet was dropped while another one was added to the queue.
-    var dropsOfOthers: [PeerSlot] = []
+    var dropsOfOthers: [PacketQueue.Dropped] = []
     /// Peers whose way there is to be asked for: the MTU of the interface that it begins with.
     var routeQuestions: [PeerSlot] = []
     private var events: [TunnelEvent] = []

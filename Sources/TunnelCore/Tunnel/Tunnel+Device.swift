@@ -90,9 +90,9 @@ extension Tunnel {
     }
 
     private mutating func countDropsOfOthers() {
-        while let slot = services.dropsOfOthers.popLast() {
-            peers[slot].drops.count(.queueFull)
-            if services.trace.isOn { traceDrops(.queueFull, 1, of: slot) }
+        while let dropped = services.dropsOfOthers.popLast() {
+            for _ in 0..<dropped.packets { peers[dropped.peer].drops.count(.queueFull) }
+            if services.trace.isOn { traceDrops(.queueFull, dropped.packets, of: dropped.peer) }
         }
     }
 
