@@ -11,6 +11,9 @@ struct IngressBudget {
     private var bytes = Account(.bytes)
     private var packets = Account(.packets)
     private var work = Account(.work)
+    /// Thread time for copies to everybody: what a site says to all others is little, comes a few frames at a time, and costs much where there
+    /// are many sites.
+    private var copies = Account(.copies)
     private var at = Instant.distantPast
     /// The turn that `spent` is about: all of a turn happens at one instant.
     private var turn = Instant.distantPast
@@ -21,6 +24,8 @@ struct IngressBudget {
 
     /// The thread time that a peer has in each turn before the others. A unit that has begun is finished.
     private static let share = Interval(nanoseconds: 250_000)
+    /// The thread time in a turn from which on no more frames are copied to everybody, were they all in one record.
+    private static let copying = Interval(nanoseconds: 4_000_000)
     init() {}
 
     /// What was spent in earlier turns does not count in this one.
@@ -45,17 +50,21 @@ struct IngressBudget {
     /// Whether a frame may be copied to everybody.
     mutating func admitCopies(at now: Instant, idleAt: Instant) -> Bool {
         fill(at: now, idleAt: idleAt)
-        return work.hasSome
+        return copies.hasSome && spent < Self.copying.nanoseconds
     }
 
     private mutating func fill(at now: Instant, idleAt: Instant) {
         beginTurn(at: now)
         let elapsed = (now - at).nanoseconds
-        if at < idleAt { work = Account(.work) }
+        if at < idleAt {
+            work = Account(.work)
+            copies = Account(.copies)
+        }
         at = now
         bytes.fill(elapsed)
         packets.fill(elapsed)
         work.fill(elapsed)
+        copies.fill(elapsed)
     }
 
     /// A unit or bundle of so many bytes is decoded, whatever comes of it; a byte takes so long.
@@ -77,8 +86,10 @@ struct IngressBudget {
     }
 
     /// Copies of a frame with so many bytes went to other peers.
-    mutating func payCopies(_ copies: Int, of count: Int) {
-        payWork(Self.copy * Int64(copies) + Self.copiedByte * Int64(copies * count))
+    mutating func payCopies(_ number: Int, of count: Int) {
+        let cost = Self.copy * Int64(number) + Self.copiedByte * Int64(number * count)
+        copies.pay(cost.nanoseconds)
+        noteSpent(cost)
     }
 
     /// A message that waited was taken, which takes time whatever was in it.
@@ -89,6 +100,10 @@ struct IngressBudget {
 
     private mutating func payWork(_ cost: Interval) {
         work.pay(cost.nanoseconds)
+        noteSpent(cost)
+    }
+
+    private mutating func noteSpent(_ cost: Interval) {
         spent += cost.nanoseconds
         if spent >= Self.share.nanoseconds { hasHadShare = true }
     }
@@ -139,5 +154,7 @@ struct IngressBudget {
         static let packets = Rate(cost: 40_000, worth: 5_000, most: longest)
         /// A quarter of the thread, and 64 ns for each byte: 4 ms at once.
         static let work = Rate(cost: 4, worth: 4 * 64, most: 16_000_000)
+        /// An eighth of the thread: 30 ms at once.
+        static let copies = Rate(cost: 8, worth: 0, most: 240_000_000)
     }
 }

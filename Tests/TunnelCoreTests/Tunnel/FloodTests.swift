@@ -46,6 +46,32 @@ import Testing
         #expect(sites.hub.drops(.overflow) == 0)
     }
 
+    @Test(
+        "ten frames of a site to everybody that come at once all go on; of a hundred some are dropped, and counted as its own"
+    )
+    func burst() throws {
+        let sites = Sites(Self.count)
+        for count in [10, 100] {
+            sites.forget()
+            let frames = (0..<count).map { ethernet(host(2), .everybody, [UInt8($0)] + text(900)) }
+            let datagrams = try frames.map {
+                try #require(sites.leaves[3].seal(ethernetRecord($0).padded, to: sites.hub))
+            }
+            for datagram in datagrams {
+                sites.link.deliver(datagram, to: sites.hub, from: sites.leaves[3].endpoint)
+                // Another turn, and no time in which anything could be earned.
+                sites.link.run(for: Interval(nanoseconds: 100))
+            }
+            sites.link.run(for: .seconds(1))
+            let passed = sites.leaves[0].received
+            let dropped = sites.hub.drops(.budget, of: sites.leaves[3])
+            #expect(passed.count + Int(dropped) == count && passed == Array(frames.prefix(passed.count)))
+            #expect(count == 10 ? dropped == 0 : (80...95).contains(dropped))
+            for (number, site) in sites.leaves.enumerated() where number != 3 { #expect(site.received == passed) }
+        }
+        #expect(sites.hub.drops(.overflow) == 0)
+    }
+
     @Test("what has no room to wait is dropped and counted, and what waits is not harmed")
     func bound() {
         var floods = Floods(isUsed: true)
