@@ -47,8 +47,6 @@ def main():
         hub = stack.enter_context(lan.gateway(site, text))
         print(f"  memory of the hub: {memory(hub):.1f} MB with {options.sites} peers and no session,", end=" ", flush=True)
         sites = [stack.enter_context(joined(lan, site, one, number)) for number, one in enumerate(keys)]
-        for one in sites:
-            one.listen(0)
         print(f"{memory(hub):.1f} MB with {options.sites} sessions")
         host = stack.enter_context(site.host.socket(socket.AF_PACKET, socket.SOCK_RAW))
         host.bind(("lan", 0))
@@ -77,7 +75,7 @@ def joined(lan, hub, keys, number):
 
 def show(hub, others, send, size, way, count, pause):
     for one in others:
-        # A keepalive: a site that says nothing would be asked for a new session.
+        # A keepalive: a site that says nothing would be asked for a new session, which nobody here answers.
         one.send(b"")
     time.sleep(0.2)
     for one in others:
