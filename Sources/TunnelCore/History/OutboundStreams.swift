@@ -20,6 +20,10 @@ struct OutboundStreams: ~Copyable {
         let peer: PeerSlot
         let flow: UInt64
         let level: Int32
+        /// As a power of two.
+        let window: UInt8
+        /// It is to take the place of the flow's stream once the peer has a decoder for it.
+        fileprivate(set) var isSuccessor: Bool
         fileprivate(set) var epoch: UInt16
         fileprivate(set) var next: UInt16 = 0
         fileprivate(set) var phase: Phase
@@ -31,8 +35,11 @@ struct OutboundStreams: ~Copyable {
         /// When a queue lost something of it last, of those that are a round trip apart, and that none of its packets was dropped for that yet.
         fileprivate var congestedAt = Instant.distantPast
         fileprivate(set) var owesDrop = false
-        /// Units of this epoch.
+        /// When there was no memory for the wide window, here or there.
+        fileprivate var refusedAt = Instant.distantPast
+        /// Units of this epoch, and their bytes.
         fileprivate var units = 0
+        fileprivate var plain = 0
         /// Of those that were coded by themselves, too: what became of them so, and in the stream.
         fileprivate var samples = 0
         fileprivate var alone = 0
@@ -41,8 +48,11 @@ struct OutboundStreams: ~Copyable {
     }
 
     static let capacity = 16
-    /// The window, as a power of two.
+    /// The window, as a power of two; and that of the flow of which most passes, which is one at a time.
     static let window: UInt8 = 18
+    static let wideWindow: UInt8 = 21
+    /// What has gone through a stream that gets the wide one.
+    private static let wide = 4 << 20
     /// A stream that nothing goes through for so long gives its memory back.
     static let idle = Interval.seconds(30)
     /// One that nothing goes through for so long has to, if another flow needs a place.
@@ -91,7 +101,10 @@ struct OutboundStreams: ~Copyable {
     func find(_ flow: UInt64, to peer: PeerSlot) -> Int? {
         guard count > 0 else { return nil }
         for place in streams.indices {
-            if let stream = streams[place], stream.flow == flow, stream.peer == peer { return place }
+            guard let stream = streams[place], stream.flow == flow, stream.peer == peer, !stream.isSuccessor else {
+                continue
+            }
+            return place
         }
         return nil
     }
@@ -100,18 +113,26 @@ struct OutboundStreams: ~Copyable {
 
     /// Makes a stream for a flow; what the peer is to be asked, or `nil` if there is no room.
     mutating func begin(_ flow: UInt64, to peer: PeerSlot, level: Int32, at now: Instant) -> HistoryRecord? {
-        let memory = czstd_stream_encoder_size(level, Int32(Self.window))
-        guard memory <= most, let place = makeRoom(for: memory, at: now) else { return nil }
-        guard let encoder = unsafe czstd_stream_encoder(level, Int32(Self.window)) else { return nil }
+        let place = make(flow, to: peer, level: level, window: Self.window, isSuccessor: false, at: now)
+        return place.flatMap { question($0) }
+    }
+
+    private mutating func make(
+        _ flow: UInt64, to peer: PeerSlot, level: Int32, window: UInt8, isSuccessor: Bool, at now: Instant
+    ) -> Int? {
+        let memory = czstd_stream_encoder_size(level, Int32(window))
+        guard memory <= most, let place = makeRoom(for: memory, at: now),
+            let encoder = unsafe czstd_stream_encoder(level, Int32(window))
+        else { return nil }
         unsafe encoders[place] = encoder
         used += memory
         count += 1
         epoch &+= 1
         streams[place] = Stream(
-            peer: peer, flow: flow, level: level, epoch: epoch, phase: .asked(now), usedAt: now, openedAt: now,
-            memory: memory)
+            peer: peer, flow: flow, level: level, window: window, isSuccessor: isSuccessor, epoch: epoch,
+            phase: .asked(now), usedAt: now, openedAt: now, memory: memory)
         expiresAt = min(expiresAt, now + Self.idle)
-        return question(place)
+        return place
     }
 
     /// A free place, with so much memory left; those that are quiet make way.
@@ -134,46 +155,86 @@ struct OutboundStreams: ~Copyable {
     func question(_ place: Int) -> HistoryRecord? {
         guard let stream = streams[place] else { return nil }
         return HistoryRecord(
-            word: .open, stream: UInt8(truncatingIfNeeded: place), epoch: stream.epoch, window: Self.window)
+            word: .open, stream: UInt8(truncatingIfNeeded: place), epoch: stream.epoch, window: stream.window)
     }
 
-    /// Whether units of a stream may go; else what the peer is to be asked now, if anything is.
+    /// The place of the stream that units of a flow may go in now, which may be another one than that which was found; and what the peer is
+    /// to be asked, if anything is.
     mutating func prepare(
         _ place: Int, roundTrip: Interval?, at now: Instant
-    ) -> (isOpen: Bool, question: HistoryRecord?) {
-        guard let stream = streams[place] else { return (false, nil) }
+    ) -> (place: Int?, question: HistoryRecord?) {
+        guard let stream = streams[place] else { return (nil, nil) }
         streams[place]?.usedAt = now
         switch stream.phase {
         case .open:
             guard stream.isWorthIt else {
                 rest(place, for: Self.idle * 4, at: now)
-                return (false, nil)
+                return (nil, nil)
             }
-            return (true, nil)
+            return stream.plain < Self.wide || stream.window == Self.wideWindow
+                ? (place, nil) : widen(place, roundTrip: roundTrip, at: now)
         case .asked(let at):
             let patience = max(Interval.milliseconds(250), (roundTrip ?? .milliseconds(100)) * 2)
-            guard now - at >= patience else { return (false, nil) }
+            guard now - at >= patience else { return (nil, nil) }
             guard stream.tries < Self.mostTries else {
                 rest(place, for: Self.idle, at: now)
-                return (false, nil)
+                return (nil, nil)
             }
             streams[place]?.tries += 1
             streams[place]?.phase = .asked(now)
-            return (false, question(place))
+            return (nil, question(place))
         case .resting(let until):
-            guard now >= until else { return (false, nil) }
+            guard now >= until else { return (nil, nil) }
             epoch &+= 1
             unsafe czstd_stream_encoder_reset(encoders[place])
             streams[place]?.epoch = epoch
             streams[place]?.next = 0
             streams[place]?.tries = 1
             streams[place]?.units = 0
+            streams[place]?.plain = 0
             streams[place]?.samples = 0
             streams[place]?.alone = 0
             streams[place]?.coded = 0
             streams[place]?.phase = .asked(now)
-            return (false, question(place))
+            return (nil, question(place))
         }
+    }
+
+    /// Goes on with a stream through which much has gone, or with one with the wide window once the peer has a decoder for that: it is asked
+    /// for one if the machine has no other.
+    private mutating func widen(
+        _ place: Int, roundTrip: Interval?, at now: Instant
+    ) -> (place: Int?, question: HistoryRecord?) {
+        guard let stream = streams[place] else { return (nil, nil) }
+        for other in streams.indices {
+            guard let wide = streams[other], wide.window == Self.wideWindow else { continue }
+            guard wide.isSuccessor, wide.flow == stream.flow, wide.peer == stream.peer else {
+                // Another flow has it, and gives it back once it is quiet.
+                guard now - wide.usedAt >= Self.quiet else { return (place, nil) }
+                remove(other)
+                continue
+            }
+            switch wide.phase {
+            case .asked: return (place, prepare(other, roundTrip: roundTrip, at: now).question)
+            case .open:
+                remove(place)
+                streams[other]?.isSuccessor = false
+                return (other, nil)
+            case .resting:
+                // The peer has no memory for it.
+                remove(other)
+                streams[place]?.refusedAt = now
+                return (place, nil)
+            }
+        }
+        guard now - stream.refusedAt >= Self.idle else { return (place, nil) }
+        let successor = make(
+            stream.flow, to: stream.peer, level: stream.level, window: Self.wideWindow, isSuccessor: true, at: now)
+        guard let successor else {
+            streams[place]?.refusedAt = now
+            return (place, nil)
+        }
+        return (place, question(successor))
     }
 
     /// Takes the peer's word of one of its decoders; true if it broke a stream that was open.
@@ -294,6 +355,7 @@ struct OutboundStreams: ~Copyable {
         }
         streams[place]?.next &+= 1
         streams[place]?.units += 1
+        streams[place]?.plain += plain.byteCount
         return header.writeHeader(coded: coded, to: &space)
     }
 }

@@ -48,9 +48,9 @@ extension Peer {
             beginStream(for: index, of: flow, on: session, &services)
             return nil
         }
-        let (isOpen, question) = services.egress.streams.prepare(place, roundTrip: quality.roundTrip, at: now)
+        let (open, question) = services.egress.streams.prepare(place, roundTrip: quality.roundTrip, at: now)
         if let question { _ = transmit(.control(.history(question)), on: session, &services) }
-        return isOpen ? place : nil
+        return open
     }
 
     /// Drops the first packet of a batch that becomes a unit of a stream of which a queue has lost something; true if nothing is left. What can

@@ -98,8 +98,10 @@ import Testing
         }
     }
 
-    @Test("neither encoders nor decoders take more memory than they may, with a thousand flows and a hundred peers")
-    func memory() {
+    @Test(
+        "neither encoders nor decoders take more memory than they may, with a thousand flows and a hundred peers",
+        arguments: [18, 21] as [UInt8])
+    func memory(window: UInt8) {
         var outbound = OutboundStreams(seed: 1)
         outbound.most = 16 << 20
         var now = start
@@ -119,13 +121,57 @@ import Testing
         var served = 0
         for peer in 0..<100 {
             for number in 0..<40 as Range<UInt8> {
-                if inbound.open(question(number, 7, window: 18), of: PeerSlot(peer), at: start) { served += 1 }
+                if inbound.open(question(number, 7, window: window), of: PeerSlot(peer), at: start) { served += 1 }
             }
             #expect(inbound.used <= inbound.most && inbound.count <= InboundStreams.capacity)
         }
         // The first does not take all.
         let ofFirst = (0..<40 as Range<UInt8>).filter { inbound.find($0, of: 0) != nil }.count
         #expect(ofFirst > 0 && ofFirst <= served / 2 + 1)
+    }
+
+    @Test(
+        "of flows through which much goes one at a time has the wide window, once the peer has a decoder for it",
+        arguments: [3, 7] as [Int32])
+    func wide(level: Int32) throws {
+        let ends = Ends(level: level)
+        for flow in [10, 11] as [UInt64] {
+            let question = ends.outbound.begin(flow, to: 0, level: level, at: start)
+            ends.answer(try #require(question), .opened)
+        }
+        var now = start
+        var text = words(60_000, seed: 1)
+        var asked: [HistoryRecord] = []
+        func send(_ flow: UInt64, _ count: Int, _ word: HistoryRecord.Word) throws {
+            for number in 0..<count {
+                now = now + .milliseconds(20)
+                text[number * 37 % 60_000] &+= 1
+                let found = try #require(ends.place(of: flow))
+                let (place, question) = ends.outbound.prepare(found, roundTrip: .milliseconds(20), at: now)
+                #expect(ends.encode(text, in: try #require(place), at: now))
+                let (used, most) = (ends.outbound.used, ends.outbound.most)
+                #expect(used <= most && ends.wide <= 1)
+                guard let question else { continue }
+                asked.append(question)
+                ends.answer(question, word)
+            }
+        }
+        try send(9, 60, .opened)
+        #expect(asked.isEmpty)
+        try send(9, 20, .opened)
+        #expect(asked.map(\.window) == [21] && ends.window(of: 9) == 21)
+        // While it is used no other gets it.
+        for _ in 0..<90 {
+            try send(9, 1, .opened)
+            try send(10, 1, .opened)
+        }
+        #expect(ends.window(of: 10) == 18 && asked.count == 1)
+        now = now + .seconds(4)
+        // The peer has no memory for it: the flow goes on as before, and does not ask at once again.
+        try send(10, 10, .closed)
+        #expect(ends.window(of: 10) == 18 && asked.count == 2)
+        try send(11, 90, .opened)
+        #expect(ends.window(of: 11) == 21 && asked.count == 3)
     }
 
     @Test("a decoder that was asked for twice is made once, and one of another epoch begins anew")
@@ -148,9 +194,9 @@ import Testing
         for (coded, isUsed) in [(970, false), (940, true)] {
             let ends = Ends()
             for _ in 0..<7 { ends.outbound.note(coded, alone: 1000, in: 0) }
-            let early = ends.outbound.prepare(0, roundTrip: nil, at: start).isOpen
+            let early = ends.outbound.prepare(0, roundTrip: nil, at: start).place != nil
             ends.outbound.note(coded, alone: 1000, in: 0)
-            let later = ends.outbound.prepare(0, roundTrip: nil, at: start).isOpen
+            let later = ends.outbound.prepare(0, roundTrip: nil, at: start).place != nil
             #expect(early && later == isUsed)
         }
     }
@@ -160,7 +206,7 @@ import Testing
         let ends = Ends()
         for _ in 0..<100 { ends.outbound.note(500, alone: 1000, in: 0) }
         for _ in 0..<200 { ends.outbound.note(1000, alone: 1000, in: 0) }
-        let isOpen = ends.outbound.prepare(0, roundTrip: nil, at: start).isOpen
+        let isOpen = ends.outbound.prepare(0, roundTrip: nil, at: start).place != nil
         #expect(!isOpen)
     }
 
@@ -191,13 +237,31 @@ private final class Ends {
     var outbound = OutboundStreams(seed: 7)
     var inbound = InboundStreams()
 
-    init() {
-        let question = outbound.begin(9, to: 0, level: 3, at: start)
+    init(level: Int32 = 3) {
+        let question = outbound.begin(9, to: 0, level: level, at: start)
         guard let question else { return }
         _ = inbound.open(question, of: 0, at: start)
+        answer(question, .opened)
+    }
+
+    /// The peer says this to a question.
+    func answer(_ question: HistoryRecord, _ word: HistoryRecord.Word) {
         var answer = question
-        answer.word = .opened
+        answer.word = word
         _ = outbound.take(answer, from: 0, at: start)
+    }
+
+    /// Streams with the wide window.
+    var wide: Int { (0..<OutboundStreams.capacity).filter { outbound[$0]?.window == OutboundStreams.wideWindow }.count }
+
+    func place(of flow: UInt64) -> Int? { outbound.find(flow, to: 0) }
+
+    func window(of flow: UInt64) -> UInt8? { place(of: flow).flatMap { outbound[$0]?.window } }
+
+    func encode(_ plain: [UInt8], in place: Int, at now: Instant) -> Bool {
+        var arena = Arena(capacity: 70_000)
+        var space = arena[0..<65_535]
+        return unsafe outbound.encode(plain.span.bytes, .members, in: place, into: &space, at: now) > 0
     }
 
     /// The number that the decoder waits for.

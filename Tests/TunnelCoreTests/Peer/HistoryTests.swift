@@ -14,7 +14,7 @@ private let auto = CompressionPolicy(.auto)
         var sent: [UInt64] = []
         for history in [false, true] {
             let pair = thin(history: history)
-            var flow = Flow(port: 5000)
+            var flow = BulkFlow(port: 5000)
             for _ in 0..<150 { flow.send(10, on: pair) }
             pair.link.run(for: .seconds(1))
             let isSame = pair.bob.received == flow.sent
@@ -31,6 +31,59 @@ private let auto = CompressionPolicy(.auto)
         #expect(Double(sent[1]) < 0.9 * Double(sent[0]))
     }
 
+    @Test(
+        "the flow through which most goes gets a window of 2 MB where the peer has memory for it, and misses nothing",
+        arguments: [64, 4])
+    func wide(megabytes: Int) throws {
+        let pair = thin(history: true)
+        pair.bob.tunnel.setHistoryMemory(megabytes << 20)
+        var flows = [BulkFlow(port: 5000), BulkFlow(port: 5001)]
+        for round in 0..<450 { flows[round % 10 == 9 ? 1 : 0].send(12, on: pair) }
+        pair.link.run(for: .seconds(1))
+        let isSame = pair.bob.received.count == flows.reduce(0) { $0 + $1.sent.count }
+        #expect(isSame)
+        let mine = try #require(pair.alice.statistics(of: pair.bob)?.history)
+        #expect(mine.broken == 0 && pair.bob.statistics(of: pair.alice)?.history?.wrong == 0)
+        let windows = (0..<InboundStreams.capacity).compactMap {
+            pair.bob.tunnel.services.ingress.opener.streams[$0]?.window
+        }
+        #expect(windows.contains(21) == (megabytes == 64) && windows.contains(18))
+        let used = pair.bob.tunnel.services.ingress.opener.streams.used
+        #expect(used <= megabytes << 20)
+    }
+
+    @Test("with a thousand flows, bulk and small, both ends keep to their memory, and what comes is what was sent")
+    func budget() throws {
+        let pair = thin(history: true)
+        let memory = 16 << 20
+        for end in [pair.alice, pair.bob] { end.tunnel.setHistoryMemory(memory) }
+        func used(_ end: End) -> Int {
+            end.tunnel.services.egress.streams.used + end.tunnel.services.egress.dictionaries.used
+                + end.tunnel.services.ingress.opener.streams.used + end.tunnel.services.ingress.opener.dictionaries.used
+        }
+        var sent: Set<[UInt8]> = []
+        var most = 0
+        var bulk = (0..<20).map { BulkFlow(port: UInt16(4000 + $0)) }
+        for round in 0..<1000 {
+            // A message of each of the last five flows.
+            for number in 0..<5 {
+                let packet = udp(
+                    1, 2, DictionaryEnds.message(UInt64(round * 5 + number)), port: UInt16(6000 + round - number))
+                sent.insert(packet)
+                pair.link.send(packet, from: pair.alice)
+            }
+            bulk[round % 20].send(4, on: pair)
+            most = max(most, max(used(pair.alice), used(pair.bob)))
+        }
+        pair.link.run(for: .seconds(2))
+        for flow in bulk { sent.formUnion(flow.sent) }
+        let isAllSent = Set(pair.bob.received).isSubset(of: sent)
+        #expect(isAllSent && pair.bob.received.count == sent.count)
+        #expect(most > memory / 4 && most <= memory)
+        let got = try #require(pair.bob.statistics(of: pair.alice)?.history)
+        #expect(got.unitsReceived > 0 && got.recalledReceived > 0 && got.wrong == 0)
+    }
+
     @Test("what is lost is sent again, and every packet comes as it was, in its order", arguments: [1, 3] as [UInt64])
     func losses(of hundred: UInt64) throws {
         let pair = thin(history: true)
@@ -39,7 +92,7 @@ private let auto = CompressionPolicy(.auto)
             sighting.from == pair.alice.endpoint && sighting.isTransport && noise.next() % 100 < hundred
                 ? .drop : .deliver
         }
-        var flow = Flow(port: 5000)
+        var flow = BulkFlow(port: 5000)
         for _ in 0..<600 { flow.send(6, on: pair) }
         pair.link.rule = { _ in .deliver }
         pair.link.run(for: .seconds(3))
@@ -61,7 +114,7 @@ private let auto = CompressionPolicy(.auto)
         arguments: 1...3)
     func queue(seed: UInt64) throws {
         let pair = thin(history: true)
-        var flow = Flow(port: 5000)
+        var flow = BulkFlow(port: 5000)
         for _ in 0..<200 { flow.send(6, on: pair) }
         let before = try #require(pair.bob.statistics(of: pair.alice)?.history)
         var noise = Noise(seed: seed << 32)
@@ -105,7 +158,7 @@ private let auto = CompressionPolicy(.auto)
             default: return .deliver
             }
         }
-        var flows = (0..<4).map { Flow(port: UInt16(5000 + $0)) }
+        var flows = (0..<4).map { BulkFlow(port: UInt16(5000 + $0)) }
         for round in 0..<800 { flows[round % 4].send(5, on: pair) }
         pair.link.rule = { _ in .deliver }
         pair.link.run(for: .seconds(3))
@@ -124,7 +177,7 @@ private let auto = CompressionPolicy(.auto)
             compression: auto, history: true, keyExchange: .require, keyExchangeRekey: .seconds(300))
         let pair = thin(options, options)
         pair.guardPackets()
-        var flow = Flow(port: 5000)
+        var flow = BulkFlow(port: 5000)
         var numbers: Set<UInt64> = []
         for _ in 0..<400 {
             for _ in 0..<3 { flow.send(6, on: pair) }
@@ -142,7 +195,7 @@ private let auto = CompressionPolicy(.auto)
     @Test("a receiver that restarts says that it has no decoder, and streams begin anew")
     func restart() throws {
         var pair = thin(history: true)
-        var flow = Flow(port: 5000)
+        var flow = BulkFlow(port: 5000)
         for _ in 0..<60 { flow.send(10, on: pair) }
         let before = try #require(pair.alice.statistics(of: pair.bob)?.history?.unitsSent)
         #expect(before > 10)
@@ -165,7 +218,7 @@ private let auto = CompressionPolicy(.auto)
         let with = Pair.Options(compression: auto, history: true)
         let without = Pair.Options(compression: auto)
         let pair = thin(isAlice ? without : with, isAlice ? with : without)
-        var flow = Flow(port: 5000)
+        var flow = BulkFlow(port: 5000)
         for _ in 0..<100 { flow.send(10, on: pair) }
         pair.link.run(for: .seconds(1))
         let isSame = pair.bob.received == flow.sent
@@ -177,7 +230,7 @@ private let auto = CompressionPolicy(.auto)
     @Test("rekeys do not end a stream")
     func rekey() throws {
         let pair = thin(history: true)
-        var flow = Flow(port: 5000)
+        var flow = BulkFlow(port: 5000)
         for _ in 0..<3000 {
             flow.send(2, on: pair)
             pair.link.run(for: .milliseconds(80))
@@ -229,40 +282,5 @@ private let auto = CompressionPolicy(.auto)
             tunnel.setRate(20_000_000, of: pair.bob.publicKey, at: now)
         }
         return pair
-    }
-}
-
-/// A TCP flow from alice's first host to bob's, of words that come again.
-private struct Flow {
-    let port: UInt16
-    private(set) var sent: [[UInt8]] = []
-    private var sequence: UInt32 = 1000
-    private var noise: Noise
-
-    init(port: UInt16) {
-        self.port = port
-        noise = Noise(seed: UInt64(port))
-    }
-
-    /// So many packets at once, then two milliseconds.
-    mutating func send(_ count: Int, on pair: Pair) {
-        let packets = (0..<count).map { _ in next() }
-        sent += packets
-        pair.link.send(together: packets, from: pair.alice)
-        pair.link.run(for: .milliseconds(3))
-    }
-
-    private mutating func next() -> [UInt8] {
-        var payload: [UInt8] = []
-        while payload.count < 1200 {
-            var word = Noise(seed: noise.next() % 3000)
-            payload += (0..<Int(3 + word.next() % 8)).map { _ in UInt8(97 + word.next() % 26) } + [0x20]
-        }
-        var segment = Segment()
-        segment.ports = (port, 6000)
-        segment.sequence = sequence
-        segment.payload = Array(payload.prefix(1200))
-        sequence &+= 1200
-        return segment.bytes
     }
 }
