@@ -23,6 +23,24 @@ import Testing
         }
     }
 
+    @Test("units that refer to others are told by kind and direction, failures by outcome, memory once")
+    func history() {
+        var statistics = Sample.statistics
+        #expect(!MetricsText.render(statistics).contains("history"))
+        var history = HistoryStatistics()
+        (history.txUnits, history.txRecalls, history.txRecallSavedBytes, history.txLearned) = (5, 7, 900, 3)
+        (history.rxRecallWireBytes, history.wrong, history.memoryBytes) = (44, 2, 4096)
+        statistics.peers[0].history = history
+        statistics.peers.append(statistics.peers[0])
+        let text = MetricsText.render(statistics)
+        for sample in [
+            #"units_total{interface="branch",public_key="\#(Sample.a)",friendly_name="hq",kind="stream",direction="tx"} 5"#,
+            #"kind="dictionary",direction="tx"} 7"#, #"kind="dictionary",direction="rx"} 44"#, #"outcome="wrong"} 2"#,
+        ] { #expect(text.contains(sample), "\(sample)") }
+        #expect(text.contains("gateway_peer_history_saved_bytes_total{") && text.contains(#"friendly_name="hq"} 900"#))
+        #expect(text.split(separator: "gateway_history_memory_bytes{").count == 2)
+    }
+
     @Test("drops and skips are told by the names that they have in JSON, all of them")
     func reasons() throws {
         func names(_ value: some Encodable) throws -> Set<String> {

@@ -77,6 +77,28 @@ import Testing
                 """)
     }
 
+    @Test("units that refer to others have rows of their own: streams, dictionaries, and the memory of both")
+    func history() {
+        var statistics = Sample.statistics
+        var history = HistoryStatistics()
+        statistics.peers[0].history = history
+        #expect(!StatisticsText.render([statistics], now: 0).contains("history"))
+        (history.rxRecalls, history.memoryBytes, history.decoders) = (40, 3 << 20, 2)
+        statistics.peers[0].history = history
+        (history.txUnits, history.txRecalls, history.txLearned, history.txRecallSavedBytes) = (3, 300, 120, 2048)
+        (history.dictionaries, history.peerDictionaries, history.streams) = (4, 5, 1)
+        #expect(StatisticsText.render([statistics], now: 0).contains("got 40"))
+        statistics.peers[0].history = history
+        #expect(
+            StatisticsText.render([statistics], now: 0).contains(
+                """
+                  history      sent 3 units, broken 0; got 0, in vain 0, wrong 0
+                  dictionary   sent 300 units, 120 learned there, 2.00 KiB saved; got 40
+                  memory       3.00 MiB, of all peers: streams 1 + 2, dictionaries 4 + 5
+
+                """.split(separator: "\n").map { "  \($0.drop { $0 == " " })" }.joined(separator: "\n")))
+    }
+
     @Test("the sample on the first page has the rows that stats prints")
     func page() throws {
         let root = #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" }

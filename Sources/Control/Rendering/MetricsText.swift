@@ -20,7 +20,7 @@ public enum MetricsText {
 
     public static func render(_ interface: InterfaceStatistics) -> String {
         var families = wireGuard(interface) + about(interface)
-        families += traffic(interface) + paths(interface) + queues(interface) + repair(interface)
+        families += traffic(interface) + paths(interface) + queues(interface) + repair(interface) + history(interface)
         var text = ""
         for family in families where !family.samples.isEmpty {
             text += "# HELP \(family.name) \(family.help)\n# TYPE \(family.name) \(family.type)\n"
@@ -197,6 +197,48 @@ public enum MetricsText {
             bytes.add(labels, repair.resentBytes)
         }
         return [datagrams, bytes]
+    }
+
+    private static func history(_ interface: InterfaceStatistics) -> [Family] {
+        var units = Family(
+            "gateway_peer_history_units_total", "counter", "Units of streams, and those with a dictionary.")
+        var plain = Family("gateway_peer_history_plain_bytes_total", "counter", "Bytes of the packets in them.")
+        var wire = Family("gateway_peer_history_wire_bytes_total", "counter", "Bytes that these became on the wire.")
+        var saved = Family(
+            "gateway_peer_history_saved_bytes_total", "counter",
+            "Bytes on the wire that dictionaries saved of what is sent.")
+        var learned = Family(
+            "gateway_peer_history_learned_total", "counter",
+            "Units that the peer said it has made part of its dictionaries.")
+        var failures = Family(
+            "gateway_peer_history_failures_total", "counter", "Streams and units that came to nothing.")
+        var memory = Family(
+            "gateway_history_memory_bytes", "gauge", "Memory of units that refer to others, of all peers.")
+        for peer in interface.peers {
+            guard let history = peer.history else { continue }
+            let labels = Self.labels(interface, peer)
+            let counts: [(kind: String, direction: String, units: UInt64?, plain: UInt64?, wire: UInt64?)] = [
+                ("stream", "tx", history.txUnits, history.txPlainBytes, history.txWireBytes),
+                ("stream", "rx", history.rxUnits, history.rxPlainBytes, history.rxWireBytes),
+                ("dictionary", "tx", history.txRecalls, history.txRecallPlainBytes, history.txRecallWireBytes),
+                ("dictionary", "rx", history.rxRecalls, history.rxRecallPlainBytes, history.rxRecallWireBytes),
+            ]
+            for count in counts {
+                let all = labels + [("kind", count.kind), ("direction", count.direction)]
+                units.add(all, count.units ?? 0)
+                plain.add(all, count.plain ?? 0)
+                wire.add(all, count.wire ?? 0)
+            }
+            saved.add(labels, history.txRecallSavedBytes ?? 0)
+            learned.add(labels, history.txLearned ?? 0)
+            for (outcome, count) in [("broken", history.broken), ("lost", history.lost), ("wrong", history.wrong)] {
+                failures.add(labels + [("outcome", outcome)], count)
+            }
+        }
+        if let any = interface.peers.compactMap(\.history).first {
+            memory.add([("interface", interface.interface)], any.memoryBytes)
+        }
+        return [units, plain, wire, saved, learned, failures, memory]
     }
 
     private static func labels(_ interface: InterfaceStatistics, _ peer: PeerStatistics) -> [(String, String)] {

@@ -88,12 +88,7 @@ public enum StatisticsText {
                 )
             }
         }
-        if let history = peer.history, history.txUnits + history.rxUnits > 0 {
-            lines += row(
-                "history",
-                "sent \(history.txUnits) units, broken \(history.broken); got \(history.rxUnits), "
-                    + "in vain \(history.lost), wrong \(history.wrong)")
-        }
+        if let history = peer.history { lines += rows(history) }
         if let repair = peer.repair, repair.lost + repair.resent + repair.told + repair.gone > 0 {
             lines += row(
                 "repair",
@@ -127,6 +122,28 @@ public enum StatisticsText {
                 ("budget", drops.budget ?? 0), ("backlog", drops.backlog ?? 0),
                 ("too big", drops.tooBig ?? 0), ("key exchange", drops.keyExchange ?? 0),
             ]))
+        return lines
+    }
+
+    /// Units that refer to others: those of streams, those that have a dictionary, and what all of that takes here.
+    private static func rows(_ history: HistoryStatistics) -> [String] {
+        let (recalls, others) = (history.txRecalls ?? 0, history.rxRecalls ?? 0)
+        guard history.txUnits + history.rxUnits + recalls + others > 0 else { return [] }
+        var lines: [String] = []
+        lines += row(
+            "history",
+            "sent \(history.txUnits) units, broken \(history.broken); got \(history.rxUnits), "
+                + "in vain \(history.lost), wrong \(history.wrong)")
+        if recalls + others > 0 {
+            lines += row(
+                "dictionary",
+                "sent \(recalls) units, \(history.txLearned ?? 0) learned there, "
+                    + "\(Quantities.bytes(history.txRecallSavedBytes ?? 0)) saved; got \(others)")
+        }
+        lines += row(
+            "memory",
+            "\(Quantities.bytes(history.memoryBytes)), of all peers: streams \(history.streams) + \(history.decoders), "
+                + "dictionaries \(history.dictionaries ?? 0) + \(history.peerDictionaries ?? 0)")
         return lines
     }
 

@@ -173,6 +173,9 @@ public struct HistoryStatistics: Codable, Hashable, Sendable {
     public var txRecalls: UInt64? = 0
     public var txRecallPlainBytes: UInt64? = 0
     public var txRecallWireBytes: UInt64? = 0
+    /// Bytes on the wire that they took less than without, and units that the peer said it has made part of its dictionaries.
+    public var txRecallSavedBytes: UInt64? = 0
+    public var txLearned: UInt64? = 0
     public var rxRecalls: UInt64? = 0
     public var rxRecallPlainBytes: UInt64? = 0
     public var rxRecallWireBytes: UInt64? = 0

@@ -95,6 +95,8 @@ extension Daemon {
         statistics.txRecalls = history.recalledSent
         statistics.txRecallPlainBytes = history.recallsSent.plain
         statistics.txRecallWireBytes = history.recallsSent.wire
+        statistics.txRecallSavedBytes = history.saved
+        statistics.txLearned = history.learned
         statistics.rxRecalls = history.recalledReceived
         statistics.rxRecallPlainBytes = history.recallsReceived.plain
         statistics.rxRecallWireBytes = history.recallsReceived.wire

@@ -15,6 +15,9 @@ struct HistoryState {
     /// Units that could refer to a dictionary, those that we sent and those that came; their packets and what they became.
     var recalledSent: UInt64 = 0
     var recallsSent = CompressionCounters.Bytes()
+    /// Bytes on the wire that they took less than without, and units that the peer said it has learned.
+    var saved = 0
+    var learned: UInt64 = 0
     var recalledReceived: UInt64 = 0
     var recallsReceived = CompressionCounters.Bytes()
 }

@@ -95,7 +95,11 @@ extension Peer {
     /// Takes the peer's word of what has become part of a dictionary of ours.
     mutating func receive(_ word: LearnedRecord, _ services: inout Services) {
         guard takesRecalls(services.cargo) else { return }
+        let place = Int(word.dictionary)
+        let before = services.egress.dictionaries[place]?.log.count ?? 0
         if services.egress.dictionaries.take(word, from: id.slot, at: services.now.instant) { history.broken &+= 1 }
+        let learned = (services.egress.dictionaries[place]?.log.count ?? 0) - before
+        if learned > 0 { history.learned &+= UInt64(learned) }
     }
 
     // MARK: In

@@ -152,6 +152,9 @@ public final class HistoryStatistics: Sendable {
     /// Units that could refer to a dictionary, sent and received.
     public let recalledSent: UInt64
     public let recallsSent: CompressionCounters.Bytes
+    /// Bytes on the wire that they took less than without, and units that the peer said it has learned.
+    public let saved: UInt64
+    public let learned: UInt64
     public let recalledReceived: UInt64
     public let recallsReceived: CompressionCounters.Bytes
     public let unitsSent: UInt64
@@ -173,6 +176,8 @@ public final class HistoryStatistics: Sendable {
         dictionariesOfPeers = services.ingress.opener.dictionaries.count
         recalledSent = state.recalledSent
         recallsSent = state.recallsSent
+        saved = UInt64(max(state.saved, 0))
+        learned = state.learned
         recalledReceived = state.recalledReceived
         recallsReceived = state.recallsReceived
         unitsSent = state.unitsSent

@@ -110,7 +110,10 @@ enum DashboardPage {
           const age = peer.latestHandshake ? Math.max(0, Math.round(now / 1000 - peer.latestHandshake)) + " s ago" : "never";
           one.about.textContent = `${peer.endpoint || "no endpoint"} · handshake ${age} · ${peer.cipher} · compression ${c.configured}${c.active ? ", active" : ""}`
             + (peer.lastProblem ? ` · last problem: ${peer.lastProblem}` : "");
-          const list = [["all out", c.tx], ["all in", c.rx], ...Object.entries(c.codecs).sort(), ...(c.bundles && c.bundles.datagrams ? [["bundles", c.bundles]] : [])];
+          const h = peer.history || {}, part = (name, plain, wire) => plain ? [[name, { plainBytes: plain, wireBytes: wire }]] : [];
+          const list = [["all out", c.tx], ["all in", c.rx], ...Object.entries(c.codecs).sort(), ...(c.bundles && c.bundles.datagrams ? [["bundles", c.bundles]] : []),
+            ...part("streams out", h.txPlainBytes, h.txWireBytes), ...part("streams in", h.rxPlainBytes, h.rxWireBytes),
+            ...part("dictionaries out", h.txRecallPlainBytes, h.txRecallWireBytes), ...part("dictionaries in", h.rxRecallPlainBytes, h.rxRecallWireBytes)];
           rows(one.table, ["", "inside", "on the wire", "ratio"], list.map(([name, b]) => [name, bytes(b.plainBytes), bytes(b.wireBytes), b.wireBytes ? (b.plainBytes / b.wireBytes).toFixed(2) + "x" : "–"]));
           const drops = Object.entries(peer.drops).filter(([, n]) => n > 0).map(([k, n]) => `${k} ${n}`), skipped = Object.entries(c.skipped).filter(([, n]) => n > 0).map(([k, n]) => `${k} ${n}`);
           one.left.textContent = `Left plain: ${skipped.join(", ") || "none"}. Drops: ${drops.join(", ") || "none"}.`;
