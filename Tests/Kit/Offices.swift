@@ -13,8 +13,8 @@ struct Offices {
     var alice: End { pair.alice }
     var bob: End { pair.bob }
 
-    init(hub isHub: Bool = false, _ compression: CompressionPolicy = .off, packs: Bool = false) {
-        var leaf = Pair.Options(compression: compression, mode: .frames(isHub: false))
+    init(hub isHub: Bool = false, _ compression: CompressionPolicy = .off, packs: Bool = false, history: Bool = false) {
+        var leaf = Pair.Options(compression: compression, mode: .frames(isHub: false), history: history)
         leaf.packs = packs
         var middle = leaf
         middle.mode = .frames(isHub: isHub)

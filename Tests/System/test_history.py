@@ -5,6 +5,7 @@ import random
 import pytest
 
 from lab import Lab, link
+from lab.ethernet import Offices
 from lab.traffic import send_tcp
 
 LINES = ["Compression = auto", "Rate = 19mbit"]
@@ -44,3 +45,18 @@ def test_an_end_that_does_without_is_sent_none():
             assert goodput(lab, seconds=2) > 10
             assert "history" not in sender.peer() and "history" not in receiver.peer()
             assert receiver.peer()["drops"]["malformed"] == 0
+
+
+@pytest.mark.alone
+def test_a_bulk_flow_between_ethernets_takes_fewer_bytes_and_every_one_is_right():
+    ratios = {}
+    with Offices(2) as lan:
+        for history in ("off", "auto"):
+            with lan.tunnel(compression="auto", peer=["#: Rate = 10mbit", f"#: History = {history}"]) as (sender, receiver):
+                lan.wait_until_pinged(lan[0], lan[1])
+                send_tcp(lan[0].host, lan[1].host, lan[1].v4, words(8 << 20), seconds=5, timeout=60)
+                ratios[history] = sender.stats()["peers"][0]["compression"]["tx"]["ratio"]
+                sent, received = (gateway.stats()["peers"][0].get("history") for gateway in (sender, receiver))
+                assert (sent is None) == (history == "off")
+    assert sent["txUnits"] > 50 and received["rxUnits"] > 0.9 * sent["txUnits"] and received["wrong"] == 0
+    assert ratios["auto"] > 1.05 * ratios["off"]

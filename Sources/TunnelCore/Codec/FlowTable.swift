@@ -168,8 +168,11 @@ struct FlowTable: ~Copyable {
     }
 
     /// The name of all that goes from one address to another through a peer, and of all that goes through it.
-    func hosts(_ packet: RawSpan, _ header: InternetPacket, to peer: PeerSlot) -> UInt64 {
-        hash.hosts(of: packet, header, with: peer)
+    func hosts(
+        _ packet: RawSpan, _ header: InternetPacket, between stations: UInt64, to peer: PeerSlot
+    ) -> UInt64 {
+        let name = hash.hosts(of: packet, header, with: peer)
+        return stations == 0 ? name : hash.fold(name, stations, round: 0)
     }
 
     func all(to peer: PeerSlot) -> UInt64 { hash.fold(UInt64(UInt32(bitPattern: peer.number)), .max, round: 2) }

@@ -4,9 +4,7 @@
 extension Peer {
     /// Whether we take part in it.
     @inline(__always)
-    func takesRecalls(_ cargo: Cargo) -> Bool {
-        history.isWanted && compression.mode != .off && cargo == .packets
-    }
+    var takesRecalls: Bool { history.isWanted && compression.mode != .off }
 
     // MARK: Out
 
@@ -17,7 +15,7 @@ extension Peer {
 
     /// How hard units to the peer are to be coded; `nil`: none refers to a dictionary.
     private func recallLevel(on session: SessionSlot, _ services: borrowing Services) -> Int32? {
-        guard takesRecalls(services.cargo), compression.scope == .flow, services.egress.queue.isUsed,
+        guard takesRecalls, compression.scope == .flow, services.egress.queue.isUsed,
             services.sessions[session].hello.records.isSuperset(of: .recalls),
             compression.mode == .auto || compression.mode == .codec(.zstd), services.egress.governor.allowsCoding,
             let rate = services.egress.queue.rate(of: id.slot) ?? services.egress.queue.shaper?.rate
@@ -25,27 +23,38 @@ extension Peer {
         return OutboundDictionaries.level(at: rate)
     }
 
+    /// What dictionaries of hosts are told apart by besides addresses: a frame's stations and VLANs; 0 for packets.
+    func dictionaryStations(
+        _ frame: RawSpan, _ header: EthernetFrame, _ services: borrowing Services
+    ) -> UInt64 {
+        guard history.isWanted, history.scope == .hosts else { return 0 }
+        return services.egress.flows.stations(frame, header, from: .min)
+    }
+
     /// The name of the dictionary of a packet.
     private func dictionaryName(
-        _ packet: RawSpan, _ header: InternetPacket, of flow: FlowTable.Flow, _ services: borrowing Services
+        _ packet: RawSpan, _ header: InternetPacket, between stations: UInt64, of flow: FlowTable.Flow,
+        _ services: borrowing Services
     ) -> UInt64 {
         switch history.scope {
         case .flow: flow.hash
-        case .hosts: services.egress.flows.hosts(packet, header, to: id.slot)
+        case .hosts: services.egress.flows.hosts(packet, header, between: stations, to: id.slot)
         case .peer: services.egress.flows.all(to: id.slot)
         }
     }
 
     /// Whether a packet that is not compressed by itself, for being small or since that brought nothing, is to be a unit all the same.
     @inline(never)
-    mutating func recalls(_ packet: GatheredPacket, _ header: InternetPacket, _ services: inout Services) -> Bool {
+    mutating func recalls(
+        _ packet: GatheredPacket, _ header: InternetPacket, between stations: UInt64, _ services: inout Services
+    ) -> Bool {
         guard let session = keypairs.current, recallLevel(on: session, services) != nil,
             packet.shape.segment == 0, packet.bytes.byteCount > packet.shape.layout.header,
             packet.bytes.byteCount <= Self.largest, services.egress.flows[packet.flow] == .open,
             hasMessages(packet.flow, &services)
         else { return false }
         let now = services.now.instant
-        let name = dictionaryName(packet.bytes, header, of: packet.flow, services)
+        let name = dictionaryName(packet.bytes, header, between: stations, of: packet.flow, services)
         if let place = services.egress.dictionaries.find(name) {
             return services.egress.dictionaries.isUsable(place, at: now)
         }
@@ -68,8 +77,16 @@ extension Peer {
         else { return nil }
         let now = services.now.instant
         let first = services.egress.gathering.bytes(0, of: index)
-        guard let header = InternetPacket(first) else { return nil }
-        let name = dictionaryName(first, header, of: flow, services)
+        var start = 0
+        var stations: UInt64 = 0
+        if services.cargo == .frames {
+            guard let frame = EthernetFrame(first) else { return nil }
+            start = frame.payload
+            stations = dictionaryStations(first, frame, services)
+        }
+        let inner = first.extracting(start...)
+        guard let header = InternetPacket(inner) else { return nil }
+        let name = dictionaryName(inner, header, between: stations, of: flow, services)
         guard
             let place = services.egress.dictionaries.find(name)
                 ?? services.egress.dictionaries.begin(name, to: id.slot, at: now),
@@ -94,7 +111,7 @@ extension Peer {
 
     /// Takes the peer's word of what has become part of a dictionary of ours.
     mutating func receive(_ word: LearnedRecord, _ services: inout Services) {
-        guard takesRecalls(services.cargo) else { return }
+        guard takesRecalls else { return }
         let place = Int(word.dictionary)
         let before = services.egress.dictionaries[place]?.log.count ?? 0
         if services.egress.dictionaries.take(word, from: id.slot, at: services.now.instant) { history.broken &+= 1 }

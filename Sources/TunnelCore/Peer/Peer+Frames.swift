@@ -92,7 +92,8 @@ extension Peer {
         let content = GatheredPacket(
             inner, MemberShape(layout: PacketLayout(inner, packet), segment: 0),
             trafficClass: packet.congestion.rawValue, of: flow)
-        guard let codec = codec(for: content, packet, &services) else {
+        let ends = dictionaryStations(frame, header, services)
+        guard let codec = codec(for: content, packet, between: ends, &services) else {
             return leave(gathered, on: session, &services)
         }
         if compression.scope == .peer, addToUnit(gathered, &services) { return }

@@ -153,7 +153,7 @@ extension Peer {
     /// The codec for a packet of a flow that has no batch; `nil` leaves it, counted if there is a reason.
     @inline(__always)
     mutating func codec(
-        for packet: GatheredPacket, _ header: InternetPacket, _ services: inout Services
+        for packet: GatheredPacket, _ header: InternetPacket, between stations: UInt64 = 0, _ services: inout Services
     ) -> Codec? {
         let hasPayload = packet.bytes.byteCount > packet.shape.layout.header
         if services.egress.flows.isPending(packet.flow, hasPayload: hasPayload) {
@@ -165,7 +165,7 @@ extension Peer {
         switch policy(services).treat(packet, &services.egress.flows, hasTime: hasTime) {
         case .code(let codec): return codec
         case .leave(let reason):
-            if history.isWanted, reason != nil, recalls(packet, header, &services) { return .zstd }
+            if history.isWanted, reason != nil, recalls(packet, header, between: stations, &services) { return .zstd }
             if let reason {
                 noteSkipped(reason, packet.shape.packets(of: packet.bytes.byteCount), &services)
             }

@@ -4,9 +4,7 @@
 extension Peer {
     /// Whether we take part in it.
     @inline(__always)
-    func takesHistory(_ cargo: Cargo) -> Bool {
-        history.isWanted && repair.isWanted && compression.mode != .off && cargo == .packets
-    }
+    var takesHistory: Bool { history.isWanted && repair.isWanted && compression.mode != .off }
 
     /// Sets whether units refer to others; what was announced is unsaid by a new session.
     mutating func setHistory(_ wanted: Bool, _ scope: HistoryScope, _ services: inout Services) {
@@ -39,7 +37,7 @@ extension Peer {
     mutating func stream(
         for index: Int, of flow: FlowTable.Flow, on session: SessionSlot, _ services: inout Services
     ) -> Int? {
-        guard takesHistory(services.cargo), compression.scope == .flow,
+        guard takesHistory, compression.scope == .flow,
             services.sessions[session].hello.records.isSuperset(of: .history), repairs(on: session, services),
             services.egress.sent.keeps(id.slot), compression.mode == .auto || compression.mode == .codec(.zstd)
         else { return nil }
@@ -61,7 +59,7 @@ extension Peer {
         else { return false }
         if services.trace.isOn {
             let first = unsafe services.egress.gathering.packet(0, of: index)
-            traceDropped(first.bytes, .queueDelay, &services)
+            traceDropped(first.bytes.extracting(innerStart(of: first.bytes, services)...), .queueDelay, &services)
         }
         drops.count(.queueDelay, services.egress.gathering.dropFirst(of: index))
         return services.egress.gathering[index]?.count == 0
@@ -76,12 +74,25 @@ extension Peer {
         services.egress.compare(batch: index, as: form, in: stream)
     }
 
+    /// Where the IP packet begins in a packet or frame that was gathered, which is one or holds one.
+    private func innerStart(of packet: RawSpan, _ services: borrowing Services) -> Int {
+        guard services.cargo == .frames, let header = EthernetFrame(packet) else { return 0 }
+        return header.payload
+    }
+
+    private func isTCP(_ index: Int, _ services: borrowing Services) -> Bool {
+        let first = services.egress.gathering.bytes(0, of: index)
+        let inner = first.extracting(innerStart(of: first, services)...)
+        guard let header = InternetPacket(inner) else { return false }
+        return PacketLayout(inner, header).transport == .tcp
+    }
+
     private mutating func beginStream(
         for index: Int, of flow: FlowTable.Flow, on session: SessionSlot, _ services: inout Services
     ) {
         let fraction = services.egress.flows.fraction(flow)
         guard services.egress.flows.volume(flow) >= Self.bulk, fraction < Self.mostLeft,
-            services.egress.gathering.shape(0, of: index).layout.transport == .tcp,
+            isTCP(index, services),
             let rate = services.egress.queue.rate(of: id.slot) ?? services.egress.queue.shaper?.rate,
             let level = OutboundStreams.level(at: rate)
         else { return }
@@ -92,7 +103,7 @@ extension Peer {
 
     /// Takes what the peer says of a stream, ours or its own.
     mutating func receive(_ word: HistoryRecord, on session: SessionSlot, _ services: inout Services) {
-        guard takesHistory(services.cargo) else { return }
+        guard takesHistory else { return }
         let now = services.now.instant
         switch word.word {
         case .open:

@@ -193,8 +193,8 @@ public final class HistoryStatistics: Sendable {
 extension Peer {
     private func historyStatistics(_ hello: HelloExchange, _ services: borrowing Services) -> HistoryStatistics? {
         guard
-            takesHistory(services.cargo) && hello.records.isSuperset(of: .history)
-                || takesRecalls(services.cargo) && hello.records.isSuperset(of: .recalls)
+            takesHistory && hello.records.isSuperset(of: .history)
+                || takesRecalls && hello.records.isSuperset(of: .recalls)
         else { return nil }
         return HistoryStatistics(history, services)
     }

@@ -135,7 +135,8 @@ extension Peer {
         let inner = MemberShape(layout: whole.shape.layout, segment: whole.shape.segment)
         let content = whole.gathered(frame.extracting(whole.ethernet.payload...), inner)
         guard services.sessions[session].hello.records.contains(.bundle),
-            let codec = codec(for: content, whole.packet, &services)
+            let codec = codec(
+                for: content, whole.packet, between: dictionaryStations(frame, whole.ethernet, services), &services)
         else { return .leave }
         return compression.scope == .peer && addToUnit(gathered, &services) ? .gathered : .open(codec)
     }

@@ -203,8 +203,8 @@ struct Peer: ~Copyable {
         announcement.wantsReports = rates.isFound
         if packs { announcement.records.formUnion(.pieces) }
         if rotates { announcement.records.formUnion(RecordSet(.rotate)) }
-        if takesHistory(cargo) { announcement.records.formUnion(.history) }
-        if takesRecalls(cargo) { announcement.records.formUnion(.recalls) }
+        if takesHistory { announcement.records.formUnion(.history) }
+        if takesRecalls { announcement.records.formUnion(.recalls) }
         if exchange.policy != .off { announcement.records.formUnion(.exchange) }
         return announcement
     }

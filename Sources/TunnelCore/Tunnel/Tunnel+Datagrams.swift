@@ -186,10 +186,15 @@ extension Tunnel {
 
     /// Gives what was decoded to the device, or to other peers.
     private mutating func deliver(_ packets: DecodedPackets, of datagram: RawSpan, from slot: PeerSlot) {
+        deliver(packets, counter: datagram.little64(at: Transport.counter), from: slot)
+    }
+
+    /// The same of what came in a datagram with that counter.
+    mutating func deliver(_ packets: DecodedPackets, counter: UInt64, from slot: PeerSlot) {
         if mode == .packets {
-            deliverPackets(packets, counter: datagram.little64(at: Transport.counter), from: slot)
+            deliverPackets(packets, counter: counter, from: slot)
         } else {
-            deliverFrames(packets, of: datagram, from: slot)
+            deliverFrames(packets, counter: counter, from: slot)
         }
     }
 
@@ -210,7 +215,7 @@ extension Tunnel {
     }
 
     /// Gives packets that were decoded to the device.
-    mutating func deliverPackets(_ packets: DecodedPackets, counter: UInt64, from slot: PeerSlot) {
+    private mutating func deliverPackets(_ packets: DecodedPackets, counter: UInt64, from slot: PeerSlot) {
         var count = 0
         var plain = 0
         let writesBefore = services.ingress.inbox.count

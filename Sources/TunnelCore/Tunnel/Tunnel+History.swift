@@ -49,7 +49,8 @@ extension Tunnel {
         // What parity gives back comes before what stands behind it.
         if !services.ingress.opener.parity.hasRebuilt(of: slot) {
             while let turn = peers[slot].nextUnit(&services) {
-                guard services.ingress.inbox.hasRoom else {
+                // A hub passes on what it decodes.
+                guard services.ingress.inbox.hasRoom, mode == .packets || hasRoomToSend else {
                     services.ingress.unitsAt = now
                     break
                 }
@@ -60,7 +61,8 @@ extension Tunnel {
                     break
                 }
                 if case .packets(let packets) = peers[slot].receive(turn, &services) {
-                    deliverPackets(packets, counter: turn.unit.counter, from: slot)
+                    deliver(packets, counter: turn.unit.counter, from: slot)
+                    makeRoomToGather()
                 }
             }
         }

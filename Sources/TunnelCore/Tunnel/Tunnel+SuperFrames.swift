@@ -53,6 +53,7 @@ extension Tunnel {
         // The inbox keeps it where it is until it is cleared.
         var frame = unsafe _overrideLifetime(services.ingress.inbox[decoded: decoded.place], copying: ())
         guard let packet = header.packet(in: frame.bytes) else { return }
+        notePassing(frame.byteCount, from: slot)
         peers[slot].budget.payCopy(of: frame.byteCount)
         let virtio = decoded.shape.layout.virtio(segment: decoded.shape.segment)
         peers[other].take(&frame, header, packet, virtio: virtio, from: .peer(slot), &services)

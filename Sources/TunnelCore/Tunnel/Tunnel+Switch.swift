@@ -97,8 +97,7 @@ extension Tunnel {
     // MARK: From a peer
 
     /// Gives frames that were decoded to the device, and as a hub to the peers that they are for.
-    mutating func deliverFrames(_ frames: DecodedPackets, of datagram: RawSpan, from slot: PeerSlot) {
-        let counter = datagram.little64(at: Transport.counter)
+    mutating func deliverFrames(_ frames: DecodedPackets, counter: UInt64, from slot: PeerSlot) {
         var count = 0
         var handled = 0
         var plain = 0
@@ -148,6 +147,13 @@ extension Tunnel {
         return CongestionBits.markExperienced(&packet)
     }
 
+    /// Notes what goes on to another peer: at the pace of it goes what has waited for a repair.
+    @inline(__always)
+    mutating func notePassing(_ bytes: Int, from slot: PeerSlot) {
+        guard peers[slot].ordersPackets(at: services.now.instant) else { return }
+        peers[slot].repair.pace.note(bytes, at: services.now.instant)
+    }
+
     /// Gives a peer's frame to the device, and as a hub to the peers that it is for; false if the device does not get it.
     private mutating func deliver(
         _ decoded: Inbox.Decoded, _ header: EthernetFrame, counter: UInt64, from slot: PeerSlot
@@ -161,6 +167,7 @@ extension Tunnel {
             case .here: break
             case .peer(slot): return false
             case .peer(let other):
+                notePassing(frame.byteCount, from: slot)
                 peers[slot].budget.payCopy(of: frame.byteCount)
                 send(frame, header, to: other, from: .peer(slot))
                 return false
