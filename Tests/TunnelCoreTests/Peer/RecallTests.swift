@@ -158,43 +158,7 @@ private let auto = CompressionPolicy(.auto)
         #expect(pair.bob.received.count == 20)
     }
 
-    @Test(
-        "a flow becomes no shorter by what another one said, by flow; by hosts, who can send and see lengths finds the secret of another",
-        arguments: [.flow, .hosts] as [HistoryScope])
-    func oracle(scope: HistoryScope) {
-        var noise = Noise(seed: 11)
-        let tokens = (0..<8).map { _ in
-            String((0..<20).map { _ in "0123456789abcdef".randomElement(using: &noise) ?? "0" })
-        }
-        let secret = tokens[5]
-        let beside = tokens.map { cost(of: $0, beside: secret, scope) }
-        // What it would be beside something else, which the attacker can try at home.
-        let alone = tokens.map { cost(of: $0, beside: "nothing of the kind", scope) }
-        if scope == .flow {
-            #expect(beside == alone)
-        } else {
-            let found = tokens.indices.filter { beside[$0] < alone[$0] }
-            #expect(found == [5])
-        }
-    }
-
     // MARK: Helpers
-
-    /// The bytes that a guess of the attacker's flow takes after a victim's has sent its secret.
-    private func cost(of guess: String, beside secret: String, _ scope: HistoryScope) -> UInt64 {
-        let pair = thin(history: true, scope)
-        func send(_ port: UInt16, _ text: String) {
-            pair.link.send(udp(1, 2, Array(text.utf8), port: port), from: pair.alice)
-            pair.link.run(for: .milliseconds(100))
-        }
-        for number in 0..<8 {
-            send(5000, "GET /victim/\(number) HTTP/1.1 Host: intranet Cookie: token=\(secret) Accept: everything")
-            send(5001, "GET /attacker/\(number) HTTP/1.1 Host: intranet Cookie: token=\(number) Accept: everything")
-        }
-        let before = pair.alice.statistics(of: pair.bob)?.traffic.sent.wire ?? 0
-        send(5001, "GET /attacker/9 HTTP/1.1 Host: intranet Cookie: token=\(guess) Accept: everything")
-        return (pair.alice.statistics(of: pair.bob)?.traffic.sent.wire ?? 0) - before
-    }
 
     /// Sends packets, each 20 ms after the one before.
     private func send(_ packets: [[UInt8]], on pair: Pair) {
