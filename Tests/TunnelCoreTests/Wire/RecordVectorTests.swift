@@ -4,7 +4,7 @@ import Testing
 @testable import TestKit
 @testable import TunnelCore
 
-/// The vectors of repair, parity and packs of docs/protocol.md §6, which are read from there.
+/// The vectors of repair, parity, packs and units that refer to others, of docs/protocol.md §6, which are read from there.
 @Suite struct RecordVectorTests {
     private let page = Page.values(of: "docs/protocol.md")
 
@@ -70,7 +70,78 @@ import Testing
         #expect(pair.bob.received == packets)
     }
 
+    @Test("streams are decoded as the page quotes them, and the answer to the question is written so")
+    func streams() throws {
+        var inbound = InboundStreams()
+        let question = try #require(read("open") { HistoryRecord(parameter: $0.parameter, body: $1) })
+        let isOpen = inbound.open(question, of: 0, at: now)
+        #expect(isOpen)
+        expect("open, payload", written { question.write(to: &$0) })
+        var answer = question
+        answer.word = .opened
+        expect("opened, payload", written { answer.write(to: &$0) })
+        for (name, packet) in [("first", plain("first")), ("second", plain("second"))] {
+            let unit = try #require(read("\(name) STREAM") { StreamRecord(parameter: $0.parameter, body: $1) })
+            let found = inbound.find(unit.stream, of: 0)
+            let place = try #require(found)
+            var arena = Arena(capacity: 4096)
+            var space = arena[0..<unit.decoded + 1]
+            let payload = bytes(page["\(name) STREAM, payload"] ?? "")
+            let whole = unsafe payload.span.bytes
+            guard let record = Record(whole) else { return }
+            let coded = whole.extracting(record.body).extracting(StreamRecord.fieldsSize...)
+            let isDecoded = inbound.decode(unit, coded, in: place, into: &space, at: now)
+            #expect(isDecoded && copy(arena, unit.decoded) == packet)
+        }
+    }
+
+    @Test("units with a dictionary are decoded as the page quotes them, and what is learned is said so")
+    func dictionaries() throws {
+        var inbound = InboundDictionaries()
+        for (name, packet) in [("first", plain("first")), ("second", plain("second"))] {
+            let unit = try #require(read("\(name) RECALL") { RecallRecord(parameter: $0.parameter, body: $1) })
+            let place: Int? =
+                switch inbound.place(of: unit, of: 0, at: now) {
+                case .at(let found): found
+                default: nil
+                }
+            let found = try #require(place)
+            var arena = Arena(capacity: 4096)
+            var space = arena[0..<unit.decoded + 1]
+            let payload = bytes(page["\(name) RECALL, payload"] ?? "")
+            let whole = unsafe payload.span.bytes
+            guard let record = Record(whole) else { return }
+            let coded = whole.extracting(record.body).extracting(RecallRecord.fieldsSize...)
+            let isDecoded = inbound.decode(unit, coded, in: found, into: &space, at: now)
+            #expect(isDecoded && copy(arena, unit.decoded) == packet && unit.refers == (name == "second"))
+            inbound.learn(unit, arena.bytes(0..<unit.decoded), in: found, at: now)
+            let word = inbound.poll(of: 0, at: now)
+            #expect((word != nil) == (name == "first"))
+            if let word { expect("LEARNED, payload", written { word.write(to: &$0) }) }
+        }
+    }
+
     // MARK: Helpers
+
+    private let now = Instant(nanoseconds: 1_000_000_000)
+
+    /// The members that a packet of the page is.
+    private func plain(_ name: String) -> [UInt8] {
+        writeMembers([Member(packet: bytes(page["\(name) of two packets"] ?? ""))])
+    }
+
+    private func copy(_ arena: borrowing Arena, _ count: Int) -> [UInt8] {
+        let content = arena.bytes(0..<count)
+        return (0..<count).map { content.byte(at: $0) }
+    }
+
+    /// What a record of the page is read as.
+    private func read<Read>(_ name: String, _ body: (Record, RawSpan) -> Read?) -> Read? {
+        let payload = bytes(page["\(name), payload"] ?? "")
+        let whole = unsafe payload.span.bytes
+        guard let record = Record(whole) else { return nil }
+        return body(record, whole.extracting(record.body))
+    }
 
     /// `GATEWAY_PRINT_VECTORS=1` prints what the code makes.
     private func expect(_ name: String, _ payload: [UInt8]) {
