@@ -214,6 +214,11 @@ struct PayloadTarget: ~Copyable {
         case .fragment:
             guard let fragment = FragmentRecord(bytes.extracting(record.body)), fragment.index == 0 else { return }
             unit = Array(payload[FragmentRecord.headerSize...])
+            guard unit.first != Record.Kind.unit.rawValue else { break }
+            // A stream's unit, or a pack.
+            let kind = unit.first.flatMap(Record.Kind.init(rawValue:))
+            return try require(
+                kind.map { announced.records.contains($0) } == true, "bob sends pieces of \(unit.prefix(4))")
         default: return
         }
         guard unit.count > 6 else { throw Violation("bob sends a unit of \(unit.count) bytes") }
