@@ -41,7 +41,7 @@ def main():
           + ", ".join(f"{name} {seconds / 60:.1f}" for name, seconds in takes.items()))
     if options.plan:
         return
-    if {"goodput", "shares", "runs", "history"} & set(options.rows):
+    if {"goodput", "shares", "runs", "history", "interleaved"} & set(options.rows):
         for name in ("text", "logs"):
             corpus.build(name, options.size * corpus.MEGABYTE)
     if options.realtime:

@@ -4,4 +4,4 @@ from . import accuracy, beside, foreign, goodput, history, loss, moving, peers, 
 
 ROWS = {row.name: row for row in (
     beside.ROW, moving.ROW, voice.ROW, accuracy.ROW, goodput.ROW, goodput.BESIDE, peers.ROW, runs.ROW, processor.ROW,
-    history.ROW, loss.ROW, loss.UNSHAPED, short.TRANSFERS, short.DATAGRAMS, foreign.ROW)}
+    history.ROW, history.INTERLEAVED, loss.ROW, loss.UNSHAPED, short.TRANSFERS, short.DATAGRAMS, foreign.ROW)}

@@ -1,5 +1,6 @@
 """What units that refer to those before them gain for TCP, beside units alone."""
 
+import statistics
 from typing import NamedTuple, Optional
 
 import corpus
@@ -13,6 +14,8 @@ FAST, FAR = Path(20, 40, 0), Path(2, 300, 0)
 LOSSES = (1, 3)
 SETTINGS = ("off", "auto")
 FLOWS = 8
+_PIECE = 6 << 20
+"""Bytes of each flow's: far more than a stream remembers, and sent once at least in every window."""
 _LONG = 3
 """Windows that are looked at: text differs from second to second."""
 GOALS = {(FAST, "text"): 78, (FAST, "logs"): 140, (FAR, "text"): 7.4}
@@ -39,18 +42,18 @@ class Referring(NamedTuple):
 
 
 def measure(case, options, number):
-    path, streams = case.of["path"], case.of.get("streams", 1)
+    path = case.of["path"]
     peer = [f"History = {case.of['history']}"]
     ends = {"a": {"interface": [f"Rate = {path.rate * PART:g}mbit"], "compression": "auto", "peer": peer},
             "b": {"compression": "auto", "peer": peer}}
     file = corpus.build(case.of["payload"], options.size * corpus.MEGABYTE)
     with Place(path.rate, path.rtt, loss=path.loss, seed=number) as place, place.tunnel("gateway", **ends) as gateways:
         far = place.b
-        with Uploads(place.a.host, [(far.host, far.v4, file)] * streams) as uploads:
-            uploads.run(warm_up(path) + streams)
+        with Uploads(place.a.host, [(far.host, far.v4, file)]) as uploads:
+            uploads.run(warm_up(path))
             place.link.report()
             before = [_look(one) for one in gateways]
-            goodput = sum(uploads.run(_LONG * options.seconds))
+            (goodput,) = uploads.run(_LONG * options.seconds)
             after = [_look(one) for one in gateways]
             there = place.link.report()["there"]
     received = goodput * there.seconds / 8000
@@ -79,8 +82,6 @@ def _cases():
             for setting in SETTINGS:
                 asked = GOALS[path, payload] * _WITHIN.get(lost, 1) if setting == "auto" else None
                 yield _case(f"{path._replace(loss=lost).label}, {payload}", path._replace(loss=lost), payload, setting, asked=asked)
-    for setting in SETTINGS:
-        yield _case(f"{FLOWS} flows, {FAST.label}, text", FAST, "text", setting, streams=FLOWS)
 
 
 def _case(label, path, payload, setting, **of):
@@ -89,9 +90,55 @@ def _case(label, path, payload, setting, **of):
 
 ROW = Row(
     "history", f"Streams that shrink, units alone and with history, Rate = {PART:g} of the link",
-    f"the third column; {FLOWS} flows within 5 % of one",
+    "the third column",
     list(_cases()),
     [Column("goodput", "Mbit/s", 2), Column("goodput:least", "least", 2), Column("asked", "asked for", 1),
      Column("wire", "wire/byte", 3), Column("unit", "bytes a unit", 0), Column("fraction", "left", 3),
      Column("broken", "broken", 0), Column("cpu_out", "CPU s/GB out", 1), Column("cpu_in", "in", 1)],
     measure, lambda options: 4 + warm_up(FAST) + _LONG * options.seconds)
+
+
+class Interleaved(NamedTuple):
+    alone: float
+    together: float
+    """Bytes of frames on the link for each that the receiving programs got."""
+    ratio: float
+    goodput_alone: float
+    goodput_together: float
+    """Mbit/s, of all flows."""
+
+
+def measure_interleaved(case, options, number):
+    """Each flow sends a piece of the text around and around: first alone, one after the other, then all at once."""
+    peer = [f"History = {case.of['history']}"]
+    ends = {"a": {"interface": [f"Rate = {FAST.rate * PART:g}mbit"], "compression": "auto", "peer": peer},
+            "b": {"compression": "auto", "peer": peer}}
+    text = corpus.build("text", options.size * corpus.MEGABYTE)
+    with Place(FAST.rate, FAST.rtt) as place, place.tunnel("gateway", **ends):
+        pieces = [place.directory / f"piece-{index}" for index in range(FLOWS)]
+        with open(text, "rb") as file:
+            for piece in pieces:
+                piece.write_bytes(file.read(_PIECE))
+        alone = [_run(place, [piece], 2, options.seconds) for piece in pieces]
+        together = _run(place, pieces, warm_up(FAST), _LONG * options.seconds)
+    wire, goodput = (statistics.fmean(values) for values in zip(*alone))
+    return Interleaved(wire, together[0], together[0] / wire, goodput, together[1])
+
+
+def _run(place, files, warming, seconds):
+    """Bytes on the link for each that arrives, and Mbit/s, of flows that send these."""
+    with Uploads(place.a.host, [(place.b.host, place.b.v4, file) for file in files]) as uploads:
+        uploads.run(warming)
+        place.link.report()
+        goodput = sum(uploads.run(seconds))
+        there = place.link.report()["there"]
+    return there.sent["bytes"] * 8e-6 / there.seconds / goodput, goodput
+
+
+INTERLEAVED = Row(
+    "interleaved", f"{FLOWS} streams of text, each alone and all at once, {FAST.rate:g} Mbit/s, {FAST.rtt:g} ms, Rate = {PART:g} of the link",
+    "all at once take at most 5 % more bytes than each alone",
+    [Case(f"History = {setting}", {"history": setting}) for setting in SETTINGS],
+    [Column("alone", "wire/byte alone", 3), Column("together", "together", 3), Column("ratio", "ratio", 3),
+     Column("goodput_alone", "Mbit/s alone", 1), Column("goodput_together", "together", 1)],
+    measure_interleaved, lambda options: 6 + FLOWS * (2 + options.seconds) + warm_up(FAST) + _LONG * options.seconds)
