@@ -20,9 +20,15 @@ void czlib_deflater_free(void *deflater) {
 }
 
 size_t czlib_deflate(void *deflater, int level, void *out, size_t n, const void *plain, size_t m) {
+    return czlib_deflate_behind(deflater, level, out, n, plain, m, NULL, 0);
+}
+
+size_t czlib_deflate_behind(void *deflater, int level, void *out, size_t n, const void *plain, size_t m,
+                            const void *dictionary, size_t d) {
     z_stream *stream = deflater;
     // Directly after a reset another level takes effect without output.
     if (deflateReset(stream) != Z_OK || deflateParams(stream, level, Z_DEFAULT_STRATEGY) != Z_OK) return 0;
+    if (d > 0 && deflateSetDictionary(stream, dictionary, (uInt)d) != Z_OK) return 0;
     stream->next_in = (Bytef *)plain;
     stream->avail_in = (uInt)m;
     stream->next_out = out;
@@ -48,8 +54,14 @@ void czlib_inflater_free(void *inflater) {
 }
 
 long czlib_inflate(void *inflater, void *out, size_t n, const void *coded, size_t m) {
+    return czlib_inflate_behind(inflater, out, n, coded, m, NULL, 0);
+}
+
+long czlib_inflate_behind(void *inflater, void *out, size_t n, const void *coded, size_t m,
+                          const void *dictionary, size_t d) {
     z_stream *stream = inflater;
     if (inflateReset(stream) != Z_OK) return -1;
+    if (d > 0 && inflateSetDictionary(stream, dictionary, (uInt)d) != Z_OK) return -1;
     stream->next_in = (Bytef *)coded;
     stream->avail_in = (uInt)m;
     stream->next_out = out;

@@ -22,6 +22,12 @@ void czlib_inflater_free(void *inflater);
 /// whose content fits.
 long czlib_inflate(void *inflater, void *out, size_t n, const void *coded, size_t m);
 
+/// The same where the bytes in front of both are `d` of `dictionary`, of which the last 32 KB count.
+size_t czlib_deflate_behind(void *deflater, int level, void *out, size_t n, const void *plain, size_t m,
+                            const void *dictionary, size_t d);
+long czlib_inflate_behind(void *inflater, void *out, size_t n, const void *coded, size_t m,
+                          const void *dictionary, size_t d);
+
 /// CRC-32 (RFC 1952 §8) of `m` bytes.
 uint32_t czlib_crc32(const void *bytes, size_t m);
 

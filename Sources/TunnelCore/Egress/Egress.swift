@@ -27,6 +27,8 @@ struct Egress: ~Copyable {
     let cargo: Cargo
     /// The size of the record that was compressed last.
     private(set) var coded = 0
+    /// The RECALL that was sent last had a word with it.
+    private(set) var hasToldWord = false
     private var sealer: Sealer
 
     /// `seed` is what an outsider must not know of the flow table.
@@ -123,19 +125,26 @@ struct Egress: ~Copyable {
             coded = size
             sent = sealer.send(record: size, on: &session, in: envelope, into: &outbox)
             if sent == 0 { streams.breakOff(stream, at: now) }
-        case .recall(let dictionary, let level, let without, let now):
-            let size = sealer.compress(
-                index, of: gathering, with: dictionary, of: &dictionaries, level: level, at: now)
+        case .recall(let recall):
+            var size = sealer.compress(index, of: gathering, as: recall, in: &dictionaries)
             guard size > 0 else { return 0 }
+            let wire = envelope.limits.wireSize(of: size)
             guard size <= envelope.limits.payload,
-                dictionaries.accept(dictionary, wire: envelope.limits.wireSize(of: size), without: without, at: now)
+                dictionaries.accept(recall.dictionary, wire: wire, without: recall.without, at: recall.at)
             else {
-                dictionaries.takeBack(dictionary)
+                dictionaries.takeBack(recall.dictionary)
                 return 0
+            }
+            hasToldWord = false
+            if let word = recall.word, size + word.tailSize <= envelope.limits.payload,
+                recall.isWordDue || envelope.limits.wireSize(of: size + word.tailSize) == wire
+            {
+                size = sealer.append(word, toRecallOf: size)
+                hasToldWord = true
             }
             coded = size
             sent = sealer.send(record: size, on: &session, in: envelope, into: &outbox)
-            if sent == 0 { dictionaries.takeBack(dictionary) }
+            if sent == 0 { dictionaries.takeBack(recall.dictionary) }
         case .pack:
             if cargo == .packets, batch.count == 1 {
                 let record = unsafe gathering.writePackOfOne(index, parameter: cargo.bundleParameter)

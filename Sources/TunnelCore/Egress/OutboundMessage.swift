@@ -41,8 +41,8 @@ enum BatchForm {
     case unit(Codec, Effort)
     /// One STREAM, the next unit of a stream of ours; nothing if that did not go, and the stream is over.
     case stream(Int, at: Instant)
-    /// One RECALL, with a dictionary of ours; nothing if it takes no less than so many bytes on the wire.
-    case recall(Int, level: Int32, without: Int, at: Instant)
+    /// One RECALL, with a dictionary of ours; nothing if it takes no less on the wire than without.
+    case recall(Recall)
     /// One BUNDLE; nothing if it does not fit into one datagram.
     case bundle
     /// One PACK, in fragments if it must be.

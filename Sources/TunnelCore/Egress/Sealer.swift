@@ -260,16 +260,24 @@ struct Sealer: ~Copyable {
 
     /// Codes a batch as a unit that may refer to a dictionary and writes it, for `send(record:)`; the record's size, or 0 if that did not go.
     mutating func compress(
-        _ index: Int, of gathering: borrowing Gathering, with dictionary: Int,
-        of dictionaries: inout OutboundDictionaries, level: Int32, at now: Instant
+        _ index: Int, of gathering: borrowing Gathering, as recall: Recall, in dictionaries: inout OutboundDictionaries
     ) -> Int {
         let plain = writeMembers(index, of: gathering)
         guard plain > 0, plain <= Limits.unit else { return 0 }
+        if recall.isBrief, cargo == .packets {
+            var whole = unsafe _overrideLifetime(members[0..<plain], copying: ())
+            Members.shortenFirst(&whole)
+        }
         // The compiler takes it to borrow all of us, not this arena alone.
         var space = unsafe _overrideLifetime(record[0..<Limits.unit], copying: ())
         return dictionaries.encode(
-            members.bytes(0..<plain), cargo == .frames ? .frames : .members, in: dictionary, level: level,
-            into: &space, at: now)
+            members.bytes(0..<plain), cargo == .frames ? .frames : .members, as: recall, into: &space)
+    }
+
+    /// Adds a word to the RECALL of `size` bytes that was written last; its size then.
+    mutating func append(_ word: LearnedRecord, toRecallOf size: Int) -> Int {
+        var whole = unsafe _overrideLifetime(record[0..<size + word.tailSize], copying: ())
+        return RecallRecord.append(word, to: &whole, at: size)
     }
 
     private static func write(_ frame: RawSpan, to arena: inout Arena) {

@@ -1,3 +1,4 @@
+import CZlib
 import CZstd
 
 /// The dictionaries that units of peers refer to, in memory with a bound. None is there that was not asked for.
@@ -38,9 +39,6 @@ struct InboundDictionaries: ~Copyable {
     static let capacity = 512
     /// Longer than the sender's, which gives up first.
     static let idle = Interval.seconds(40)
-    /// So many that it was not told of yet are said at once, else after a while.
-    private static let someEntries = 4
-    private static let patience = Interval.milliseconds(40)
     /// What it shows not to know yet is said again.
     private static let again = Interval.milliseconds(500)
     private static let mostMissing = 32
@@ -50,7 +48,9 @@ struct InboundDictionaries: ~Copyable {
     private var names = ContiguousArray<UInt64>()
     private var entries = ContiguousArray<Entry?>()
     private var missing = ContiguousArray<Missing>()
+    /// Decoders of both codings.
     private var decoder: UnsafeMutableRawPointer?
+    private var inflater: UnsafeMutableRawPointer?
     /// The bytes that all may take, and take.
     var most = 8 << 20
     private(set) var used = 0
@@ -64,6 +64,7 @@ struct InboundDictionaries: ~Copyable {
     deinit {
         for place in entries.indices { entries[place]?.log.free() }
         unsafe czstd_dictionary_decompressor_free(decoder)
+        unsafe czlib_inflater_free(inflater)
     }
 
     subscript(place: Int) -> Entry? { place < entries.count ? entries[place] : nil }
@@ -115,31 +116,38 @@ struct InboundDictionaries: ~Copyable {
         return .at(place)
     }
 
-    /// Decodes a unit into the first bytes of `space`, which has one more than the unit; false if it is not what it says it is.
+    /// Decodes a unit into the first bytes of `space`, which has one more than the unit; how many these are, or `nil` if it is not what it says
+    /// it is.
     mutating func decode(
         _ unit: RecallRecord, _ coded: RawSpan, in place: Int?, into space: inout MutableRawSpan, at now: Instant
-    ) -> Bool {
+    ) -> Int? {
         if unsafe decoder == nil { unsafe decoder = czstd_dictionary_decompressor() }
-        guard let decoder = unsafe decoder else { return false }
+        if unsafe inflater == nil { unsafe inflater = czlib_inflater() }
+        guard let decoder = unsafe decoder, let inflater = unsafe inflater else { return nil }
         var content = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         if unit.refers {
             guard let place, let log = entries[place]?.log, let entries = log.entries(unit.base),
                 let found = unsafe log.content(of: entries)
-            else { return false }
+            else { return nil }
             unsafe content = unsafe found
         }
         let length = unsafe space.withUnsafeMutableBytes { out in
             unsafe coded.withUnsafeBytes { coded in
-                unsafe czstd_dictionary_decompress(
-                    decoder, out.baseAddress, min(out.count, unit.decoded + 1), coded.baseAddress, coded.count,
-                    content.baseAddress, content.count)
+                let room = min(out.count, unit.decoded + 1)
+                guard unit.isDeflated else {
+                    return unsafe czstd_dictionary_decompress(
+                        decoder, out.baseAddress, room, coded.baseAddress, coded.count, content.baseAddress,
+                        content.count)
+                }
+                return unsafe czlib_inflate_behind(
+                    inflater, out.baseAddress, room, coded.baseAddress, coded.count, content.baseAddress, content.count)
             }
         }
-        guard length == unit.decoded, UnitCheck.of(space.bytes.extracting(0..<unit.decoded)) == unit.check else {
-            return false
-        }
+        guard length == unit.decoded || unit.isDeflated && (1..<unit.decoded).contains(length),
+            UnitCheck.of(space.bytes.extracting(0..<length)) == unit.check
+        else { return nil }
         if let place { entries[place]?.usedAt = now }
-        return true
+        return length
     }
 
     /// Takes what was decoded into the dictionary, if there is room for what the peer need not know of yet.
@@ -156,12 +164,15 @@ struct InboundDictionaries: ~Copyable {
         }
         let fresh = log.count + (isNews ? 1 : 0) - entry.told
         if fresh > 0 {
-            // The first are worth most.
-            let isUrgent = fresh >= Self.someEntries || log.count < 2
-            tell(place, at: isUrgent ? now : min(entry.dueAt, now + Self.patience))
+            tell(place, at: min(entry.dueAt, now + patience(fresh, of: entry)))
         } else if entry.known < log.count, now - entry.toldAt >= Self.again {
             tell(place, at: now)
         }
+    }
+
+    private func patience(_ fresh: Int, of entry: Entry) -> Interval {
+        let bytes = entry.log.end - entry.log.end(of: entry.told)
+        return TellingTimes.patience(fresh, bytes: bytes, of: entry.told + fresh)
     }
 
     /// A unit was not what it said it was: the dictionary goes, and the peer is told.
@@ -208,17 +219,45 @@ struct InboundDictionaries: ~Copyable {
             guard let entry = entries[place], entry.dueAt <= now, names[place] >> 8 == UInt64(peer.offset) else {
                 continue
             }
-            let count = entry.log.count
-            var record = LearnedRecord(
-                .entries, of: UInt8(truncatingIfNeeded: names[place]), epoch: entry.epoch,
-                count: UInt8(truncatingIfNeeded: count))
-            for index in entry.known..<count { record.append(entry.numbers[index % LearnedRecord.most]) }
-            entries[place]?.told = count
-            entries[place]?.toldAt = now
-            entries[place]?.dueAt = .distantFuture
-            return record
+            noteTold(place, at: now)
+            return word(of: place)
         }
         return nil
+    }
+
+    /// What a peer may be told with something that is sent to it anyway, of the dictionary that waits longest for it, and whether that is
+    /// worth bytes; `nil`: nothing.
+    func news(of peer: PeerSlot, at now: Instant) -> (place: Int, word: LearnedRecord, isDue: Bool)? {
+        guard tellsAt < .distantFuture else { return nil }
+        var first: Int?
+        for place in entries.indices {
+            guard let due = entries[place]?.dueAt, due < .distantFuture, names[place] >> 8 == UInt64(peer.offset) else {
+                continue
+            }
+            if let other = first, let least = entries[other]?.dueAt, least <= due { continue }
+            first = place
+        }
+        guard let first, let entry = entries[first], let word = word(of: first) else { return nil }
+        let fresh = entry.log.count - entry.told
+        return (first, word, TellingTimes.areWorthBytes(fresh, of: entry.log.count) || entry.dueAt <= now)
+    }
+
+    /// Notes that the peer was told of all that is in a dictionary.
+    mutating func noteTold(_ place: Int, at now: Instant) {
+        guard let count = entries[place]?.log.count else { return }
+        entries[place]?.told = count
+        entries[place]?.toldAt = now
+        entries[place]?.dueAt = .distantFuture
+    }
+
+    private func word(of place: Int) -> LearnedRecord? {
+        guard let entry = entries[place] else { return nil }
+        let count = entry.log.count
+        var record = LearnedRecord(
+            .entries, of: UInt8(truncatingIfNeeded: names[place]), epoch: entry.epoch,
+            count: UInt8(truncatingIfNeeded: count))
+        for index in entry.known..<count { record.append(entry.numbers[index % LearnedRecord.most]) }
+        return record
     }
 
     /// The peer that is to be told something next; `nil`: none is, now.

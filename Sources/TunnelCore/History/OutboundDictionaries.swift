@@ -1,3 +1,4 @@
+import CZlib
 import CZstd
 
 /// The dictionaries that our units refer to: what their peers have said they have decoded. In memory with a bound.
@@ -52,13 +53,21 @@ struct OutboundDictionaries: ~Copyable {
     private static let sample = 8
     /// The highest level of compression.
     static let level: Int32 = 9
+    /// That of deflate where there is less time.
+    private static let fastDeflate: Int32 = 5
+    /// What a LEARNED takes on the wire.
+    private static func wireSize(ofAlone word: LearnedRecord) -> Int {
+        Transport.wireSize((word.size + Limits.padding - 1) / Limits.padding * Limits.padding)
+    }
 
     /// The name of what each is for, which tells the peer too.
     private var names = ContiguousArray<UInt64>()
     private var entries = ContiguousArray<Entry?>()
     private var epochs = ContiguousArray<UInt8>()
     private let seed: UInt8
+    /// Encoders of both codings.
     private var encoder: UnsafeMutableRawPointer?
+    private var deflater: UnsafeMutableRawPointer?
     /// The bytes that all may take, and take.
     var most = 8 << 20
     private(set) var used = 0
@@ -75,6 +84,7 @@ struct OutboundDictionaries: ~Copyable {
             entries[place]?.pending.free()
         }
         unsafe czstd_dictionary_compressor_free(encoder)
+        unsafe czlib_deflater_free(deflater)
     }
 
     subscript(place: Int) -> Entry? { place < entries.count ? entries[place] : nil }
@@ -106,7 +116,8 @@ struct OutboundDictionaries: ~Copyable {
     /// Makes a dictionary, if there is room for it.
     mutating func begin(_ name: UInt64, to peer: PeerSlot, at now: Instant) -> Int? {
         if unsafe encoder == nil { unsafe encoder = czstd_dictionary_compressor(Self.level) }
-        guard unsafe encoder != nil, let place = makeRoom(at: now) else { return nil }
+        if unsafe deflater == nil { unsafe deflater = czlib_deflater() }
+        guard unsafe encoder != nil, unsafe deflater != nil, let place = makeRoom(at: now) else { return nil }
         epochs[place] &+= 1
         names[place] = name
         entries[place] = Entry(peer: peer, epoch: epochs[place], openedAt: now, usedAt: now)
@@ -192,10 +203,12 @@ struct OutboundDictionaries: ~Copyable {
 
     // MARK: What peers say
 
-    /// Takes the peer's word of what it has; true if we could not go on with it.
-    mutating func take(_ word: LearnedRecord, from peer: PeerSlot, at now: Instant) -> Bool {
+    /// Takes the peer's word of what it has, which came in a datagram of its own or with others; true if we could not go on with it.
+    mutating func take(_ word: LearnedRecord, isAlone: Bool, from peer: PeerSlot, at now: Instant) -> Bool {
         let place = Int(word.dictionary)
         guard place < entries.count, let entry = entries[place], entry.peer == peer else { return false }
+        // While it fills, what is said of it is for what comes later.
+        if isAlone, entry.log.end >= DictionaryLog.reach { entries[place]?.with += Self.wireSize(ofAlone: word) }
         guard entry.epoch == word.epoch else {
             // What it has is of another process of ours, and ours seems no later to it.
             if word.word == .entries, entry.log.count == 0, entry.epoch &- word.epoch > 127 {
@@ -231,24 +244,31 @@ struct OutboundDictionaries: ~Copyable {
     /// Codes a unit into `space`, behind the record's head, which is written too; the record's size, 0 if that did not go. It is to be sent,
     /// or `takeBack` to be called.
     mutating func encode(
-        _ plain: RawSpan, _ layout: UnitRecord.Layout, in place: Int, level: Int32, into space: inout MutableRawSpan,
-        at now: Instant
+        _ plain: RawSpan, _ layout: UnitRecord.Layout, as recall: Recall, into space: inout MutableRawSpan
     ) -> Int {
-        guard let encoder = unsafe encoder, let entry = entries[place], space.byteCount > RecallRecord.headerSize else {
-            return 0
-        }
+        let (place, now) = (recall.dictionary, recall.at)
+        guard let encoder = unsafe encoder, let deflater = unsafe deflater, let entry = entries[place],
+            space.byteCount > RecallRecord.headerSize
+        else { return 0 }
+        let head = Record.headerSize + RecallRecord.fieldsSize(isDeflated: recall.isBrief)
         var content = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         let refers = entry.log.count > 0
         if refers {
             guard let found = unsafe entry.log.content(of: entry.log.count) else { return 0 }
             unsafe content = unsafe found
         }
+        let level = min(recall.level, Self.level)
         let coded = unsafe space.withUnsafeMutableBytes { out in
             unsafe plain.withUnsafeBytes { plain in
-                unsafe czstd_dictionary_compress(
-                    encoder, min(level, Self.level), out.baseAddress.map { unsafe $0 + RecallRecord.headerSize },
-                    out.count - RecallRecord.headerSize, plain.baseAddress, plain.count, content.baseAddress,
-                    content.count)
+                let start = unsafe out.baseAddress.map { unsafe $0 + head }
+                let room = out.count - head
+                guard recall.isBrief else {
+                    return unsafe czstd_dictionary_compress(
+                        encoder, level, start, room, plain.baseAddress, plain.count, content.baseAddress, content.count)
+                }
+                return unsafe czlib_deflate_behind(
+                    deflater, level > 3 ? level : Self.fastDeflate, start, room, plain.baseAddress, plain.count,
+                    content.baseAddress, content.count)
             }
         }
         guard coded > 0 else { return 0 }
@@ -261,7 +281,8 @@ struct OutboundDictionaries: ~Copyable {
         if isToLearn { entries[place]?.number &+= 1 }
         entries[place]?.usedAt = now
         let header = RecallRecord(
-            layout: layout, isToLearn: isToLearn, refers: refers, dictionary: UInt8(truncatingIfNeeded: place),
+            layout: layout, isToLearn: isToLearn, refers: refers, isDeflated: recall.isBrief,
+            dictionary: UInt8(truncatingIfNeeded: place),
             epoch: entry.epoch, base: UInt8(truncatingIfNeeded: entry.log.count), number: entry.number,
             decoded: plain.byteCount, check: UnitCheck.of(plain))
         return header.writeHeader(coded: coded, to: &space)

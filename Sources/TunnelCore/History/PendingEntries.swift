@@ -15,7 +15,7 @@ struct PendingEntries {
     private static let space = DictionaryLog.mostOutstanding
     private static let most = LearnedRecord.most
     /// After so long nobody waits for the word of one, if there is no room.
-    private static let patience = Interval.seconds(2)
+    private static let patience = Interval.seconds(4)
 
     private let bytes: UnsafeMutableRawPointer
     private let items: UnsafeMutablePointer<Item>

@@ -13,6 +13,7 @@ extension Opener {
         guard let unit = RecallRecord(parameter: record.parameter, body: body), cargo.takes(unit.layout) else {
             return .dropped(.record)
         }
+        word = unit.word
         guard budget.admit(wire: arrival.wire, at: context.arrivedAt, idleAt: context.idleAt) else {
             return .dropped(.budget)
         }
@@ -22,20 +23,25 @@ extension Opener {
         case .at(let found): place = found
         case .gone: return .dropped(.incomplete)
         }
-        budget.payDecoding(of: unit.decoded, each: Self.recalling)
         let first = inbox.decodedCount
-        let coded = body.extracting(RecallRecord.fieldsSize...)
+        let coded = body.extracting(unit.coded(of: body.byteCount))
         // The compiler takes it to borrow all of us, not this arena alone.
         var space = unsafe _overrideLifetime(members[0..<unit.decoded + 1], copying: ())
-        guard dictionaries.decode(unit, coded, in: place, into: &space, at: context.arrivedAt) else {
+        guard let length = dictionaries.decode(unit, coded, in: place, into: &space, at: context.arrivedAt) else {
+            budget.payDecoding(of: unit.decoded, each: Self.recalling)
             dictionaries.fail(unit, in: place, of: context.peer, at: context.arrivedAt)
             return .dropped(.record)
         }
+        budget.payDecoding(of: length, each: Self.recalling)
         if let place {
-            let plain = unsafe _overrideLifetime(members.bytes(0..<unit.decoded), copying: ())
+            let plain = unsafe _overrideLifetime(members.bytes(0..<length), copying: ())
             dictionaries.learn(unit, plain, in: place, at: context.arrivedAt)
         }
-        let isWhole = cargo.read(members.bytes(0..<unit.decoded), into: &inbox)
+        if unit.isDeflated, cargo == .packets {
+            var whole = unsafe _overrideLifetime(members[0..<length], copying: ())
+            Members.completeFirst(&whole)
+        }
+        let isWhole = cargo.read(members.bytes(0..<length), into: &inbox)
         return .packets(
             DecodedPackets(
                 packets: first..<inbox.decodedCount, codec: .zstd, isBundle: false, isMarked: arrival.isMarked,

@@ -24,6 +24,8 @@ struct Opener: ~Copyable {
     var untold = ContiguousArray<Untold>()
     /// What units of peers may refer to.
     var dictionaries = InboundDictionaries()
+    /// What the RECALL that came last said of a dictionary of ours, until the peer takes it.
+    var word: LearnedRecord?
     /// The body of the KEYS that came last. The peer takes it at once; few come, and none that is not authentic.
     private(set) var keyBody: [UInt8] = []
 

@@ -75,9 +75,12 @@ extension Peer {
                 return true
             }
         }
-        if history.isWanted, let form = recall(for: index, of: flow, on: session, &services),
+        if history.isWanted, let (form, told) = recall(for: index, of: flow, on: session, &services),
             transmit(.batch(index, form), on: session, &services) > 0
         {
+            if let told, services.egress.hasToldWord {
+                services.ingress.opener.dictionaries.noteTold(told, at: services.now.instant)
+            }
             return true
         }
         let fraction = services.egress.flows.fraction(flow)

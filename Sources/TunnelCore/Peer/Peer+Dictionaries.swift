@@ -48,13 +48,21 @@ extension Peer {
     mutating func recalls(
         _ packet: GatheredPacket, _ header: InternetPacket, between stations: UInt64, _ services: inout Services
     ) -> Bool {
-        guard let session = keypairs.current, recallLevel(on: session, services) != nil,
-            packet.shape.segment == 0, packet.bytes.byteCount > packet.shape.layout.header,
-            packet.bytes.byteCount <= Self.largest, services.egress.flows[packet.flow] == .open,
-            hasMessages(packet.flow, &services)
+        guard let session = keypairs.current, let level = recallLevel(on: session, services),
+            packet.shape.segment == 0, packet.bytes.byteCount <= Self.largest,
+            services.egress.flows[packet.flow] == .open
         else { return false }
         let now = services.now.instant
         let name = dictionaryName(packet.bytes, header, between: stations, of: packet.flow, services)
+        guard packet.bytes.byteCount > packet.shape.layout.header else {
+            // An acknowledgement of TCP is no reason to have a dictionary.
+            guard level == OutboundDictionaries.level, let place = services.egress.dictionaries.find(name) else {
+                return false
+            }
+            return services.egress.dictionaries.isUsable(place, at: now)
+                && services.egress.dictionaries[place]?.log.count ?? 0 > 0
+        }
+        guard hasMessages(packet.flow, &services) else { return false }
         if let place = services.egress.dictionaries.find(name) {
             return services.egress.dictionaries.isUsable(place, at: now)
         }
@@ -67,10 +75,10 @@ extension Peer {
         return services.egress.flows.noteMessage(flow) >= Self.someMessages
     }
 
-    /// The form of a batch as a unit that refers to a dictionary; `nil`: it has none.
+    /// The form of a batch as a unit that refers to a dictionary, and of which one of the peer's something may be said with it; `nil`: it has none.
     mutating func recall(
         for index: Int, of flow: FlowTable.Flow, on session: SessionSlot, _ services: inout Services
-    ) -> BatchForm? {
+    ) -> (form: BatchForm, told: Int?)? {
         guard history.isWanted, let batch = services.egress.gathering[index],
             batch.bytes + batch.count * Members.overhead <= Self.largest,
             let level = recallLevel(on: session, services), hasMessages(flow, &services)
@@ -92,7 +100,14 @@ extension Peer {
                 ?? services.egress.dictionaries.begin(name, to: id.slot, at: now),
             services.egress.dictionaries.isUsable(place, at: now)
         else { return nil }
-        return .recall(place, level: level, without: wireSize(of: batch, of: flow, services), at: now)
+        let isBrief = services.sessions[session].hello.records.isSuperset(of: .briefRecalls)
+        let news = isBrief ? services.ingress.opener.dictionaries.news(of: id.slot, at: now) : nil
+        return (
+            .recall(
+                Recall(
+                    dictionary: place, level: level, without: wireSize(of: batch, of: flow, services), isBrief: isBrief,
+                    word: news?.word, isWordDue: news?.isDue ?? false, at: now)), news?.place
+        )
     }
 
     /// The bytes that a batch would probably take on the wire otherwise.
@@ -110,13 +125,22 @@ extension Peer {
     }
 
     /// Takes the peer's word of what has become part of a dictionary of ours.
-    mutating func receive(_ word: LearnedRecord, _ services: inout Services) {
+    mutating func receive(_ word: LearnedRecord, isAlone: Bool = true, _ services: inout Services) {
         guard takesRecalls else { return }
+        let now = services.now.instant
         let place = Int(word.dictionary)
         let before = services.egress.dictionaries[place]?.log.count ?? 0
-        if services.egress.dictionaries.take(word, from: id.slot, at: services.now.instant) { history.broken &+= 1 }
+        if services.egress.dictionaries.take(word, isAlone: isAlone, from: id.slot, at: now) { history.broken &+= 1 }
         let learned = (services.egress.dictionaries[place]?.log.count ?? 0) - before
         if learned > 0 { history.learned &+= UInt64(learned) }
+    }
+
+    /// Takes the word that came with a RECALL, whatever became of that.
+    @inline(never)
+    mutating func takeWord(_ services: inout Services) {
+        guard let word = services.ingress.opener.word else { return }
+        services.ingress.opener.word = nil
+        receive(word, isAlone: false, &services)
     }
 
     // MARK: In

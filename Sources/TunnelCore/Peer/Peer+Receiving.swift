@@ -95,6 +95,7 @@ extension Peer {
             return .packet
         case .packets(let packets):
             services.sessions[session].hello.receiveRecord()
+            if packets.isRecalled { takeWord(&services) }
             return .packets(packets)
         case .fragment:
             services.sessions[session].hello.receiveRecord()
@@ -106,6 +107,7 @@ extension Peer {
             services.sessions[session].hello.receiveRecord()
             dropBeyondBudget(&services)
         case .dropped(let reason):
+            takeWord(&services)
             drops.count(reason)
         case .keepalive:
             receiveKeepalive(on: session, &services)

@@ -39,8 +39,8 @@ extension Peer {
                 traffic.note(.zstd, plain: batch.plain, wire: size)
                 history.sent.add(plain: batch.plain, wire: size)
                 history.unitsSent &+= 1
-            case .recall(_, _, let without, _):
-                history.saved += without - size - Transport.outerHeaders
+            case .recall(let recall):
+                history.saved += recall.without - size - Transport.outerHeaders
                 traffic.note(.zstd, plain: batch.plain, wire: size)
                 history.recallsSent.add(plain: batch.plain, wire: size)
                 history.recalledSent &+= 1

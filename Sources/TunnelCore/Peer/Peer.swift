@@ -204,7 +204,7 @@ struct Peer: ~Copyable {
         if packs { announcement.records.formUnion(.pieces) }
         if rotates { announcement.records.formUnion(RecordSet(.rotate)) }
         if takesHistory { announcement.records.formUnion(.history) }
-        if takesRecalls { announcement.records.formUnion(.recalls) }
+        if takesRecalls { announcement.records.formUnion([.recalls, .briefRecalls]) }
         if exchange.policy != .off { announcement.records.formUnion(.exchange) }
         return announcement
     }

@@ -70,9 +70,11 @@ struct Hello: Equatable {
             let kinds = RecordSet.announced.filter { records.contains($0) }
             let segments = records.isSuperset(of: .segmentedFrames)
             append(Option.records.rawValue, &payload)
-            append(UInt8(kinds.count + (segments ? 1 : 0)), &payload)
+            let brief = records.isSuperset(of: .briefRecalls)
+            append(UInt8(kinds.count + (segments ? 1 : 0) + (brief ? 1 : 0)), &payload)
             for kind in kinds { append(kind.rawValue, &payload) }
             if segments { append(RecordSet.segmentedFramesNumber, &payload) }
+            if brief { append(RecordSet.briefRecallsNumber, &payload) }
         }
         if let downRate {
             append(Option.downRate.rawValue, &payload)
@@ -125,6 +127,7 @@ extension Hello {
                 for index in offset + 2..<end {
                     let number = body.byte(at: index)
                     if number == RecordSet.segmentedFramesNumber { records.insert(.segmentedFrames) }
+                    if number == RecordSet.briefRecallsNumber { records.insert(.briefRecalls) }
                     if let kind = Record.Kind(rawValue: number) { records.insert(RecordSet(kind)) }
                 }
             case .downRate:

@@ -49,6 +49,19 @@ struct LearnedRecord: Equatable {
         return size
     }
 
+    /// Bytes that it takes behind a RECALL.
+    var tailSize: Int { Self.fieldsSize + listed + 1 }
+
+    /// Writes it behind what stands in `payload` up to an offset, of entries; its bytes.
+    func writeTail(to payload: inout MutableRawSpan, at offset: Int) -> Int {
+        payload.store(dictionary, at: offset)
+        payload.store(epoch, at: offset + 1)
+        payload.store(count, at: offset + 2)
+        for index in 0..<listed { payload.store(numbers[index], at: offset + 3 + index) }
+        payload.store(UInt8(truncatingIfNeeded: listed), at: offset + 3 + listed)
+        return tailSize
+    }
+
     static func == (a: LearnedRecord, b: LearnedRecord) -> Bool {
         a.word == b.word && a.dictionary == b.dictionary && a.epoch == b.epoch && a.count == b.count
             && a.listed == b.listed && (0..<a.listed).allSatisfy { a.numbers[$0] == b.numbers[$0] }
@@ -56,6 +69,15 @@ struct LearnedRecord: Equatable {
 }
 
 extension LearnedRecord {
+    /// Reads the one at the end of these bytes, of which some are left in front; `nil` if there is none.
+    init?(tail bytes: RawSpan) {
+        guard bytes.byteCount > Self.fieldsSize + 1 else { return nil }
+        let listed = Int(bytes.byte(at: bytes.byteCount - 1))
+        let start = bytes.byteCount - 1 - listed - Self.fieldsSize
+        guard listed <= Self.most, start > 0 else { return nil }
+        self.init(parameter: Word.entries.rawValue, body: bytes.extracting(start..<bytes.byteCount - 1))
+    }
+
     /// Reads the body; `nil` if it is cut off, has more numbers than it may, or says what we don't know.
     init?(parameter: UInt8, body: RawSpan) {
         guard let word = Word(rawValue: parameter), body.byteCount >= Self.fieldsSize,

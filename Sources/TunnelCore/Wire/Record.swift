@@ -78,6 +78,10 @@ struct RecordSet: OptionSet, Hashable {
     static let segmentedFrames = RecordSet(rawValue: 1 << 31)
     /// What HELLO says of them.
     static let segmentedFramesNumber: UInt8 = 0x2f
+    /// RECALL with deflate, and with what LEARNED says (docs/protocol.md §3.16): no kind of record either.
+    static let briefRecalls = RecordSet(rawValue: 1 << 30)
+    /// What HELLO says of these.
+    static let briefRecallsNumber: UInt8 = 0x2e
     /// The kinds that one for Ethernet frames takes.
     static let frames = packets.subtracting(RecordSet(.confirm)).union([RecordSet(.ethernet), .segmentedFrames])
 

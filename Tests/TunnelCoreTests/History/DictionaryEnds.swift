@@ -20,6 +20,8 @@ final class DictionaryEnds {
     var outbound = OutboundDictionaries(seed: 7 << 40)
     var inbound = InboundDictionaries()
     var now = DictionaryEnds.start
+    /// Units are coded with deflate.
+    var isBrief = false
     /// How often the sender began anew.
     var broken = 0
 
@@ -34,7 +36,9 @@ final class DictionaryEnds {
     func encode(_ plain: [UInt8]) -> [UInt8]? {
         var arena = Arena(capacity: 65_536)
         var space = arena[0..<65_535]
-        let size = unsafe outbound.encode(plain.span.bytes, .members, in: 0, level: 3, into: &space, at: now)
+        let recall = Recall(
+            dictionary: 0, level: 3, without: 0, isBrief: isBrief, word: nil, isWordDue: false, at: now)
+        let size = unsafe outbound.encode(plain.span.bytes, .members, as: recall, into: &space)
         return size > 0 ? (0..<size).map { arena.bytes(0..<size).byte(at: $0) } : nil
     }
 
@@ -49,15 +53,15 @@ final class DictionaryEnds {
         }
         var arena = Arena(capacity: 65_536)
         var space = arena[0..<unit.decoded + 1]
-        let coded = body.extracting(RecallRecord.fieldsSize..<body.byteCount)
-        guard inbound.decode(unit, coded, in: place, into: &space, at: now) else {
+        let coded = body.extracting(unit.coded(of: body.byteCount))
+        guard let length = inbound.decode(unit, coded, in: place, into: &space, at: now) else {
             inbound.fail(unit, in: place, of: 0, at: now)
             return .wrong
         }
         if let place {
-            inbound.learn(unit, arena.bytes(0..<unit.decoded), in: place, at: now)
+            inbound.learn(unit, arena.bytes(0..<length), in: place, at: now)
         }
-        return .plain((0..<unit.decoded).map { arena.bytes(0..<unit.decoded).byte(at: $0) })
+        return .plain((0..<length).map { arena.bytes(0..<length).byte(at: $0) })
     }
 
     /// The words that the receiver has to say now.
@@ -69,8 +73,8 @@ final class DictionaryEnds {
 
     /// Says them, after as long as it may take.
     func tell() {
-        now = now + .milliseconds(40)
-        for word in poll() where outbound.take(word, from: 0, at: now) { broken += 1 }
+        now = now + .milliseconds(800)
+        for word in poll() where outbound.take(word, isAlone: true, from: 0, at: now) { broken += 1 }
     }
 
     /// A unit that is to be learned and refers to nothing.
@@ -105,7 +109,10 @@ struct DictionaryModel {
     private var words: [LearnedRecord] = []
     private let ends = DictionaryEnds()
 
-    init(seed: UInt64) { noise = Noise(seed: seed << 32) }
+    init(seed: UInt64) {
+        noise = Noise(seed: seed << 32)
+        ends.isBrief = seed % 2 == 0
+    }
 
     private mutating func happens(_ thousandth: UInt64) -> Bool { noise.next() % 1000 < thousandth }
 
@@ -135,7 +142,9 @@ struct DictionaryModel {
             words += ends.poll().filter { _ in !happens(30) }
             if happens(100) { words.shuffle(using: &noise) }
             if !happens(200) {
-                for word in words where ends.outbound.take(word, from: 0, at: ends.now) { ends.broken += 1 }
+                for word in words where ends.outbound.take(word, isAlone: true, from: 0, at: ends.now) {
+                    ends.broken += 1
+                }
                 words = []
             }
         }

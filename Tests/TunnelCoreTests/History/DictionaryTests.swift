@@ -5,9 +5,10 @@ import Testing
 
 /// Units that refer to a dictionary of what was acknowledged (docs/protocol.md §3.16), between one sender and one receiver.
 @Suite struct DictionaryTests {
-    @Test("units come out as they went in, and much smaller once they refer to others")
-    func roundTrip() throws {
+    @Test("units come out as they went in, and much smaller once they refer to others", arguments: [false, true])
+    func roundTrip(isBrief: Bool) throws {
         let ends = DictionaryEnds()
+        ends.isBrief = isBrief
         var (first, later, plain) = (0, 0, 0)
         for number in 0..<400 {
             let message = DictionaryEnds.message(UInt64(number))
@@ -17,7 +18,7 @@ import Testing
             if number < 2 { first += record.count } else { later += record.count }
             if number >= 2 { plain += message.count }
         }
-        #expect(first > 2 * 100 && Double(later) < 0.55 * Double(plain))
+        #expect(first > 2 * 60 && Double(later) < 0.55 * Double(plain))
         let refused = ends.broken
         #expect(refused == 0)
     }
@@ -57,6 +58,36 @@ import Testing
         model.run(units: HistoryModelTests.units / 8, damage: 10, restarts: 2)
         #expect(model.wrong == 0 && model.caught > 0)
         #expect(model.delivered > HistoryModelTests.units / 8 / 2)
+    }
+
+    @Test("what deflate refers to in front of the dictionary, or copies beyond the unit, is not decoded")
+    func deflated() throws {
+        let ends = DictionaryEnds()
+        ends.isBrief = true
+        _ = ends.receive(try #require(ends.encode(DictionaryEnds.message(1))))
+        ends.tell()
+        let record = try #require(ends.encode(DictionaryEnds.message(2)))
+        #expect(record[1] & 6 == 6)
+        // Something behind its end, and fixed codes that copy from 32 KB back.
+        let longer = record.prefix(2) + little(UInt16(record.count - 3)) + record.dropFirst(4) + [0]
+        #expect(ends.receive(Array(longer)) == .wrong)
+        let other = DictionaryEnds()
+        other.isBrief = true
+        _ = other.receive(try #require(other.encode(DictionaryEnds.message(1))))
+        other.tell()
+        let far =
+            Array(try #require(other.encode(DictionaryEnds.message(2))).prefix(12)) + [0x02, 0x7c, 0xff, 0x7f, 0x00]
+        #expect(other.receive(far) == .wrong)
+    }
+
+    @Test("a unit with deflate of more than an entry may have is not decoded, however it is coded")
+    func deflateBomb() throws {
+        for (count, isRight) in [(4096, true), (4097, false), (60_000, false)] {
+            let ends = DictionaryEnds()
+            ends.isBrief = true
+            let plain = [UInt8](repeating: 97, count: count)
+            #expect((ends.receive(try #require(ends.encode(plain))) == .plain(plain)) == isRight)
+        }
     }
 
     @Test("any byte that is changed makes a unit fail, or nothing; a unit that fails ends the epoch at both ends")
@@ -170,16 +201,16 @@ import Testing
             word.append(lie == 0 ? 99 : 0)
             if lie == 2 {
                 // The right one, and then again for the next.
-                _ = ends.outbound.take(word, from: 0, at: ends.now)
+                _ = ends.outbound.take(word, isAlone: true, from: 0, at: ends.now)
                 word = LearnedRecord(.entries, of: 0, epoch: epoch, count: 2)
                 word.append(0)
             }
-            let isBroken = ends.outbound.take(word, from: 0, at: ends.now)
+            let isBroken = ends.outbound.take(word, isAlone: true, from: 0, at: ends.now)
             #expect(isBroken)
             // Of other dictionaries, peers and epochs nothing is taken.
             for other in [(1, 0, epoch), (0, 1, epoch), (0, 0, epoch)] as [(UInt8, Int, UInt8)] {
                 let strange = LearnedRecord(.none, of: other.0, epoch: other.2)
-                let breaks = ends.outbound.take(strange, from: PeerSlot(other.1), at: ends.now)
+                let breaks = ends.outbound.take(strange, isAlone: true, from: PeerSlot(other.1), at: ends.now)
                 #expect(!breaks)
             }
             let isUsable = ends.outbound.isUsable(0, at: ends.now)
@@ -272,7 +303,8 @@ import Testing
         for (record, isGood) in [
             ([0x10, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 7], true), ([0x10, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0], false),
             ([0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7], false), ([0x00, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 7], false),
-            ([0x14, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 7], false), ([0x18, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 7], false),
+            ([0x14, 0, 0, 0, 0, 0, 0, 0, 0, 7], true), ([0x14, 0, 0, 0, 0, 0, 0, 0, 0], false),
+            ([0x18, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 7], false),
         ] as [([UInt8], Bool)] {
             let body = unsafe record.span.bytes.extracting(1..<record.count)
             let unit = RecallRecord(parameter: record[0], body: body)

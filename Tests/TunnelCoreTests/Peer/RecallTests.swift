@@ -48,6 +48,31 @@ private let auto = CompressionPolicy(.auto)
         }
     }
 
+    @Test("where there are answers, what was learned is said with them, not in datagrams of its own")
+    func answers() throws {
+        let pair = thin(history: true)
+        pair.link.change(pair.bob) { tunnel, now in tunnel.setRate(2_000_000, of: pair.alice.publicKey, at: now) }
+        let questions = messages(200) { _ in 5000 }
+        let answers = questions.map { udp(2, 1, Array($0.dropFirst(28).reversed()), port: 5000) }
+        pair.forget()
+        for (question, answer) in zip(questions, answers) {
+            pair.link.send(question, from: pair.alice)
+            pair.link.run(for: .milliseconds(20))
+            pair.link.send(answer, from: pair.bob)
+            pair.link.run(for: .milliseconds(100))
+        }
+        let isSame = pair.bob.received == questions && pair.alice.received == answers
+        #expect(isSame)
+        for (one, other) in [(pair.alice, pair.bob), (pair.bob, pair.alice)] {
+            let history = try #require(one.statistics(of: other)?.history)
+            #expect(history.recalledSent > 180 && history.broken == 0)
+            // Questions and reports about the path are among them.
+            #expect(pair.link.sightings.sent(by: one).count < 200 + 30)
+        }
+        let fraction = try #require(pair.alice.statistics(of: pair.bob)).traffic.sent
+        #expect(Double(fraction.wire) < 0.65 * Double(fraction.plain))
+    }
+
     @Test(
         "with losses, duplicates and another order nothing comes that was not sent, and all else comes",
         arguments: 1...4)
@@ -156,6 +181,62 @@ private let auto = CompressionPolicy(.auto)
         #expect(pair.deliver([0x21, 2, 3, 0, 0, 0, 0]) == [.record])
         send(messages(20) { _ in 5000 }, on: pair)
         #expect(pair.bob.received.count == 20)
+    }
+
+    @Test("checksums that are right are left out and made again; others stay", arguments: [4, 6])
+    func checksums(version: Int) {
+        var first = [4] + messages(1, version: version) { _ in 5000 }[0]
+        Self.change(&first) { Members.completeFirst(&$0) }
+        let whole = Array(first.dropFirst())
+        let checksum = version == 4 ? 26 : 46
+        var others = [whole]
+        // A wrong one, none at all, one that is right in a header that is not, a packet that is cut off, a protocol without.
+        for (index, value) in [(checksum, whole[checksum] ^ 1), (10, whole[10] ^ 1), (version == 4 ? 9 : 6, 89)] {
+            var other = whole
+            other[index] = UInt8(value)
+            others.append(other)
+        }
+        var none = whole
+        none.replaceSubrange(checksum..<checksum + 2, with: [0, 0])
+        others += [none, Array(whole.dropLast()), [0x45], []]
+        for (number, packet) in others.enumerated() {
+            var members = [0] + packet
+            Self.change(&members) { Members.shortenFirst(&$0) }
+            #expect((members[0] == 4) == (number == 0))
+            if number == 0 { #expect(members[1 + checksum] == 0 && members[2 + checksum] == 0) }
+            Self.change(&members) { Members.completeFirst(&$0) }
+            #expect(members == [0] + packet)
+        }
+    }
+
+    private static func change(_ bytes: inout [UInt8], _ act: (inout MutableRawSpan) -> Void) {
+        var span = bytes.mutableSpan
+        var whole = unsafe span.mutableBytes
+        act(&whole)
+    }
+
+    @Test("a word behind a unit is read, and malformed where nothing is left in front of it, or it lists too much")
+    func words() throws {
+        var word = LearnedRecord(.entries, of: 3, epoch: 4, count: 9)
+        word.append(7)
+        word.append(8)
+        var arena = Arena(capacity: 128)
+        var space = arena[0..<128]
+        let unit: [UInt8] = [0x20, 0x17, 9, 0, 7, 3, 1, 0, 0, 0, 0, 0, 0x61]
+        for (index, byte) in unit.enumerated() { space.store(byte, at: index) }
+        let size = RecallRecord.append(word, to: &space, at: unit.count)
+        let body = arena.bytes(Record.headerSize..<size)
+        let parameter = arena.bytes(0..<size).byte(at: 1)
+        let length = Int(arena.bytes(0..<size).little16(at: 2))
+        let found = RecallRecord(parameter: parameter, body: body)
+        let coded = found?.coded(of: body.byteCount)
+        let read = try #require(found)
+        #expect(read.word == word && read.isDeflated && coded == 8..<9 && length == size - Record.headerSize)
+        for tail in [[3, 4, 9, 7, 8, 2], [0x61, 3, 4, 9, 33], [33], [0x61, 3, 9, 0]] as [[UInt8]] {
+            let bytes = [7, 3, 1, 0, 0, 0, 0, 0] + tail
+            let malformed = unsafe RecallRecord(parameter: 0x1f, body: bytes.span.bytes)
+            #expect(malformed == nil)
+        }
     }
 
     // MARK: Helpers

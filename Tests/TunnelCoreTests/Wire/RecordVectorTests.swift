@@ -112,10 +112,10 @@ import Testing
             let whole = unsafe payload.span.bytes
             guard let record = Record(whole) else { return }
             let coded = whole.extracting(record.body).extracting(RecallRecord.fieldsSize...)
-            let isDecoded = inbound.decode(unit, coded, in: found, into: &space, at: now)
+            let isDecoded = inbound.decode(unit, coded, in: found, into: &space, at: now) == unit.decoded
             #expect(isDecoded && copy(arena, unit.decoded) == packet && unit.refers == (name == "second"))
             inbound.learn(unit, arena.bytes(0..<unit.decoded), in: found, at: now)
-            let word = inbound.poll(of: 0, at: now)
+            let word = inbound.poll(of: 0, at: now + .milliseconds(10))
             #expect((word != nil) == (name == "first"))
             if let word { expect("LEARNED, payload", written { word.write(to: &$0) }) }
         }
