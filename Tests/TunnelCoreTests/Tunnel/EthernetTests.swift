@@ -155,6 +155,8 @@ private let auto = CompressionPolicy(.auto)
             for _ in 0..<1200 {
                 let datagram = try #require(end.seal(record, to: offices.alice))
                 offices.link.deliver(datagram, to: offices.alice, from: end.endpoint)
+                // Another turn, and no time in which anything could be earned.
+                offices.link.run(for: Interval(nanoseconds: 100))
             }
             #expect(offices.alice.drops(.storm, of: end) == 200)
         }
