@@ -9,6 +9,8 @@ from .wrong import Malformed, require
 DEFLATE, ZSTD = 1, 2
 KNOWN = frozenset([DEFLATE, ZSTD])
 _MAGICLESS = zstandard.FORMAT_ZSTD1_MAGICLESS
+_LARGEST = 4096
+"""Bytes of a unit in the short form."""
 
 
 def code(codec, data):
@@ -68,6 +70,18 @@ def recalling(data, content):
     return compress.compress(data) + compress.flush()
 
 
+def recalled_briefly(coded, content):
+    """The bytes of one stream of raw deflate in front of which others stand."""
+    inflate = zlib.decompressobj(-15, **({"zdict": content} if content else {}))
+    return _whole(inflate, coded, _LARGEST)
+
+
+def recalling_briefly(data, content):
+    """The data as such a stream."""
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15, **({"zdict": content} if content else {}))
+    return deflate.compress(data) + deflate.flush()
+
+
 def _raw(content):
     return zstandard.ZstdCompressionDict(content, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if content else None
 
@@ -82,7 +96,10 @@ def _wrong(decompress):
 
 
 def _inflated(coded, size):
-    inflate = zlib.decompressobj(-15)
+    return _whole(zlib.decompressobj(-15), coded, size)
+
+
+def _whole(inflate, coded, size):
     try:
         decoded = inflate.decompress(coded, size + 1)
     except zlib.error as error:

@@ -4,6 +4,7 @@ import zlib
 from collections import namedtuple
 
 from . import codecs
+from .members import with_sums, without_sums
 from .records import History, Learned, Recall, Stream
 from .wrong import Malformed, require
 
@@ -49,19 +50,21 @@ class Histories:
         log, none = self._dictionaries.get(unit.dictionary), [Learned(NONE, unit.dictionary, unit.epoch)]
         if unit.refers and not (log and log.epoch == unit.epoch and log.has(unit.base)):
             return None, none
+        decode = codecs.recalled_briefly if unit.deflated else codecs.recalled
         try:
-            plain = _checked(codecs.recalled(unit.coded, log.content(unit.base) if unit.refers else b""), unit)
+            plain = _checked(decode(unit.coded, log.content(unit.base) if unit.refers else b""), unit)
+            members = with_sums(plain) if unit.deflated else plain
         except Malformed:
             self._dictionaries.pop(unit.dictionary, None)
             return None, none
         if not unit.learn:
-            return plain, []
+            return members, []
         if not log or log.epoch != unit.epoch:
             log = self._dictionaries[unit.dictionary] = Log(unit.epoch)
         if unit.refers:
             log.known = log.entries(unit.base)
         log.learn(plain, unit.number)
-        return plain, [log.word(unit.dictionary)]
+        return members, [log.word(unit.dictionary)]
 
 
 class Log:
@@ -100,6 +103,14 @@ class Log:
         return Recall(dictionary, self.epoch, base or 0, number, len(plain), zlib.crc32(plain), coded,
                       refers=base is not None)
 
+    def recall_briefly(self, plain, dictionary, number, base=None, told=None):
+        """The same in the short form, and what becomes an entry."""
+        bare = without_sums(plain)
+        coded = codecs.recalling_briefly(bare, b"" if base is None else self.content(base))
+        unit = Recall(dictionary, self.epoch, base or 0, number, _LARGEST, zlib.crc32(bare), coded,
+                      refers=base is not None, deflated=True, told=told)
+        return unit, bare
+
 
 class OutgoingStream:
     """A stream, at the end that codes."""
@@ -115,5 +126,7 @@ class OutgoingStream:
 
 
 def _checked(plain, unit):
-    require(len(plain) == unit.size and zlib.crc32(plain) == unit.check, "not what it says it is")
+    is_short = isinstance(unit, Recall) and unit.deflated
+    require(0 < len(plain) <= unit.size if is_short else len(plain) == unit.size, "not of its size")
+    require(zlib.crc32(plain) == unit.check, "not what it says it is")
     return plain

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from .packets import FIN, PSH, CWR, TCP, ecn, header, right_sums, with_lengths
 from .wrong import Malformed, require
 
-LIKE, SEGMENTED = 0x01, 0x02
+LIKE, SEGMENTED, UNCHECKED = 0x01, 0x02, 0x04
 MOST = 128
 """Packets in one record."""
 _PAYLOAD_LENGTH, _MASK = 3, 9
@@ -74,6 +74,22 @@ def cut(packet, segment):
             one[head.ip + 13] &= ~(CWR * (at > 0) | (FIN | PSH) * (at + segment < len(payload)))
         cuts.append(right_sums(with_lengths(one, head), head))
     return cuts
+
+
+def without_sums(members):
+    """The same with zeros for the checksums of the first, which stands there whole (§3.16)."""
+    packet = bytearray(ip_packet(members[1:]))
+    for offset in header(packet).sums:
+        packet[offset:offset + 2] = bytes(2)
+    return bytes([UNCHECKED]) + bytes(packet) + members[1 + len(packet):]
+
+
+def with_sums(members):
+    """What such members become."""
+    if members[:1] != bytes([UNCHECKED]):
+        return members
+    packet = ip_packet(members[1:])
+    return bytes(1) + right_sums(packet, header(packet)) + members[1 + len(packet):]
 
 
 def ip_packet(data):

@@ -21,6 +21,7 @@ MEMBERS = 0x10
 """The bit of UNIT's parameter that says layout 1."""
 _FRAGMENT, _REPORT = struct.Struct("<HHBB"), struct.Struct("<5Q")
 _STREAM, _HISTORY, _RECALL, _LEARNED = map(struct.Struct, ("<BxHHHI", "<BBH", "<BBBBHI", "<BBB"))
+_SHORT, _DEFLATED, _TELLS, _LARGEST = struct.Struct("<BBBBI"), 4, 8, 4096
 _RECEIPT, _RANGE, _PARITY = struct.Struct("<3Q5I"), struct.Struct("<HH"), struct.Struct("<QQBB")
 _OPTIONAL = {BUNDLE, FRAGMENT, REPORT, PING, CONFIRM, RECEIPT, GONE, PARITY, PACK, KEYS, STREAM, HISTORY,
              RECALL, LEARNED}
@@ -49,6 +50,8 @@ EVERYTHING = Hello(codecs.KNOWN, records=frozenset([BUNDLE, FRAGMENT, REPORT, PI
 REPAIRS = EVERYTHING._replace(records=EVERYTHING.records | {RECEIPT, GONE})
 PARITIES = REPAIRS._replace(records=REPAIRS.records | {PARITY})
 HISTORIES = REPAIRS._replace(records=REPAIRS.records | {STREAM, HISTORY, RECALL, LEARNED})
+BRIEF = HISTORIES._replace(records=HISTORIES.records | {0x2E})
+"""With RECALL in its short form."""
 PACKS = EVERYTHING._replace(records=EVERYTHING.records | {PACK})
 AGREES = EVERYTHING._replace(records=EVERYTHING.records | {KEYS})
 
@@ -222,9 +225,18 @@ class Recall(NamedTuple):
     coded: bytes
     refers: bool = False
     learn: bool = True
+    deflated: bool = False
+    """The short form, in which `size` is the most that there may be."""
+    told: NamedTuple = None
+    """What LEARNED would say of a dictionary of the receiver's."""
 
     def encode(self):
-        return record(RECALL, MEMBERS | self.learn | self.refers << 1, _RECALL.pack(*self[:6]) + self.coded)
+        flags = MEMBERS | self.learn | self.refers << 1
+        if not self.deflated:
+            return record(RECALL, flags, _RECALL.pack(*self[:6]) + self.coded)
+        tail = _LEARNED.pack(*self.told[1:4]) + self.told.numbers + bytes([len(self.told.numbers)]) if self.told else b""
+        return record(RECALL, flags | _DEFLATED | _TELLS * bool(self.told),
+                      _SHORT.pack(*self[:4], self.check) + self.coded + tail)
 
 
 class Learned(NamedTuple):
@@ -393,10 +405,24 @@ def _history(word, body):
 
 
 def _recall(parameter, body):
+    if parameter & _DEFLATED:
+        return _short_recall(parameter, body)
     require(parameter & 0xFC == MEMBERS and len(body) > _RECALL.size, "no members, or no coded bytes")
     unit = Recall(*_RECALL.unpack_from(body), body[_RECALL.size:], bool(parameter & 2), bool(parameter & 1))
     require(unit.size, "a RECALL of nothing")
     return unit
+
+
+def _short_recall(parameter, body):
+    require(parameter & 0xF0 == MEMBERS, "no members")
+    end, told = len(body), None
+    if parameter & _TELLS:
+        end -= 1 + body[-1] + _LEARNED.size
+        require(end > 0 and body[-1] <= 32, "more numbers than there may be")
+        told = Learned(0, *_LEARNED.unpack_from(body, end), body[end + _LEARNED.size:-1])
+    require(end > _SHORT.size, "no coded bytes")
+    *names, check = _SHORT.unpack_from(body)
+    return Recall(*names, _LARGEST, check, body[_SHORT.size:end], bool(parameter & 2), bool(parameter & 1), True, told)
 
 
 def _learned(word, body):
