@@ -8,7 +8,7 @@ from .primitives import extended, seal, unseal, x25519
 from .quoted import quoted
 from .history import Histories
 from .members import Member, encode as members
-from .records import HISTORIES, PACKS, PARITIES, Gone, Pack, Receipt, decode
+from .records import BRIEF, HISTORIES, PACKS, PARITIES, Gone, Learned, Pack, Receipt, decode
 
 pytestmark = pytest.mark.fast
 
@@ -70,3 +70,5 @@ def test_units_that_refer_to_others_are_read_as_the_page_quotes_them():
     assert hear("first STREAM") == (first, []) and hear("second STREAM") == (second, [])
     assert hear("first RECALL") == (first, [page["LEARNED, payload"]])
     assert hear("second RECALL")[0] == second
+    assert hear("first short RECALL")[0] == first and hear("second short RECALL")[0] == second
+    assert decode(page["second short RECALL, payload"], BRIEF).told == Learned(0, 9, 1, 2, b"\x04\x05")
