@@ -152,10 +152,10 @@ def test_small_messages_of_a_flow_take_with_history_what_the_page_says(tmp_path)
     log, model = Log(0), 3 * wireguard_size(packets[0])
     for number, packet in enumerate(packets[3:]):
         plain = members.encode([members.Member(packet)])
-        unit = log.recall(plain, 0, number % 256, len(log) % 256 if len(log) else None)
+        unit, entry = log.recall_briefly(plain, 0, number % 256, len(log) % 256 if len(log) else None)
         if unit.refers:
             log.known = len(log)
-        log.learn(plain, number % 256)
+        log.learn(entry, number % 256)
         model += wireguard_size(unit.encode())
     row, = estimate(path)["protocols"]
     assert row["historyBytes"] == pytest.approx(model, rel=0.05)
@@ -180,7 +180,8 @@ def test_a_bulk_flow_takes_with_history_what_one_stream_takes(tmp_path):
     assert 0.98 * least < total["historyBytes"] < 1.02 * most
     # Each unit alone, of 64 KB at most.
     assert total["historyBytes"] < in_datagrams(sum(len(codecs.zstandarded(data[at:at + 65_000])) for at in range(0, len(data), 65_000)))
-    assert total["hostsHistoryBytes"] == total["historyBytes"] < 0.85 * total["unitsBytes"]
+    assert total["historyBytes"] < 0.85 * total["unitsBytes"]
+    assert total["hostsHistoryBytes"] == pytest.approx(total["historyBytes"], rel=0.01)
 
 
 def test_history_is_estimated_for_the_link_that_is_asked_for(office, report, tmp_path):
