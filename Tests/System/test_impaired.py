@@ -190,7 +190,7 @@ def test_everything_may_come_twice_and_in_any_order():
             # Handshake messages, ARP and what is still under way come twice as well, but are no replays.
             doubled = report[direction].duplicated["frames"]
             # What was only late may be asked for, and then comes again.
-            assert again <= 0.01 * doubled
+            assert again <= 0.02 * doubled
             assert 0.9 * doubled < dropped["replay"] <= doubled + again
 
 
