@@ -296,14 +296,15 @@ def test_a_gateway_that_is_too_slow_and_offloads_that_are_off_are_told(lab):
 @pytest.mark.parametrize("others", [False, True])
 def test_a_data_thread_that_has_no_time_left_is_told(lab, others):
     """Datagrams of 1300 bytes, forty of them in a call, are more than one processor seals."""
-    flood = ("import os, socket, time; os.sched_setaffinity(0, {1}); out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
+    own, *_, other = sorted(os.sched_getaffinity(0)) * 2
+    flood = (f"import os, socket, time; os.sched_setaffinity(0, {{{other}}}); out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
              f"out.setsockopt(17, 103, 1300); out.connect(('{lab.b.v4}', 9)); text, end = os.urandom(52000), time.monotonic() + 30\n"
              "while time.monotonic() < end: out.send(text)")
-    spin = "import os, time; os.sched_setaffinity(0, {0}); end = time.monotonic() + 30\nwhile time.monotonic() < end: pass"
+    spin = f"import os, time; os.sched_setaffinity(0, {{{own}}}); end = time.monotonic() + 30\nwhile time.monotonic() < end: pass"
     with link(lab, a={"peer": NAMED}) as (ours, theirs), contextlib.ExitStack() as processes:
         wait_until(lambda: lab.ping(lab.a, lab.b.v4), "they talk")
         theirs.process.send_signal(signal.SIGSTOP)
-        os.sched_setaffinity(ours.process.pid, {0})
+        os.sched_setaffinity(ours.process.pid, {own})
         for command in (flood, *[spin] * (3 if others else 0)):
             process = processes.enter_context(subprocess.Popen(lab.a.host.command(sys.executable, "-c", command)))
             processes.callback(process.kill)
