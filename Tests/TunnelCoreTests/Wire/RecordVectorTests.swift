@@ -95,35 +95,70 @@ import Testing
         }
     }
 
-    @Test("units with a dictionary are decoded as the page quotes them, and what is learned is said so")
+    @Test("units with a dictionary are decoded and written as the page quotes them, and what is learned is said so")
     func dictionaries() throws {
         var inbound = InboundDictionaries()
-        for (name, packet) in [("first", plain("first")), ("second", plain("second"))] {
-            let unit = try #require(read("\(name) RECALL") { RecallRecord(parameter: $0.parameter, body: $1) })
-            let place: Int? =
-                switch inbound.place(of: unit, of: 0, at: now) {
-                case .at(let found): found
-                default: nil
-                }
-            let found = try #require(place)
-            var arena = Arena(capacity: 4096)
-            var space = arena[0..<unit.decoded + 1]
-            let payload = bytes(page["\(name) RECALL, payload"] ?? "")
-            let whole = unsafe payload.span.bytes
-            guard let record = Record(whole) else { return }
-            let coded = whole.extracting(record.body).extracting(RecallRecord.fieldsSize...)
-            let isDecoded = inbound.decode(unit, coded, in: found, into: &space, at: now) == unit.decoded
-            #expect(isDecoded && copy(arena, unit.decoded) == packet && unit.refers == (name == "second"))
-            inbound.learn(unit, arena.bytes(0..<unit.decoded), in: found, at: now)
+        for name in ["first", "second"] {
+            let (unit, members) = try recall("\(name) RECALL", with: &inbound)
+            #expect(members == plain(name) && !unit.isDeflated && unit.refers == (name == "second") && unit.word == nil)
             let word = inbound.poll(of: 0, at: now + .milliseconds(10))
             #expect((word != nil) == (name == "first"))
             if let word { expect("LEARNED, payload", written { word.write(to: &$0) }) }
         }
     }
 
+    @Test("units in their short form are decoded and written as the page quotes them, with what the second one tells")
+    func shortForm() throws {
+        var inbound = InboundDictionaries()
+        var told = LearnedRecord(.entries, of: 9, epoch: 1, count: 2)
+        for number in [4, 5] as [UInt8] { told.append(number) }
+        for name in ["first", "second"] {
+            let (unit, members) = try recall("\(name) short RECALL", with: &inbound)
+            #expect(members == plain(name) && unit.isDeflated && unit.refers == (name == "second"))
+            #expect(unit.word == (name == "second" ? told : nil))
+        }
+    }
+
     // MARK: Helpers
 
     private let now = Instant(nanoseconds: 1_000_000_000)
+
+    /// A RECALL of the page and the members that it is decoded to; it is learned, and is what is written with its fields.
+    private func recall(
+        _ name: String, with inbound: inout InboundDictionaries
+    ) throws -> (unit: RecallRecord, members: [UInt8]) {
+        let unit = try #require(read(name) { RecallRecord(parameter: $0.parameter, body: $1) })
+        let payload = bytes(page["\(name), payload"] ?? "")
+        let whole = unsafe payload.span.bytes
+        let body = try #require(read(name) { record, _ in record.body })
+        let place: Int? =
+            switch inbound.place(of: unit, of: 0, at: now) {
+            case .at(let found): found
+            default: nil
+            }
+        let found = try #require(place)
+        let range = unit.coded(of: body.count)
+        let coded = whole.extracting(body).extracting(range)
+        var arena = Arena(capacity: 8192)
+        var space = arena[0..<unit.decoded + 1]
+        let decoded = inbound.decode(unit, coded, in: found, into: &space, at: now)
+        let length = try #require(decoded)
+        inbound.learn(unit, arena.bytes(0..<length), in: found, at: now)
+        if unit.isDeflated {
+            var members = arena[0..<length]
+            Members.completeFirst(&members)
+        }
+        expect(
+            "\(name), payload",
+            written { payload in
+                for (index, place) in range.enumerated() {
+                    payload.store(coded.byte(at: index), at: Record.headerSize + place)
+                }
+                let size = unit.writeHeader(coded: coded.byteCount, to: &payload)
+                return unit.word.map { RecallRecord.append($0, to: &payload, at: size) } ?? size
+            })
+        return (unit, copy(arena, length))
+    }
 
     /// The members that a packet of the page is.
     private func plain(_ name: String) -> [UInt8] {
