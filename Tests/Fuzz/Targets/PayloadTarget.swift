@@ -179,7 +179,7 @@ struct PayloadTarget: ~Copyable {
         let segment = Segment(
             isV6: count % 2 == 0, isTCP: count % 3 != 0, source: 2, destination: 1, fragment: 0,
             payload: text(100 + count % 4000))
-        var frame = segment.frame(segment: min(100 + count % 1300, segment.payload.count))
+        var frame = segment.frame(segment: min(100 + count % 1300, segment.payload.count - 1))
         guard let packets = kernelSplit(frame) else { return }
         let others = [udp(2, 1, text(60 + count % 1300)), udp(2, 1, text(20), port: 9)]
         try fuzz.flush()
