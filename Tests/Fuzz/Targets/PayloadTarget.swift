@@ -10,7 +10,8 @@ import CZlib
 /// Options: 0–1 bob's compression, 2 AES-256-GCM, 3 bob's device takes super-segments, 4 both take packs, and what comes in pieces is
 /// one, 5 both take units that refer to others: what comes as deflate is a RECALL, what comes as zstd a STREAM, of which the content begins
 /// with the fields before the size; with 6 beside it bob has a link with a rate, so that his units refer to what is said in alice's name
-/// that she has, and she gets of his packets what comes through, as they were.
+/// that she has, and she gets of his packets what comes through, as they were; 7 a RECALL whose parameter says that it is in the short form
+/// is so.
 ///
 /// Control: 0 congestion experienced, 1 on WireGuard's lane, 2 what came out stays in the inbox, 3–4 time before, 5 bob has
 /// something to send afterwards, 6–7 how the content becomes a payload.
@@ -19,12 +20,13 @@ struct PayloadTarget: ~Copyable {
     private let packs: Bool
     private let refers: Bool
     private let isThin: Bool
+    private let isBrief: Bool
     /// What alice announced last.
     private var announced = Hello(
         seen: true, asks: false, codecs: .all, maximumUnit: Limits.unit, records: RecordSet.packets)
     private static let announcesPacks = Hello(
         seen: true, asks: false, codecs: .all, maximumUnit: Limits.unit, records: RecordSet.packets.union(.pieces))
-    private static let histories = RecordSet.history.union(.recalls).union(.repair).union(RecordSet(.parity))
+    private static let histories: RecordSet = [.history, .recalls, .briefRecalls, .repair, .init(.parity)]
     private let encoders = Encoders()
     private var number: UInt16 = 0
     private var elapsed = Interval.seconds(0)
@@ -51,6 +53,7 @@ struct PayloadTarget: ~Copyable {
         packs = options & 16 != 0
         refers = options & 32 != 0
         isThin = options & 96 == 96
+        isBrief = options & 128 != 0
         if packs { announced = Self.announcesPacks }
         guard isThin else { return }
         announced.records.formUnion(Self.histories)
@@ -131,10 +134,44 @@ struct PayloadTarget: ~Copyable {
     /// A RECALL whose parameter and fields before the size the content begins with; the rest is what it is decoded to, or what is coded.
     private func recall(_ content: [UInt8]) -> [[UInt8]] {
         guard content.count > 5 else { return [] }
+        if isBrief, content[0] & 4 != 0 { return briefly(content) }
         let plain = Array(content[5...])
         let isCoded = content[0] & 0x80 != 0
         let fields = content[1..<5] + little(UInt16(truncatingIfNeeded: plain.count)) + check(plain)
         return [record(0x20, 0x10 | content[0] & 0x7f, fields + (isCoded ? plain : coded(plain)))]
+    }
+
+    /// The same in the short form; with *tells* the content ends with what is told, to which the epoch of bob's dictionary is added.
+    private func briefly(_ content: [UInt8]) -> [[UInt8]] {
+        let tells = content[0] & 8 != 0
+        var told = Array(content.suffix(tells ? min(Int(content.last ?? 0) + 4, content.count - 5) : 0))
+        if told.count > 1, let epoch = fuzz.bob.tunnel.services.egress.dictionaries[Int(told[0])]?.epoch {
+            told[1] &+= epoch
+        }
+        let plain = Array(content[5..<content.count - told.count])
+        let isCoded = content[0] & 0x80 != 0
+        let coded =
+            isCoded ? plain : deflated(plain, behind: content[0] & 2 != 0 ? entries(content[1], content[3]) : [])
+        return [record(0x20, 0x10 | content[0] & 0x7f, content[1..<5] + check(plain) + coded + told)]
+    }
+
+    /// What is in a dictionary of bob's where a unit begins.
+    private func entries(_ dictionary: UInt8, _ base: UInt8) -> [UInt8] {
+        guard let slot = fuzz.bob.tunnel.peers.slot(of: fuzz.alice.publicKey),
+            let place = fuzz.bob.tunnel.services.ingress.opener.dictionaries.find(dictionary, of: slot),
+            let log = fuzz.bob.tunnel.services.ingress.opener.dictionaries[place]?.log,
+            let count = log.entries(base), let content = unsafe log.content(of: count)
+        else { return [] }
+        return unsafe Array(content)
+    }
+
+    private func deflated(_ plain: [UInt8], behind content: [UInt8]) -> [UInt8] {
+        let deflater = unsafe czlib_deflater()
+        defer { unsafe czlib_deflater_free(deflater) }
+        var out = [UInt8](repeating: 0, count: plain.count + 64)
+        let count = unsafe czlib_deflate_behind(
+            deflater, 9, &out, out.count, plain, plain.count, content, content.count)
+        return Array(out.prefix(count))
     }
 
     /// The same of a STREAM, of stream, epoch and number; a piece of a frame is a block as it is, behind a frame's head if the number is zero.
@@ -211,6 +248,9 @@ struct PayloadTarget: ~Copyable {
         let unit: [UInt8]
         switch record.kind {
         case .unit: unit = payload
+        case .recall:
+            let isLong = record.parameter & 12 == 0
+            return try require(isLong || announced.records.contains(.briefRecalls), "bob sends the short form")
         case .fragment:
             guard let fragment = FragmentRecord(bytes.extracting(record.body)), fragment.index == 0 else { return }
             unit = Array(payload[FragmentRecord.headerSize...])

@@ -21,6 +21,8 @@ extension PayloadTarget {
         for number in 0..<4 { seeds.append(("packs-\(number)", packs(UInt8(number)).bytes)) }
         for number in 0..<4 { seeds.append(("history-\(number)", history(UInt8(number)).bytes)) }
         for number in 0..<4 { seeds.append(("thin-\(number)", thin(UInt8(number)).bytes)) }
+        for number in 0..<4 { seeds.append(("brief-\(number)", brief(UInt8(number)).bytes)) }
+        for number in 0..<3 { seeds.append(("told-\(number)", told(UInt8(number)).bytes)) }
         return seeds
     }
 
@@ -98,6 +100,54 @@ extension PayloadTarget {
         }
         for _ in 0..<4 { seed.add([UInt8](repeating: 0x40, count: 1100), control: 0x28) }
         return seed
+    }
+
+    /// Units in the short form: with and without the checksums of their first packet, of all kinds, and behind what was learned.
+    private static func brief(_ options: UInt8) -> FuzzSeed {
+        var seed = FuzzSeed(options: options << 2 | 160)
+        let packets = [
+            udp(1, 2, text(200)), Segment(payload: text(50)).bytes, Segment(isV6: true, payload: text(40)).bytes,
+            Segment(isV6: true, isTCP: false, fragment: 0, payload: text(60)).bytes,
+        ]
+        for (number, packet) in zip(0..<4 as Range<UInt8>, packets) {
+            let members = shortened(writeMembers([Member(packet: packet)]))
+            seed.add([5, 5, 9, 0, number] + members, control: 0x40)
+            seed.add([7, 5, 9, number + 1, number + 16] + members, control: number % 2 == 0 ? 0x40 : 0x68)
+        }
+        let all = shortened(writeMembers(packets.map { Member(packet: $0) }))
+        for flags in [6, 4, 7, 0x86] as [UInt8] { seed.add([flags, 5, 9, 3, 40] + all, control: 0x68) }
+        // A packet that is said to be without checksums, and is cut off; a later epoch.
+        seed.add([4, 5, 9, 0, 0] + shortened(writeMembers([Member(packet: packets[1])])).dropLast(9), control: 0x40)
+        seed.add([5, 5, 10, 0, 41] + all, control: 0x40)
+        seed.add([6, 5, 9, 3, 42] + all, control: 0x40)
+        seed.add([0x40], control: 0x20)
+        return seed
+    }
+
+    /// Bob's units refer to what alice tells with hers.
+    private static func told(_ number: UInt8) -> FuzzSeed {
+        var seed = FuzzSeed(options: 227)
+        let members = shortened(writeMembers([Member(packet: udp(1, 2, text(40)))]))
+        for step in 0..<16 as Range<UInt8> {
+            seed.add([UInt8](repeating: 0x40, count: 60 + 6 * Int(step)), control: 0x28)
+            let news: [UInt8] =
+                switch number {
+                case 0: [0, 0, step + 1] + Array((0...step).suffix(4)) + [min(step + 1, 4)]
+                // Of another epoch; a number that was never used, and more numbers than there may be.
+                case 1: [0, step % 3, step + 1, step, 1]
+                default: [0, 0, step + 1, 200 + step, step == 9 ? 40 : 1]
+                }
+            seed.add([13 | (step > 3 ? 2 : 0), 5, 9, 1, step] + members + news, control: 0x68)
+        }
+        return seed
+    }
+
+    private static func shortened(_ members: [UInt8]) -> [UInt8] {
+        var members = members
+        var span = members.mutableSpan
+        var bytes = unsafe span.mutableBytes
+        Members.shortenFirst(&bytes)
+        return members
     }
 
     /// One of each kind that carries no packet.
