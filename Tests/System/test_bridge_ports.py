@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from lab import payload, wait_until
+from lab.api import ask
 from lab.ethernet import Offices
 from lab.gateway import GATEWAYCTL
 from lab.traffic import send_tcp
@@ -28,13 +29,17 @@ def test_a_port_that_takes_no_large_frames_gets_all_of_them_and_is_named(lan):
     send_tcp(far.host, near.host, near.v4, payload.random(4 << 20))
     send_tcp(near.host, far.host, far.v4, payload.random(4 << 20))
     log = told(lan.ends[0], "lan, a port of br0, takes no large frames (sg, tx, tso, gso off)")
+    found = lan.ends[0].stats()["bridgeTroubles"]
+    assert [(one["port"], one["bridge"], one["kind"], one["losesFrames"]) for one in found] == [("lan", "br0", "offloads", False)]
+    assert found[0]["cure"].startswith("ethtool -K lan sg on tx on tso on gso on")
     assert "ethtool -K lan sg on tx on tso on gso on" in log
     said = steps(lan.ends[0], "offload")
     assert any("takes no large frames (sg, tx, tso, gso off)" in step["text"] and step["status"] == "note" for step in said)
     # It is said once, and again when it comes again.
     switch(near, "on")
     wait_until(lambda: not any("large frames" in step["text"] for step in steps(lan.ends[0], "offload")), "nothing is off")
-    assert "large frames" not in lan.ends[1].log
+    wait_until(lambda: lan.ends[0].stats()["bridgeTroubles"] == [], "nor in the statistics", timeout=15)
+    assert "large frames" not in lan.ends[1].log and lan.ends[1].stats()["bridgeTroubles"] == []
 
 
 def test_a_port_with_a_small_mtu_loses_large_frames_and_is_named(lan):
@@ -45,6 +50,11 @@ def test_a_port_with_a_small_mtu_loses_large_frames_and_is_named(lan):
     assert not pings(far, near, 1472) and pings(far, near, 1300)
     log = told(lan.ends[0], "frames that carry more than 1400 bytes get lost at lan, a port of br0")
     assert log.count("get lost at lan") == 1
+    (found,) = lan.ends[0].stats()["bridgeTroubles"]
+    assert (found["port"], found["kind"], found["losesFrames"]) == ("lan", "mtu", True) and found["text"] in log
+    sample = f'gateway_bridge_port_trouble{{interface="{lan.ends[0].name}",bridge="br0",port="lan",kind="mtu"}} 1'
+    assert sample in ask(lan.ends[0], "GET", "/metrics").text
+    assert found["text"] in shown(lan.ends[0])
     (step,) = steps(lan.ends[0], "bridge")
     assert step["status"] == "warning" and "ip link set lan mtu 1500" in step["cure"]
     near.gateway.run("ip", "link", "set", "lan", "mtu", 1500)
@@ -69,6 +79,13 @@ def told(end, words):
     """The log, when these words stand there."""
     wait_until(lambda: words in end.log, f"the log says: {words}", timeout=15)
     return end.log
+
+
+def shown(end):
+    """The statistics for people."""
+    return subprocess.run(
+        [GATEWAYCTL, "stats", end.name], capture_output=True, text=True, timeout=60,
+        env={**os.environ, "GATEWAY_RUN_DIR": str(end.run_directory)}).stdout
 
 
 def steps(end, name):

@@ -97,7 +97,7 @@ def test_the_alert_rules_are_right_and_rules_and_board_ask_for_nothing_that_is_n
     asked = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
     asked += re.findall(r"expr: (.*)", (PACKAGING / "gateway.rules.yml").read_text())
     # What few have is told only where it is.
-    sometimes = re.compile(r"gateway_peer_(queue|repair|round_trip|loss|last_problem)")
+    sometimes = re.compile(r"gateway_(peer_(queue|repair|round_trip|loss|last_problem)|bridge_port_trouble)")
     for expression in asked:
         for name in re.findall(r"\b(?:gateway|wireguard)_\w+", expression):
             assert name in names or sometimes.match(name), f"{name} in {expression}"

@@ -19,24 +19,16 @@ public struct BridgePortFacts: Codable, Hashable, Sendable {
         self.isCard = isCard
     }
 
-    /// Something that people want to know of it.
-    public struct Trouble: Hashable, Sendable {
-        /// Frames get lost there; else it takes time.
-        public var isLoss: Bool
-        public var text: String
-        public var cure: String
-    }
-
     /// From so many bytes on cutting costs little.
     private static let large = 32_768
 
     /// What is wrong with it, for an interface with an MTU of `mtu`. `isLarge`: the interface gives and takes large frames.
-    public func troubles(mtu: Int, isLarge: Bool) -> [Trouble] {
-        var troubles: [Trouble] = []
+    public func troubles(mtu: Int, isLarge: Bool) -> [BridgePortTrouble] {
+        var troubles: [BridgePortTrouble] = []
         if self.mtu < mtu {
             troubles.append(
-                Trouble(
-                    isLoss: true,
+                BridgePortTrouble(
+                    self, .mtu, isLoss: true,
                     text:
                         "frames that carry more than \(self.mtu) bytes get lost at \(name), a port of \(bridge), and nobody is told: "
                         + "that is its MTU, the interface has \(mtu)",
@@ -48,8 +40,8 @@ public struct BridgePortFacts: Codable, Hashable, Sendable {
         let out = off.filter { $0 != "gro" }
         if !out.isEmpty {
             troubles.append(
-                Trouble(
-                    isLoss: false,
+                BridgePortTrouble(
+                    self, .offloads, isLoss: false,
                     text:
                         "\(name), a port of \(bridge), takes no large frames (\(out.joined(separator: ", ")) off): the kernel cuts them, "
                         + "which takes time of the processor",
@@ -58,8 +50,8 @@ public struct BridgePortFacts: Codable, Hashable, Sendable {
                 ))
         } else if let largest, largest < Self.large {
             troubles.append(
-                Trouble(
-                    isLoss: false,
+                BridgePortTrouble(
+                    self, .largest, isLoss: false,
                     text:
                         "\(name), a port of \(bridge), takes large frames of up to \(largest) bytes alone: the kernel cuts others, "
                         + "which takes time of the processor",
@@ -67,8 +59,8 @@ public struct BridgePortFacts: Codable, Hashable, Sendable {
         }
         if isCard, off.contains("gro") {
             troubles.append(
-                Trouble(
-                    isLoss: false,
+                BridgePortTrouble(
+                    self, .merging, isLoss: false,
                     text: "what comes at \(name), a port of \(bridge), is handed over frame by frame (gro off), "
                         + "which takes time of the processor",
                     cure: "ethtool -K \(name) gro on"))

@@ -88,7 +88,16 @@ public enum MetricsText {
             "gateway_neighbours_answered_total", "counter",
             "Questions of ARP and neighbour discovery that were answered here.")
         if let count = interface.answeredNeighbours { answered.add([("interface", interface.interface)], count) }
-        return [build, uptime, drops, answered]
+        var troubles = Family(
+            "gateway_bridge_port_trouble", "gauge", "Something that is wrong with another port of the bridge, by kind.")
+        for trouble in interface.bridgeTroubles ?? [] {
+            troubles.add(
+                [
+                    ("interface", interface.interface), ("bridge", trouble.bridge), ("port", trouble.port),
+                    ("kind", trouble.kind),
+                ], UInt64(1))
+        }
+        return [build, uptime, drops, answered, troubles]
     }
 
     private static func traffic(_ interface: InterfaceStatistics) -> [Family] {

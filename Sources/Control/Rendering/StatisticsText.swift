@@ -32,6 +32,9 @@ public enum StatisticsText {
                 ("send", drops.send), ("device", drops.device), ("frame", drops.frame), ("storm", drops.storm),
             ]))
         if let answered = interface.answeredNeighbours { lines += row("ARP answered", "\(answered)") }
+        for trouble in interface.bridgeTroubles ?? [] {
+            lines += row("bridge", trouble.isLoss ? ink.paint(trouble.text, .red) : trouble.text)
+        }
         for peer in ShowText.newestFirst(interface.peers) { lines += [""] + render(peer, now: now, ink: ink) }
         return lines.joined(separator: "\n") + "\n"
     }

@@ -17,6 +17,8 @@ public struct InterfaceStatistics: Codable, Hashable, Sendable {
     public var drops: InterfaceDrops
     /// Questions of ARP and neighbour discovery that were answered here; absent but with `ARPProxy`.
     public var answeredNeighbours: UInt64?
+    /// What is wrong with other ports of its bridge; absent but with `Mode = tap`.
+    public var bridgeTroubles: [BridgePortTrouble]?
 
     public init(
         interface: String, publicKey: String?, listenPort: UInt16, fwmark: UInt32 = 0, uptimeSeconds: UInt64 = 0,

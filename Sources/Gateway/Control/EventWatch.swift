@@ -28,7 +28,6 @@ final class EventWatch {
     private let daemon: Daemon
     private var log: Log { daemon.log }
     private var trial = CompressionTrial()
-    private var bridge = BridgeWatch()
     private let loop: any EventLoop
     private var subjects: [String: Subject] = [:]
     private var looks = 0
@@ -50,7 +49,7 @@ final class EventWatch {
     }
 
     private func look() {
-        bridge.look(daemon.configuration.interface, log)
+        daemon.bridge.look(daemon.configuration.interface, log)
         let own = NIOLoopBound(self, eventLoop: loop)
         daemon.commands.post { [loop] data, _ in
             let samples = data.tunnel.takePlainSamples()

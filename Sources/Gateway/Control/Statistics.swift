@@ -20,6 +20,7 @@ extension Daemon {
             },
             drops: InterfaceDrops(tunnel.drops, refused))
         statistics.answeredNeighbours = tunnel.answeredNeighbours
+        statistics.bridgeTroubles = bridge.troubles
         return statistics
     }
 

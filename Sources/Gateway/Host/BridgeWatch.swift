@@ -1,5 +1,6 @@
 import Control
 import LinuxIO
+import Synchronization
 
 extension BridgePortFacts {
     /// The other ports of the bridge that an interface is a port of, and the interface's MTU; none if it is of no bridge, or the kernel
@@ -29,15 +30,20 @@ extension BridgePortFacts {
     }
 }
 
-/// Tells of bridge ports at which large frames get lost or cost time, once each, also of those that come later.
-struct BridgeWatch {
-    private var told: Set<BridgePortFacts.Trouble> = []
+/// Looks for bridge ports at which large frames get lost or cost time, and tells of each once in the log, also of those that come later.
+final class BridgeWatch: Sendable {
+    private let found = Mutex<[BridgePortTrouble]?>(nil)
+
+    /// What was found when it looked last; `nil`: it has not looked, or there is no Ethernet.
+    var troubles: [BridgePortTrouble]? { found.withLock { $0 } }
 
     /// Looks at the ports beside the interface.
-    mutating func look(_ interface: Configuration.Interface, _ log: Log) {
+    func look(_ interface: Configuration.Interface, _ log: Log) {
         guard interface.mode == .tap else { return }
         let (ports, mtu) = BridgePortFacts.all(beside: "\(interface.name)")
         let troubles = ports.flatMap { $0.troubles(mtu: mtu, isLarge: !interface.offloads.isEmpty) }
+        let told = Set(self.troubles ?? [])
+        found.withLock { $0 = troubles }
         for trouble in troubles where !told.contains(trouble) {
             if trouble.isLoss {
                 log.warning("\(trouble.text): \(trouble.cure)")
@@ -45,6 +51,5 @@ struct BridgeWatch {
                 log.info("\(trouble.text): \(trouble.cure)")
             }
         }
-        told = Set(troubles)
     }
 }

@@ -37,6 +37,8 @@ final class Daemon: Sendable {
     /// What compression would have saved where there is none.
     let wouldSave = WouldSave()
     let serviceCounts = ServiceCounts()
+    /// What is wrong with other ports of the interface's bridge.
+    let bridge = BridgeWatch()
     /// The servers, as long as they take connections.
     let doors = Mutex(Doors())
     /// Another process has taken over; it is told of that once.
