@@ -208,6 +208,9 @@ def test_a_loop_of_bridges_stays_within_the_rate_of_floods():
         a.gateway.run("ip", "link", "add", "loop", "type", "veth", "peer", "name", "loop", "netns", b.gateway.name)
         for site in lan:
             site.gateway.run("ip", "link", "set", "loop", "master", "br0", "up")
+        # The kernel looks at cables now and then.
+        for site in lan:
+            wait_until(lambda: site.gateway.run("cat", "/sys/class/net/loop/brport/state").stdout == "3\n", "the loop is closed: both forward")
         with Port(a.host) as port:
             port.send([ethernet(BROADCAST, a.mac, bytes(1000))] * 20)
         time.sleep(2)
