@@ -5,11 +5,15 @@ import ctypes
 import os
 import platform
 
+from .waiting import wait_until
+
 IS_POSSIBLE = platform.machine() == "x86_64"
 
-_SEIZE, _INTERRUPT, _GETREGS, _SETREGS, _SYSCALL, _DETACH = 0x4206, 0x4207, 12, 13, 24, 17
+_SEIZE, _INTERRUPT, _GETREGS, _SETREGS, _SYSCALL, _CONT, _DETACH = 0x4206, 0x4207, 12, 13, 24, 7, 17
 _ALL, _STOPPED_BY_CALL = 0x40000000, 0x80
 _TRACE_CALLS = 1
+_CALL = b"\x0f\x05"
+"""The instruction `syscall`."""
 _NAMES = ("r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss fs_base gs_base ds es fs "
           "gs").split()
 
@@ -32,10 +36,11 @@ def inside(process, thread=None):
     """Stops a thread that waits in a system call, and lends it; afterwards it goes on as if nothing had been."""
     thread = thread or process
     _ptrace(_SEIZE, thread, 0, _TRACE_CALLS)
+    lent = Inside(process, thread)
     try:
-        _ptrace(_INTERRUPT, thread)
-        os.waitpid(thread, _ALL)
-        yield Inside(process, thread)
+        # One that has work, or no processor, waits a little later.
+        wait_until(lent.stop, "the thread waits in a system call", interval=0.01)
+        yield lent
     finally:
         _ptrace(_DETACH, thread)
 
@@ -43,6 +48,15 @@ def inside(process, thread=None):
 class Inside:
     def __init__(self, process, thread):
         self.process, self.thread = process, thread
+
+    def stop(self):
+        """Stops the thread if it waits in a system call; returns whether it does."""
+        _ptrace(_INTERRUPT, self.thread)
+        os.waitpid(self.thread, _ALL)
+        if self._read(self._registers().rip - 2, 2) == _CALL:
+            return True
+        _ptrace(_CONT, self.thread)
+        return False
 
     def call(self, number, *arguments):
         """Makes one call; texts and bytes are put beside the stack. What it returns, or -errno."""
@@ -62,7 +76,7 @@ class Inside:
             setattr(registers, name, value & 0xffff_ffff_ffff_ffff)
         # It stands behind the instruction that made the call in which it waits.
         registers.rip, registers.rax, registers.orig_rax = before.rip - 2, number, 0xffff_ffff_ffff_ffff
-        assert self._read(registers.rip, 2) == b"\x0f\x05", "the thread does not wait in a system call"
+        assert self._read(registers.rip, 2) == _CALL, "the thread does not wait in a system call"
         self._set(registers)
         for _ in range(2):
             _ptrace(_SYSCALL, self.thread)
