@@ -293,6 +293,8 @@ def test_a_gateway_that_is_too_slow_and_offloads_that_are_off_are_told(lab):
         assert "tun-gro" in step(said, "offload", "note")["text"]
 
 
+# It takes the machine.
+@pytest.mark.alone
 @pytest.mark.parametrize("others", [False, True])
 def test_a_data_thread_that_has_no_time_left_is_told(lab, others):
     """Datagrams of 1300 bytes, forty of them in a call, are more than one processor seals."""
