@@ -4,11 +4,9 @@ import pytest
 
 from lab import Lab, WireGuardGo, link, wait_until, wait_until_up
 from lab.gateway import gateway
+from lab.no_loss import no_loss
 from test_rotate import is_done
-from test_upgrade import no_loss, upgrade
-
-# Pings of which none may be lost.
-pytestmark = pytest.mark.alone
+from test_upgrade import upgrade
 
 PREFER, REQUIRE = ({"peer": (f"#: PostQuantum = {wish}",), "compression": "auto"} for wish in ("prefer", "require"))
 BOTH, CLASSIC = "x25519+mlkem768", "x25519"

@@ -2,18 +2,12 @@
 
 import contextlib
 import json
-import re
-import signal
-import subprocess
-import time
 
 import pytest
 
 from lab import Keys, Lab, link, wait_until
 from lab.gateway import gateway
-
-# Pings of which none may be lost.
-pytestmark = pytest.mark.alone
+from lab.no_loss import no_loss
 
 
 @pytest.fixture
@@ -191,20 +185,3 @@ def reload(one, old, new):
     """Changes the file and has it read again; the lines that are said of it, all of which hold."""
     rewrite(one, old, new)
     return one.ctl("reload").stdout.splitlines()
-
-
-@contextlib.contextmanager
-def no_loss(lab, sender=None):
-    """Pings go through the tunnel all the time, and each is answered."""
-    sender = sender or lab.a
-    ping = subprocess.Popen(
-        sender.host.command("ping", "-n", "-i", "0.01", lab.other(sender).v4), stdout=subprocess.PIPE, text=True)
-    time.sleep(0.3)
-    try:
-        yield
-        time.sleep(0.3)
-    finally:
-        ping.send_signal(signal.SIGINT)
-        said = ping.communicate()[0]
-    sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", said).groups())
-    assert sent > 20 and sent - received <= 1, said[-200:]

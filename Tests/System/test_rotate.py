@@ -12,10 +12,7 @@ import pytest
 from lab import Keys, Lab, link, wait_until, wait_until_up
 from lab.api import ask
 from lab.gateway import GATEWAYCTL, write_config
-from test_upgrade import no_loss
-
-# Pings of which none may be lost.
-pytestmark = pytest.mark.alone
+from lab.no_loss import no_loss
 
 OLD = Keys().private
 COMMENT = "# Anna has the password of the router.\n"

@@ -19,11 +19,9 @@ import pytest
 from lab import DropIn, Keys, Lab, Namespace, Recorder, WireGuardGo, link, wait_until, wait_until_up, watchdog
 from lab.ethernet import Offices
 from lab.gateway import GATEWAY, GATEWAYCTL, REPOSITORY, gateway, gatewayctl
+from lab.no_loss import no_loss
 from test_confinement import CAP_NET_ADMIN, check_confined
 from test_service import Supervisor, supervised
-
-# Pings of which none may be lost.
-pytestmark = pytest.mark.alone
 
 UPGRADES = int(os.environ.get("UPGRADES", 10))
 """One after the other; a hundred are a show."""
@@ -61,6 +59,8 @@ def test_no_ping_is_lost_and_nobody_shakes_hands(lab, linked):
     assert after["txBytes"] > before["txBytes"] and after["rxBytes"] > before["rxBytes"]
 
 
+# How long something stands still is measured.
+@pytest.mark.alone
 def test_streams_in_both_directions_and_a_call_go_on(lab, linked):
     a, b = linked
     with call(lab) as heard, streams(lab) as gaps:
@@ -101,6 +101,8 @@ def test_with_a_thousand_peers(lab):
         assert len(stats) == 1001 and stats[0]["handshakes"] == 1
 
 
+# As above.
+@pytest.mark.alone
 def test_in_front_of_a_link_with_a_rate_what_waits_leaves_before(lab):
     with link(lab, a={"peer": ["#: Rate = 10mbit"]}) as (a, _), streams(lab) as gaps, no_loss(lab):
         wait_until(lambda: a.peer()["queue"]["packets"] > 0, "packets wait", timeout=5)
@@ -126,7 +128,9 @@ def test_an_ethernet_with_a_hub_goes_on():
         for one in gateways:
             learned = [peer["addresses"] for peer in one.stats()["peers"]]
             upgrade(one)
-            assert [peer["addresses"] for peer in one.stats()["peers"]] == learned
+            # The kernel's bridges say something themselves now and then.
+            kept = [set(peer["addresses"]) for peer in one.stats()["peers"]]
+            assert len(kept) == len(learned) and all(now >= set(before) for now, before in zip(kept, learned))
             assert lan.ping(lan[1], lan[2], "-i", "0.01", "-c", 20)
         assert [peer["handshakes"] for one in gateways for peer in one.stats()["peers"]] == handshakes
 
@@ -315,7 +319,7 @@ def test_the_drop_in_form_is_upgraded_too():
 def test_a_state_that_is_not_what_was_written_is_refused_and_the_old_process_goes_on(lab, lie, word):
     with lying(lab, lie) as (a, liar):
         before = running(a), a.peer()["handshakes"]
-        with no_loss(lab, patience=1):
+        with no_loss(lab):
             refused(a, word, "--binary", liar)
         assert (running(a), a.peer()["handshakes"]) == before
         with no_loss(lab):
@@ -325,7 +329,7 @@ def test_a_state_that_is_not_what_was_written_is_refused_and_the_old_process_goe
 def test_one_that_hangs_is_waited_for_not_for_ever(lab):
     with lying(lab, "hang") as (a, liar):
         refused(a, "timed out", "--binary", liar)
-        wait_until(lambda: "/liar" not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout, "it was killed")
+        wait_until(lambda: liar not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout, "it was killed")
         assert lab.ping(lab.a, lab.b.v4, count=3)
         upgrade(a, "--binary", GATEWAY)
 
@@ -423,24 +427,6 @@ def lying(lab, lie):
     with a, gateway(lab, lab.b, compression="auto") as b:
         wait_until_up(lab, a, b)
         yield a, liar()
-
-
-@contextlib.contextmanager
-def no_loss(lab, sender=None, patience=1):
-    """Pings from a site's host to the other's every ten milliseconds, all of which come back."""
-    sender = sender or lab.a
-    pings = subprocess.Popen(
-        sender.host.command("ping", "-n", "-i", "0.01", lab.other(sender).v4), stdout=subprocess.PIPE, text=True)
-    time.sleep(0.2)
-    try:
-        yield
-        time.sleep(0.2 * patience)
-    finally:
-        pings.send_signal(signal.SIGINT)
-        said = pings.communicate(timeout=10)[0]
-    sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", said).groups())
-    # The last may be under way.
-    assert sent > 20 and sent - received <= 1, said[-400:]
 
 
 @contextlib.contextmanager
