@@ -1,5 +1,5 @@
 # make run      set up what is missing, build, and watch a link work in four network namespaces
-# make test     set up what is missing, and run every test (as root: nothing is skipped); WORKERS=6 system tests at a time
+# make test     set up what is missing, and run every test (as root: nothing is skipped); WORKERS=6 system tests at a time, FEW=3 of those that measure thin wires
 # make test-fast  what to run every few minutes: a debug build, most unit tests, and the part of the system tests marked so
 # make check    the format and the rules of the sources, which make test checks as well
 # make fmt      format the sources
@@ -37,8 +37,10 @@ STATIC := --scratch-path .build-dist --static-swift-stdlib -Xswiftc -use-ld=lld 
 	-T $(CURDIR)/packaging/sections.ld --version-script=$(CURDIR)/packaging/exports.map -z relro -z now -z pack-relative-relocs)
 # Most of what a system test does is waiting: three on a core are done soonest.
 WORKERS ?= 6
+# What measures a thin wire takes a quarter of a processor.
+FEW ?= 3
 SYSTEM_TESTS := $(PYTHON) -m pytest -q
-SIDE_BY_SIDE := -n $(WORKERS) --dist loadgroup
+SIDE_BY_SIDE := --dist loadgroup -n
 # Two thirds of the unit tests' seconds in a debug build; make test has them.
 LONG_SUITES := [.](SegmentMerge|SegmentSplit|ContinuousTraffic|Report|Gathering|Members|Rate)Tests/
 FUZZ_SECONDS ?= 600
@@ -68,14 +70,15 @@ test: setup-test
 	@scripts/layer "check" "$(MAKE) --no-print-directory check"
 	@scripts/layer "units" "$(SUDO) env PATH='$(PATH)' WARNINGS_AS_ERRORS=$(WARNINGS_AS_ERRORS) $(SWIFT) test -c release --skip-build --disable-xctest 2>&1 | scripts/progress"
 	@scripts/layer "hot path" "cd Tests/HotPath && $(SUDO) $(PYTHON) -m pytest -q -k 'not instructions'"
-	@scripts/layer "system" "cd Tests/System && $(SUDO) $(SYSTEM_TESTS) $(SIDE_BY_SIDE) -m 'not alone'"
+	@scripts/layer "system" "cd Tests/System && $(SUDO) $(SYSTEM_TESTS) $(SIDE_BY_SIDE) $(WORKERS) -m 'not alone and not few'"
+	@scripts/layer "system, a few" "cd Tests/System && $(SUDO) $(SYSTEM_TESTS) $(SIDE_BY_SIDE) $(FEW) -m few"
 	@scripts/layer "system, alone" "cd Tests/System && $(SUDO) $(SYSTEM_TESTS) -m alone"
 
 test-fast: setup-test
 	@scripts/layer "build" "$(SWIFT) build --build-tests | scripts/progress"
 	@scripts/layer "check" "$(MAKE) --no-print-directory check"
 	@scripts/layer "units" "$(SUDO) env PATH='$(PATH)' WARNINGS_AS_ERRORS=$(WARNINGS_AS_ERRORS) $(SWIFT) test --skip-build --disable-xctest --skip '$(LONG_SUITES)' 2>&1 | scripts/progress"
-	@scripts/layer "system" "cd Tests/System && $(SUDO) env GATEWAY_BIN=$(CURDIR)/.build/debug/gateway $(SYSTEM_TESTS) $(SIDE_BY_SIDE) -m 'fast and not slow and not alone'"
+	@scripts/layer "system" "cd Tests/System && $(SUDO) env GATEWAY_BIN=$(CURDIR)/.build/debug/gateway $(SYSTEM_TESTS) $(SIDE_BY_SIDE) $(WORKERS) -m 'fast and not slow and not alone and not few'"
 
 test-api: setup-test build
 	@[ -x .build/schemathesis/bin/schemathesis ] || { $(PYTHON) -m venv .build/schemathesis && .build/schemathesis/bin/pip -q install schemathesis; }

@@ -12,7 +12,7 @@ from lab.pace import Pace
 from lab.site import PORT
 
 # Of the pings none may be lost.
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.few
 
 SPARE = {4: ("203.0.113.1", "203.0.113.2", 24), 6: ("2001:db8:3::1", "2001:db8:3::2", 64)}
 """The hub's own wire to C."""

@@ -22,7 +22,7 @@ def goodput(lab, seconds=5):
     return send_tcp(lab.a.host, lab.b.host, lab.b.v4, words(8 << 20), seconds=seconds, timeout=60).megabits
 
 
-@pytest.mark.alone
+@pytest.mark.few
 @pytest.mark.parametrize("loss", [0, 1])
 def test_a_bulk_flow_takes_fewer_bytes_and_every_one_is_right(loss):
     with Lab(faults={"rate": 20, "delay": 20, "queue": 500, "loss": loss}) as lab:
@@ -38,7 +38,7 @@ def test_a_bulk_flow_takes_fewer_bytes_and_every_one_is_right(loss):
         assert ratios["auto"] > 1.05 * ratios["off"]
 
 
-@pytest.mark.alone
+@pytest.mark.few
 def test_an_end_that_does_without_is_sent_none():
     with Lab(faults={"rate": 20, "delay": 5, "queue": 500}) as lab:
         with link(lab, a={"peer": [*LINES, "History = auto"]}, b={"peer": LINES}) as (sender, receiver):
@@ -47,7 +47,7 @@ def test_an_end_that_does_without_is_sent_none():
             assert receiver.peer()["drops"]["malformed"] == 0
 
 
-@pytest.mark.alone
+@pytest.mark.few
 def test_a_bulk_flow_between_ethernets_takes_fewer_bytes_and_every_one_is_right():
     ratios = {}
     with Offices(2) as lan:

@@ -49,7 +49,7 @@ def test_a_stream_arrives_in_order(lab):
     assert stream.damaged == 0 and stream.received == list(range(500))
 
 
-@pytest.mark.alone
+@pytest.mark.few
 def test_a_shaped_wire_carries_its_rate():
     with Lab(rate="20mbit", offloads=False) as lab, WireGuardGo(lab, lab.a), WireGuardGo(lab, lab.b):
         wait_until(lambda: lab.ping(lab.a, lab.b.v4), "the first ping comes back")

@@ -31,7 +31,7 @@ def lab():
         yield lab
 
 
-@pytest.mark.alone
+@pytest.mark.few
 def test_what_is_asked_for_comes_again_byte_for_byte_and_not_sooner_than_a_round_trip_later(lab):
     with repairing(lab) as (ours, peer, _):
         peer.lose = lambda entry: bool(entry.packets) and entry.counter == (peer.lost or [entry])[0].counter
@@ -47,7 +47,7 @@ def test_what_is_asked_for_comes_again_byte_for_byte_and_not_sooner_than_a_round
         assert ours.peer()["repair"]["resent"] == 3 and not peer.heard(Gone)
 
 
-@pytest.mark.alone
+@pytest.mark.few
 def test_what_the_path_loses_arrives_in_the_end_and_is_what_the_kernel_gave(lab):
     with repairing(lab, repairs=True) as (ours, peer, _), \
             Tap(lab.a.gateway, lab.a.name, outgoing=True, wanted=bound_for(*lab.b.networks)) as given:
@@ -87,7 +87,7 @@ def test_all_that_will_not_come_again_is_gone(lab):
         assert told == set(range(1000, 1020))
 
 
-@pytest.mark.alone
+@pytest.mark.few
 def test_a_counter_that_is_jumped_over_is_asked_for_three_times(lab):
     with repairing(lab) as (ours, peer, _):
         with_a_gap(peer, 1, 5)
@@ -116,7 +116,7 @@ def test_a_receipt_says_what_has_arrived_and_how_much_was_lost_in_how_many_runs(
         assert receipt[:3] == (peer.session.counter - 1, len(arrived), sum(entry.size for entry in arrived))
 
 
-@pytest.mark.alone
+@pytest.mark.few
 def test_tcp_waits_for_what_is_missing_and_nothing_else_does(lab):
     with repairing(lab) as (ours, peer, device):
         stream = primed(peer, device)
@@ -131,7 +131,7 @@ def test_tcp_waits_for_what_is_missing_and_nothing_else_does(lab):
         assert ours.peer()["repair"]["held"] == 3
 
 
-@pytest.mark.alone
+@pytest.mark.few
 def test_what_is_gone_is_waited_for_no_longer(lab):
     with repairing(lab) as (_, peer, device):
         stream = primed(peer, device)
@@ -177,7 +177,7 @@ def test_rows_come_after_blocks_and_what_was_lost_is_had_back_from_them_byte_for
         check_rows(peer)
 
 
-@pytest.mark.alone
+@pytest.mark.few
 @pytest.mark.parametrize("size, left_out", [(100, [0]), (700, [3, 4]), (1392, [9]), (1392, [0, 5, 9])])
 def test_what_the_path_has_lost_is_delivered_from_rows_without_being_asked_for(lab, size, left_out):
     with repairing(lab, own=PARITIES) as (ours, peer, device):

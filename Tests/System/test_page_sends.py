@@ -177,7 +177,7 @@ def test_the_ecn_bits_inside_are_those_outside_and_never_mixed(lab, bits):
 
 
 # The seconds between them and their round trips are measured.
-@pytest.mark.alone
+@pytest.mark.few
 @pytest.mark.slow
 def test_pings_are_asked_once_a_second_at_most_and_only_beside_data(lab):
     with watched(lab, own=EVERYTHING) as (ours, peer, _):

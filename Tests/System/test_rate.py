@@ -14,7 +14,8 @@ from lab.traffic import send_tcp
 FAULTS = {"rate": 2, "delay": 10, "queue": 500}
 
 
-@pytest.mark.alone
+@pytest.mark.few
+@pytest.mark.slow
 def test_a_ping_beside_an_upload_does_not_wait_in_the_modem():
     with Lab(faults=FAULTS) as lab:
         with link(lab, peer=["Compression = auto"]) as pair:
@@ -32,7 +33,7 @@ def test_a_ping_beside_an_upload_does_not_wait_in_the_modem():
     assert goodput > 1.2
 
 
-@pytest.mark.alone
+@pytest.mark.few
 def test_an_end_that_says_how_fast_it_can_be_sent_to_needs_no_rate_at_the_other():
     with Lab(faults=FAULTS) as lab:
         # Neither end compresses, and the sending one has nothing configured but WireGuard.
@@ -50,7 +51,8 @@ def test_an_end_that_says_how_fast_it_can_be_sent_to_needs_no_rate_at_the_other(
         assert goodput > 1.2
 
 
-@pytest.mark.alone
+@pytest.mark.few
+@pytest.mark.slow
 def test_a_rate_between_bounds_is_found_and_follows_the_link():
     with Lab(faults={"rate": 4, "delay": 10, "queue": 500}) as lab:
         with link(lab, compression="auto", a={"peer": ["Rate = auto 500kbit..20mbit"]}) as (sender, _):
@@ -68,7 +70,7 @@ def test_a_rate_between_bounds_is_found_and_follows_the_link():
             assert median < 150
 
 
-@pytest.mark.alone
+@pytest.mark.few
 def test_to_a_peer_that_says_nothing_of_what_arrives_the_lower_bound_is_kept_and_the_log_says_so():
     with Lab() as lab, link(lab, a={"peer": ["Rate = auto 4mbit..20mbit"]}) as (sender, _):
         _, goodput = beside_upload(lab)
@@ -79,7 +81,7 @@ def test_to_a_peer_that_says_nothing_of_what_arrives_the_lower_bound_is_kept_and
     assert 2.5 < goodput < 4
 
 
-@pytest.mark.alone
+@pytest.mark.few
 def test_a_flow_that_shrinks_and_one_that_does_not_have_equal_parts_of_the_wire():
     with Lab(faults={"rate": 4, "delay": 10, "queue": 500}) as lab:
         # What goes to port 7002 is left alone: so what was coded is all of the other flow.
@@ -105,7 +107,7 @@ def test_a_flow_that_shrinks_and_one_that_does_not_have_equal_parts_of_the_wire(
     assert done["text"].megabits > 2 * done["random"].megabits
 
 
-@pytest.mark.alone
+@pytest.mark.few
 def test_frames_wait_in_front_of_a_thin_link_too():
     with Offices(2) as lan, lan.tunnel(interface=["#: Rate = 2mbit"], compression="auto") as (sender, _):
         lan.wait_until_pinged(*lan.sites)

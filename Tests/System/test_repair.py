@@ -10,7 +10,8 @@ from lab.traffic import send_tcp
 FAULTS = {"rate": 20, "delay": 20, "queue": 500, "loss": 1}
 
 
-@pytest.mark.alone
+@pytest.mark.few
+@pytest.mark.slow
 def test_tcp_does_not_see_what_the_path_loses():
     reached, repairs = {}, {}
     with Lab(faults=FAULTS) as lab:
@@ -30,7 +31,7 @@ def test_tcp_does_not_see_what_the_path_loses():
     assert reached["auto"] > 1.5 * reached["off"]
 
 
-@pytest.mark.alone
+@pytest.mark.few
 def test_most_of_what_a_path_loses_is_had_back_from_parity_without_being_asked_for():
     with Lab(faults=FAULTS) as lab:
         with link(lab, peer=["Compression = auto", "Rate = 19mbit"]) as (sender, receiver):
@@ -43,7 +44,7 @@ def test_most_of_what_a_path_loses_is_had_back_from_parity_without_being_asked_f
     assert received["repaired"] + received["rebuilt"] >= 0.95 * received["lost"]
 
 
-@pytest.mark.alone
+@pytest.mark.few
 def test_a_path_that_loses_nothing_costs_nothing_and_nothing_waits():
     with Lab(faults={"rate": 20, "delay": 5, "queue": 500}) as lab:
         with link(lab, peer=["Compression = auto", "Rate = 19mbit"]) as (sender, receiver):
