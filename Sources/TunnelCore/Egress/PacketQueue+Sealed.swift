@@ -6,7 +6,7 @@ extension PacketQueue {
     mutating func hold(_ outbox: inout Outbox, since mark: Outbox.Mark, of grant: Grant, cost: Int) -> Bool {
         let datagrams = Int(outbox.appended.datagrams &- mark.appended.datagrams)
         let peer = grant.peer
-        let isLong = datagrams > 1 && !grant.isBesideUnit && cost > bytes(for: peer, in: Self.plainTime)
+        let isLong = datagrams > 1 && !grant.isBesideUnit && cost > atOnce(for: peer)
         guard isLong || grant.isAhead, datagrams <= memory.freeCount,
             lines[peer.offset].table >= 0, outbox.largest(since: mark) <= memory.size
         else { return false }
@@ -31,6 +31,12 @@ extension PacketQueue {
         flows.age(grant.flow, &lines[peer.offset].turns)
         outbox.truncate(to: mark)
         return true
+    }
+
+    /// The bytes of the next sealed datagram to a peer; `nil`: none waits.
+    func nextSealed(of peer: PeerSlot) -> Int? {
+        let place = lines[peer.offset].sealed.head
+        return place < 0 ? nil : Int(memory[place].length)
     }
 
     /// Takes the next sealed datagram to a peer out; `release` must follow.

@@ -1,14 +1,10 @@
 // Whose turn it is: first among peers, then among the flows of a peer (`FlowQueues`).
 
 extension PacketQueue {
-    /// What one grant takes of a link's time: with a unit, which gains by being large, and without.
-    private static let unitTime = Interval.milliseconds(20)
-    static let plainTime = Interval.milliseconds(1)
-    /// The same of a link that is not so fast that each waking counts.
-    private static let shortTime = Interval(nanoseconds: 250_000)
-    static let fast = 62_500
+    /// What a grant with a unit, which gains by being large, takes of a link's time, in milliseconds.
+    private static let unitTime = 20
     private static let unitLeast = 1500
-    /// How long before a link is free a unit for it is made at the most, and what a link takes at most in `plainTime` for which that is done.
+    /// How long before a link is free a unit for it is made at the most, and what a link for which that is done takes in a millisecond.
     private static let ahead = Interval.milliseconds(20)
     private static let thin = 6250
 
@@ -42,13 +38,11 @@ extension PacketQueue {
             }
             let isFree = lines[line].shaper?.isFree(at: now) != false
             if isFree, lines[line].deficit > 0, let flow = nextFlow(of: line) {
-                let unit = bytes(for: PeerSlot(number), in: Self.unitTime)
-                let plain = bytes(for: PeerSlot(number), in: Self.plainTime)
-                let short = bytes(for: PeerSlot(number), in: Self.shortTime)
+                let unit = min(inMillisecond(for: PeerSlot(number)), Limits.unit) * Self.unitTime
                 return .flow(
                     Grant(
                         peer: PeerSlot(number), flow: flow, unit: min(max(unit, Self.unitLeast), Limits.unit),
-                        plain: plain >= Self.fast ? plain / 2 : short, isBesideUnit: false))
+                        plain: atOnce(for: PeerSlot(number)), isBesideUnit: false))
             }
             if isFree, lines[line].deficit <= 0 { lines[line].deficit += FlowQueues.quantum }
             number = following
@@ -64,7 +58,7 @@ extension PacketQueue {
     /// What leaves next when a thin link is free again, which is soon, if nothing is sealed for it: to be coded while the link is busy.
     mutating func nextAhead(at now: Instant) -> Grant? {
         guard sealedCount == 0, count > 0, let free = nextSend(at: now), free > now, free < now + Self.ahead,
-            case .flow(var grant)? = next(at: free), bytes(for: grant.peer, in: Self.plainTime) < Self.thin
+            case .flow(var grant)? = next(at: free), inMillisecond(for: grant.peer) < Self.thin
         else { return nil }
         grant.isAhead = true
         return grant

@@ -65,6 +65,8 @@ struct PacketQueue: ~Copyable {
     /// What may wait for a peer, in time at its rate, and in bytes at least.
     private static let mostTime = Interval.milliseconds(400)
     private static let leastBytes = 64 * 1024
+    /// What a link takes in a millisecond in front of which super-segments wait whole.
+    private static let leastWhole = Int(Shaper.fast / 8000)
     /// Where packets shrink before they go on the link, more of them may wait: up to so many times as much, and so much.
     private static let mostShrunk = 4
     private static let mostBytes = 2 << 20
@@ -128,7 +130,7 @@ struct PacketQueue: ~Copyable {
     /// Whether what goes to a peer waits for a link of less than 100 Mbit/s.
     @inline(__always)
     func isThin(to peer: PeerSlot) -> Bool {
-        holds(peer) && bytes(for: peer, in: .milliseconds(1)) < 12_500
+        holds(peer) && inMillisecond(for: peer) < 12_500
     }
 
     /// Bytes on the link that a peer was sent so far.
@@ -179,8 +181,8 @@ struct PacketQueue: ~Copyable {
     ) -> Bool {
         grow(to: peer)
         if memory.size == 0 { memory.grow(to: 0) }
-        let least = max(packet.byteCount + packet.byteCount / 8, Self.fast)
-        guard bytes(for: peer, in: Self.plainTime) >= least, lines[peer.offset].bytes <= mostBytes(for: peer),
+        let least = max(packet.byteCount + packet.byteCount / 8, Self.leastWhole)
+        guard inMillisecond(for: peer) >= least, lines[peer.offset].bytes <= mostBytes(for: peer),
             let place = memory.take(packet, as: virtio, packets: packets, at: now)
         else { return false }
         append(place, of: flow, to: peer, at: now)
@@ -274,6 +276,20 @@ struct PacketQueue: ~Copyable {
     func bytes(for peer: PeerSlot, in time: Interval) -> Int {
         let own = peer.offset < lines.count ? lines[peer.offset].shaper : nil
         return min(shaper?.bytes(in: time) ?? .max, own?.bytes(in: time) ?? .max)
+    }
+
+    /// What they take in a millisecond.
+    @inline(__always)
+    func inMillisecond(for peer: PeerSlot) -> Int {
+        let own = peer.offset < lines.count ? lines[peer.offset].shaper?.inMillisecond : nil
+        return min(shaper?.inMillisecond ?? .max, own ?? .max)
+    }
+
+    /// What leaves at once to a peer at most, in bytes on the link, unless one packet is more.
+    @inline(__always)
+    func atOnce(for peer: PeerSlot) -> Int {
+        let own = peer.offset < lines.count ? lines[peer.offset].shaper?.grant : nil
+        return min(shaper?.grant ?? .max, own ?? .max)
     }
 
     /// Takes the next packet of a flow out; `release` must follow. `nil`: none waits.

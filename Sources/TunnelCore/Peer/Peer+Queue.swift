@@ -59,7 +59,7 @@ extension Peer {
         let rate = services.egress.queue.rate(of: id.slot) ?? services.egress.queue.shaper?.rate ?? 1_000_000
         let setting = CoDel.Setting(
             roundTrip: tcpTrip(services), packet: Shaper(rate: rate).time(for: services.egress.sizes.mtu),
-            isFast: rate >= Self.fast)
+            isFast: rate >= Shaper.fast)
         let mark = services.egress.outbox.mark
         services.egress.queue.begin()
         let counter = keypairs.current.map { services.sessions[$0].nextCounter } ?? 0
@@ -72,12 +72,13 @@ extension Peer {
             let sent = cost(
                 from: mark.appended, to: services.egress.outbox.appended,
                 overhead: services.egress.queue.linkOverhead)
-            guard sent == 0 || sent < grant.plain else { break }
+            guard sent == 0 || sent + nextCost(of: grant, services) <= grant.plain else { break }
             // What a byte becomes is not known before; the flow's last unit tells about it.
             guard services.egress.gathering.count > 0 else { continue }
             // What is not compressed gains little by leaving together, and flows that send little would wait for a whole round of it.
-            let most = services.egress.gathering.pack(for: id.slot) == nil ? grant.unit : grant.plain
-            guard gatheredWire(services) < most, !isFull(before: grant, services) else { break }
+            let isPack = services.egress.gathering.pack(for: id.slot) != nil
+            let most = isPack ? grant.plain - nextCost(of: grant, services) : grant.unit - 1
+            guard gatheredWire(services) <= most, !isFull(before: grant, services) else { break }
         }
         sendBatches(&services)
         let cost = cost(
@@ -91,9 +92,6 @@ extension Peer {
         services.egress.queue.end(grant, cost, isHeld: isHeld, at: services.now.instant)
     }
 
-    /// From this rate on, in bits a second, what waits is kept short.
-    private static let fast: UInt64 = 500_000_000
-
     /// The way there and back as TCP sees it: what is sent again takes another one.
     private func tcpTrip(_ services: borrowing Services) -> Interval? {
         // Where the way is far parity gives nearly all back; where it is not, every third or so is sent again all the same.
@@ -102,15 +100,22 @@ extension Peer {
         return quality.roundTrip.map { Interval(nanoseconds: $0.nanoseconds * 9 / 4) }
     }
 
-    /// Sends the next datagram of a unit that leaves as the link takes it.
+    /// Sends the next datagrams of a unit that leaves as the link takes it: one, or as many as may leave at once.
     mutating func sendSealed(_ services: inout Services) {
-        guard let datagram = services.egress.queue.popSealed(of: id.slot) else { return }
-        defer { services.egress.queue.release(datagram) }
-        guard let path else { return }
-        if rates.isFound { noteDeparture(of: datagram, &services) }
-        let size = services.egress.depart(
-            datagram, to: Destination(path: path, peer: id.slot, limit: pathMTU.limit), at: services.now.instant)
-        services.egress.queue.charge(size, datagrams: 1, to: id.slot, at: services.now.instant)
+        var left = services.egress.queue.atOnce(for: id.slot)
+        repeat {
+            guard let datagram = services.egress.queue.popSealed(of: id.slot) else { return }
+            defer { services.egress.queue.release(datagram) }
+            left -= datagram.length + Self.datagramCost
+            guard let path else { return }
+            if rates.isFound { noteDeparture(of: datagram, &services) }
+            let size = services.egress.depart(
+                datagram, to: Destination(path: path, peer: id.slot, limit: pathMTU.limit), at: services.now.instant)
+            services.egress.queue.charge(size, datagrams: 1, to: id.slot, at: services.now.instant)
+            guard let next = services.egress.queue.nextSealed(of: id.slot), next + Self.datagramCost <= left else {
+                return
+            }
+        } while services.egress.outbox.hasRoom
     }
 
     /// Sends or gathers a packet that has waited; its bytes, 0 if it was dropped.
@@ -171,6 +176,15 @@ extension Peer {
     private func cost(from before: Outbox.Appended, to now: Outbox.Appended, overhead: Int) -> Int {
         Int(now.bytes &- before.bytes) + Int(now.datagrams &- before.datagrams) * (Transport.outerHeaders + overhead)
     }
+
+    /// What the flow's next packet takes on the link, more or less, if it is sent as it is.
+    private func nextCost(of grant: PacketQueue.Grant, _ services: borrowing Services) -> Int {
+        let length = services.egress.queue.nextLength(of: grant) ?? 0
+        return length + (length / max(services.egress.sizes.mtu, 1) + 1) * Self.datagramCost
+    }
+
+    /// What a datagram takes on the link besides the packet in it.
+    private static let datagramCost = 80
 
     /// Whether the flow's next packet has no room in what is gathered: alone in a unit of its own it would be a large one.
     private func isFull(before grant: PacketQueue.Grant, _ services: borrowing Services) -> Bool {

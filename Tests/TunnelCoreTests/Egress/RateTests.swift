@@ -34,41 +34,6 @@ import Testing
         #expect((1...2).contains(sent.count))
     }
 
-    @Test("a link that stood idle while packets waited has it made up, an eighth faster, and no more than 20 ms of it")
-    func lateness() {
-        // A byte takes a microsecond.
-        var shaper = Shaper(rate: 8_000_000)
-        var now = Instant(nanoseconds: 1_000_000_000)
-        let start = now
-        shaper.charge(1000, at: now, waiting: start)
-        var sent = 1000
-        for _ in 0..<200 {
-            // Each time the thread comes 1.1 ms late, of which a millisecond is what may be sent at once.
-            now = shaper.freeAt + Interval(nanoseconds: 1_100_000)
-            shaper.charge(1000, at: now, waiting: start)
-            sent += 1000
-        }
-        let rate = Double(sent) / (Double((shaper.freeAt - start).nanoseconds) / 1000)
-        #expect(rate > 0.99 && rate < 1.01)
-        // It slept for long: 20 ms are made up, in 160.
-        now = shaper.freeAt + .seconds(5)
-        let before = now
-        for _ in 0..<400 {
-            shaper.charge(1000, at: now, waiting: start)
-            now = max(now, shaper.freeAt)
-        }
-        let taken = (now - before).nanoseconds
-        #expect(taken >= 378_000_000 && taken <= 381_000_000)
-        // While nothing waited nothing is owed.
-        now = shaper.freeAt + .seconds(5)
-        let idle = now
-        for _ in 0..<400 {
-            shaper.charge(1000, at: now, waiting: now)
-            now = max(now, shaper.freeAt)
-        }
-        #expect((now - idle).nanoseconds >= 399_000_000)
-    }
-
     @Test("a packet of a flow that sends little leaves before those that wait")
     func sparse() {
         let pair = shaped(2_000_000)
