@@ -58,6 +58,8 @@ public enum Limits {
     public static let datagram = 65_507
     /// The largest packet, or super-segment, that a device hands over or takes.
     public static let packet = 65_535
+    /// What one read of the device takes at most: a virtio header and an IP packet of any size, and an Ethernet header with tags before it.
+    public static let deviceRead = 10 + 24 + packet + 1
     /// The largest unit that a peer may code.
     public static let unit = packet
 

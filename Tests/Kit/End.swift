@@ -23,10 +23,23 @@ final class End {
     /// The addresses that its ICMP errors come from; `nil`: those of what could not be reached.
     var own: (v4: IPAddress?, v6: IPAddress?)
 
+    /// What its device is read into.
+    private var space = Arena(capacity: Limits.deviceRead)
+
     var publicKey: PublicKey { key.publicKey }
     var tunnel: Tunnel {
         _read { yield driver.tunnel }
         _modify { yield &driver.tunnel }
+    }
+
+    /// Hands it what its device would read: a virtio header, then a packet, a super-segment or a frame.
+    func read(_ frame: [UInt8], at now: Now) {
+        unsafe frame.withUnsafeBytes { bytes in
+            if let base = bytes.baseAddress {
+                unsafe space.pointer(at: 0).copyMemory(from: base, byteCount: bytes.count)
+            }
+        }
+        tunnel.handleDeviceRead(in: &space, length: frame.count, at: now)
     }
 
     init(_ key: PrivateKey, _ endpoint: Endpoint, seed: UInt64, hasAES: Bool = true, mode: TunnelMode = .packets) {

@@ -76,12 +76,7 @@ final class Link {
     /// The same with frames: a virtio header, then a packet or a super-segment.
     func send(frames: [[UInt8]], from end: End) {
         for frame in frames {
-            var buffer = frame
-            do {
-                var span = buffer.mutableSpan
-                var bytes = unsafe span.mutableBytes
-                end.tunnel.handleDeviceRead(&bytes, at: now(at: end))
-            }
+            end.read(frame, at: now(at: end))
             end.driver.makeRoomToSend()
         }
         settle(end)

@@ -45,8 +45,7 @@ struct DataLoop: TunnelDriver, ~Copyable {
     let results: Mailbox<HandshakeResult>
     let handshakes: WorkThread<HandshakeJob>
 
-    /// Room for an IP packet of any size, and an Ethernet header with tags before it.
-    private var deviceRead = Arena(capacity: Self.slotSize + TunDevice.headerSize + 24)
+    private var deviceRead = Arena(capacity: Limits.deviceRead)
     private var received = Arena(capacity: UDPSocket.batch * Self.slotSize)
     private var messages = [ctun_received](repeating: ctun_received(), count: UDPSocket.batch)
     var departures = Departures()
@@ -246,10 +245,7 @@ struct DataLoop: TunnelDriver, ~Copyable {
     ) -> Int {
         var buffer = space[0..<space.capacity]
         let length = device.read(into: &buffer)
-        if length > 0 {
-            var content = buffer._mutatingExtracting(0..<length)
-            tunnel.handleDeviceRead(&content, at: now)
-        }
+        if length > 0 { tunnel.handleDeviceRead(in: &space, length: length, at: now) }
         return length
     }
 

@@ -27,7 +27,10 @@ struct PacketMemory: ~Copyable {
     private static let placeCount = 4096
     private static let leastSize = 2048
     private static let largeCount = 128
-    private static let largeSize = 65_536
+    /// As large as what the device is read into, since the memory of the two is exchanged.
+    static let largeSize = Limits.deviceRead
+    /// Where a packet starts in a large place: behind the header that it was read with.
+    private static let largeStart = VirtioHeader.size
 
     private var bytes = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
     /// Of each place.
@@ -36,17 +39,17 @@ struct PacketMemory: ~Copyable {
     private var free: Int32 = -1
     /// Free places, without the large ones.
     private(set) var freeCount = 0
-    private var largeBytes: UnsafeMutableRawPointer?
+    private var large = RigidArray<Arena>(capacity: 0)
     /// How the packet in each large place is to be cut.
     private var shapes = ContiguousArray<VirtioHeader>()
     private var freeLarge: Int32 = -1
+    /// Whoever reads the device gives the memory that it has read into for another; and the place that waits for it.
+    private var isGiven = false
+    private var given: Int32 = -1
 
     init() {}
 
-    deinit {
-        unsafe bytes.deallocate()
-        unsafe largeBytes?.deallocate()
-    }
+    deinit { unsafe bytes.deallocate() }
 
     @inline(__always) var isFull: Bool { free < 0 && freeLarge < 0 }
     @inline(__always) subscript(place: Int32) -> Packet { packets[Int(place)] }
@@ -75,8 +78,10 @@ struct PacketMemory: ~Copyable {
     /// Puts a packet, no larger than `size`, into a free place, be it a large one; `nil`: there is none.
     mutating func take(_ packet: RawSpan, from origin: Int32, at now: Instant) -> Int32? {
         guard free >= 0 else {
-            return takeLarge(
-                packet, Packet(length: Int32(packet.byteCount), origin: origin, arrivedAt: now), VirtioHeader())
+            let known = Packet(length: Int32(packet.byteCount), origin: origin, arrivedAt: now)
+            let place = takeLarge(packet, known, VirtioHeader())
+            if let place { copy(packet, to: place) }
+            return place
         }
         let place = free
         free = packets[Int(place)].next
@@ -90,19 +95,35 @@ struct PacketMemory: ~Copyable {
     mutating func take(_ packet: RawSpan, as virtio: VirtioHeader, packets count: Int, at now: Instant) -> Int32? {
         if !hasLarge {
             shapes = ContiguousArray(repeating: VirtioHeader(), count: Self.largeCount)
-            unsafe largeBytes = .allocate(byteCount: Self.largeCount * Self.largeSize, alignment: 64)
+            large = RigidArray(capacity: Self.largeCount)
+            for _ in 0..<Self.largeCount { large.append(Arena(capacity: Self.largeSize)) }
             freeLarge = chain(Self.placeCount..<packets.count)
         }
-        return takeLarge(packet, Packet(length: Int32(packet.byteCount), packets: Int32(count), arrivedAt: now), virtio)
+        let place = takeLarge(
+            packet, Packet(length: Int32(packet.byteCount), packets: Int32(count), arrivedAt: now), virtio)
+        if isGiven { given = place ?? -1 } else if let place { copy(packet, to: place) }
+        return place
+    }
+
+    /// What is read from the device until `exchange` may stay in the memory that it was read into.
+    @inline(__always)
+    mutating func expectExchange() { isGiven = true }
+
+    /// Exchanges the memory of the super-segment that was put in since, if one was, for what it was read into: nothing is copied.
+    @inline(__always)
+    mutating func exchange(_ read: inout Arena) {
+        isGiven = false
+        guard given >= 0 else { return }
+        swap(&large[Int(given) - Self.placeCount], &read)
+        given = -1
     }
 
     private mutating func takeLarge(_ packet: RawSpan, _ known: Packet, _ virtio: VirtioHeader) -> Int32? {
-        guard freeLarge >= 0, packet.byteCount <= Self.largeSize else { return nil }
+        guard freeLarge >= 0, packet.byteCount <= Self.largeSize - Self.largeStart else { return nil }
         let place = freeLarge
         freeLarge = packets[Int(place)].next
         packets[Int(place)] = known
         shapes[Int(place) - Self.placeCount] = virtio
-        copy(packet, to: place)
         return place
     }
 
@@ -136,9 +157,9 @@ struct PacketMemory: ~Copyable {
     @unsafe
     @inline(__always)
     func start(of place: Int32) -> UnsafeMutableRawPointer {
-        let large = Int(place) - Self.placeCount
-        if large >= 0, let largeBytes = unsafe largeBytes { return unsafe largeBytes + large * Self.largeSize }
-        return unsafe bytes + Int(place) * size
+        let number = Int(place) - Self.placeCount
+        guard number >= 0 else { return unsafe bytes + Int(place) * size }
+        return unsafe large[number].pointer(at: Self.largeStart)
     }
 
     // MARK: Lists

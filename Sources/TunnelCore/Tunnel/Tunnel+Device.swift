@@ -4,6 +4,17 @@ import BasicContainers
 // From the device to a peer.
 
 extension Tunnel {
+    /// Takes what one read of the device gave, the first `length` bytes of `space`, which has `Limits.deviceRead` of them. What is in `space`
+    /// afterwards is undefined: its memory may be another one, since a packet that waits stays in what it was read into.
+    @inline(__always)
+    public mutating func handleDeviceRead(in space: inout Arena, length: Int, at now: Now) {
+        let mayWait = services.egress.queue.isUsed && space.capacity == Limits.deviceRead
+        if mayWait { services.egress.queue.memory.expectExchange() }
+        var read = space[0..<length]
+        handleDeviceRead(&read, at: now)
+        if mayWait { services.egress.queue.memory.exchange(&space) }
+    }
+
     /// Takes what one read of the device gave: a virtio header and a packet, an Ethernet frame, or one of either that stands for
     /// several. Its bytes are changed on the way.
     @inline(__always)
