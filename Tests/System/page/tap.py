@@ -68,6 +68,7 @@ def _packets(frame, link):
         return cut(packet, segment)
     if flags & _NEEDS_SUM:
         start -= link
-        value = internet_sum(packet[start:]) or 0xFFFF * (at == 6)
+        # As the kernel does it itself: never zero, whatever the protocol is.
+        value = internet_sum(packet[start:]) or 0xFFFF
         packet = packet[:start + at] + struct.pack(">H", value) + packet[start + at + 2:]
     return [packet]
