@@ -36,10 +36,6 @@ struct EventLog: ~Copyable {
             noteFailure(failure, key, path, at: time)
         case .troubled(let key, let problem):
             say(.warning, .problem, key, at: time) { "\($0): \(problem.text)" }
-        case .nextPresharedKeyUsed(let key):
-            say(.info, .handshakeDone, key, at: time) {
-                "\($0): both ends have the next preshared key: a session was made with it"
-            }
         case .keyExchange(let key, let isAgreed):
             say(isAgreed ? .info : .warning, .keyExchange, key, at: time) {
                 isAgreed

@@ -4,8 +4,6 @@ import Keys
 public enum KeyName: Sendable, Equatable {
     /// The operator's, or none.
     case configured
-    /// The one that is to take its place.
-    case next
     /// The operator's at the other end, as far as we know.
     case other
     /// One that both ends agreed on, by its number.
@@ -52,41 +50,24 @@ struct CandidateKeys {
     /// An answer that carried nothing for so long, when the next initiation comes, was not understood: who can't open a response asks
     /// again after five seconds, and a little is left for the way.
     private static let patience = Interval.seconds(4)
-    /// A next key that the peer did not know is answered with again after this time.
-    private static let nextRetry = Interval.seconds(600)
 
     private(set) var configured: PresharedKey?
-    private(set) var next: PresharedKey?
     /// One that the peer may answer with, and we don't: it takes the place of the operator's, or the other way round.
     var other: PresharedKey?
     /// Newest first.
     private(set) var agreed: [Agreed] = []
-    private var nextRestsUntil = Instant.distantPast
     private var unproved: Answer?
 
     init(_ configured: PresharedKey?) { self.configured = configured }
 
     // MARK: Settings
 
-    /// Sets the operator's key. What was agreed on under another one is forgotten, unless this is the one that was to come next, or that one
-    /// may still be met.
+    /// Sets the operator's key. What was agreed on under another one is forgotten, unless that one may still be met.
     mutating func configure(_ key: PresharedKey?) {
         if Self.isSame(key, configured) { return }
-        if key != nil, Self.isSame(key, next) {
-            next = nil
-        } else if other == nil || !Self.isSame(configured ?? .zeros, other) {
-            agreed = []
-        }
+        if other == nil || !Self.isSame(configured ?? .zeros, other) { agreed = [] }
         configured = key
         unproved = nil
-    }
-
-    /// Sets the key that is to take the place of the operator's, `nil` being none.
-    mutating func setNext(_ key: PresharedKey?) {
-        guard !Self.isSame(key, next) else { return }
-        next = Self.isSame(key, configured) ? nil : key
-        nextRestsUntil = .distantPast
-        if unproved?.name == .next { unproved = nil }
     }
 
     // MARK: Agreed keys
@@ -125,7 +106,6 @@ struct CandidateKeys {
     /// All that a response may be made with, the most likely first.
     var all: [Candidate] {
         var all = agreed.map { Candidate(name: .agreed($0.number), key: $0.key) }
-        if let next { all.insert(Candidate(name: .next, key: next), at: 0) }
         all.append(Candidate(name: .configured, key: configured))
         if let other { all.append(Candidate(name: .other, key: other)) }
         return all
@@ -136,16 +116,12 @@ struct CandidateKeys {
     mutating func choose(for index: ReceiverIndex, at now: Instant) -> Candidate {
         var isDoubtful = false
         if let last = unproved, now - last.since >= Self.patience {
-            doubt(last.name, at: now)
+            doubt(last.name)
             isDoubtful = true
         }
         var choice = Candidate(name: .configured, key: configured)
-        if !isDoubtful {
-            if let next, now >= nextRestsUntil {
-                choice = Candidate(name: .next, key: next)
-            } else if let newest = agreed.first(where: \.isShared) {
-                choice = Candidate(name: .agreed(newest.number), key: newest.key)
-            }
+        if !isDoubtful, let newest = agreed.first(where: \.isShared) {
+            choice = Candidate(name: .agreed(newest.number), key: newest.key)
         }
         guard choice.name != .configured else {
             unproved = nil
@@ -168,7 +144,6 @@ struct CandidateKeys {
         unproved = nil
         switch name {
         case .configured, .other: break
-        case .next: nextRestsUntil = .distantPast
         case .agreed(let number):
             guard let index = agreed.firstIndex(where: { $0.number == number }) else { return }
             agreed[index].isShared = true
@@ -177,11 +152,10 @@ struct CandidateKeys {
     }
 
     /// The peer did not go on with a key: it may have lost it, and with it all others that were agreed on.
-    private mutating func doubt(_ name: KeyName, at now: Instant) {
+    private mutating func doubt(_ name: KeyName) {
         unproved = nil
         switch name {
         case .configured, .other: break
-        case .next: nextRestsUntil = now + Self.nextRetry
         case .agreed: for index in agreed.indices { agreed[index].isShared = false }
         }
     }
@@ -197,7 +171,6 @@ extension KeyName {
     func write(to state: inout StateWriter) {
         switch self {
         case .configured: state.put(0 as UInt8)
-        case .next: state.put(1 as UInt8)
         case .agreed(let number):
             state.put(2 as UInt8)
             state.put(number)
@@ -207,8 +180,8 @@ extension KeyName {
 
     init(_ state: inout StateReader) throws(StateProblem) {
         switch try state.number(UInt8.self) {
+        // 1 was one that nothing ever set.
         case 0: self = .configured
-        case 1: self = .next
         case 2: self = .agreed(try state.number())
         case 3: self = .other
         default: throw .implausible("a preshared key")

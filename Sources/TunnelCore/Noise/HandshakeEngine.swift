@@ -6,8 +6,6 @@ public enum HandshakeJob: Sendable {
     case identity(PrivateKey?)
     /// A peer appeared, or its preshared key changed.
     case peer(PeerID, PublicKey, PresharedKey?)
-    /// Another preshared key is to take the place of the peer's, as soon as the peer has it; `nil`: none.
-    case nextKey(PeerID, PresharedKey?)
     /// Another preshared key that the peer may answer with; `nil`: none.
     case otherKey(PeerID, PresharedKey?)
     /// The peer used a session that we answered it with, as this index.
@@ -135,9 +133,6 @@ public struct HandshakeEngine: ~Copyable {
             return .done
         case .peer(let peer, let publicKey, let presharedKey):
             setPeer(peer, publicKey, presharedKey: presharedKey)
-            return .done
-        case .nextKey(let peer, let key):
-            peers[peer]?.keys.setNext(key)
             return .done
         case .otherKey(let peer, let key):
             peers[peer]?.keys.other = key

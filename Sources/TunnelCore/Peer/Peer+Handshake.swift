@@ -87,7 +87,7 @@ extension Peer {
         let slot = begin(session, isInitiator: true, &services)
         quality.note(trip: services.now.instant - handshaking.lastInitiation, at: services.now.instant)
         noteSilence(&services)
-        noteUsed(services.sessions[slot].presharedKey, &services)
+        noteSession(services.sessions[slot].presharedKey, &services)
         noteShown(on: slot, &services)
         services.end(keypairs.take(initiated: slot))
         noteHandshakeDone(isInitiator: true, &services)
@@ -161,15 +161,9 @@ extension Peer {
     /// The peer has the preshared key that we answered it with. Where there is but one, nobody waits to hear that.
     private mutating func noteProved(_ session: SessionSlot, _ services: inout Services) {
         let name = services.sessions[session].presharedKey
-        noteUsed(name, &services)
+        noteSession(name, &services)
         guard name != .configured, let index = services.sessions[session].wireGuard.localIndex else { return }
         services.jobs.append(.proved(id, index: index))
-    }
-
-    /// Notes which preshared key a session was made with, at both ends.
-    private mutating func noteUsed(_ name: KeyName, _ services: inout Services) {
-        noteSession(name, &services)
-        if name == .next, nextPresharedKey != nil { services.note(.nextPresharedKeyUsed(publicKey)) }
     }
 
     /// We made the session: the first message on it tells the responder so, be it HELLO, data or a keepalive.

@@ -58,7 +58,8 @@ extension Peer {
         pathMTU.write(to: &state)
         quality.write(to: &state)
         exchange.write(to: &state)
-        state.put(optional: nextPresharedKey) { $0.put($1.bytes) }
+        // A preshared key to come, which no version ever had.
+        state.put(false)
     }
 
     /// Takes over what `write` wrote.
@@ -93,11 +94,7 @@ extension Peer {
         quality = try PathQuality(&state)
         if state.version >= 2 {
             try exchange.read(&state)
-            let next = try state.optional { state throws(StateProblem) -> PresharedKey in
-                var bytes: Bytes32 = try state.array()
-                return PresharedKey(consuming: &bytes)
-            }
-            if let next { setNextPresharedKey(next, &services) }
+            guard try !state.bool() else { throw .implausible("a preshared key") }
         }
         // One of two that crossed stays pending, and is not sent again.
         if wasHandshaking, timers.isArmed(.retransmitHandshake) {

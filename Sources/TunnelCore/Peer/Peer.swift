@@ -21,8 +21,6 @@ struct Peer: ~Copyable {
     private(set) var compression: CompressionPolicy
     private(set) var cipher: CipherPolicy
     private(set) var presharedKey: PresharedKey?
-    /// The one that is to take its place.
-    private(set) var nextPresharedKey: PresharedKey?
     /// When it was set to another.
     private(set) var presharedKeySetAt = Instant.distantPast
     /// There is another one that the peer may answer with.
@@ -118,8 +116,7 @@ struct Peer: ~Copyable {
         isAlive = false
     }
 
-    /// Sets the preshared key, which takes effect with the next handshake, and another one that the peer may answer with. If it is the one
-    /// that was to come next, nothing more is to come.
+    /// Sets the preshared key, which takes effect with the next handshake, and another one that the peer may answer with.
     mutating func setPresharedKey(
         _ presharedKey: PresharedKey?, other: PresharedKey? = nil, _ services: inout Services
     ) {
@@ -130,16 +127,7 @@ struct Peer: ~Copyable {
         if other != nil || hasOtherPresharedKey { services.jobs.append(.otherKey(id, other)) }
         hasOtherPresharedKey = other != nil
         self.presharedKey = presharedKey
-        if let next = nextPresharedKey, let presharedKey, Primitive.equal(next.bytes, presharedKey.bytes) {
-            nextPresharedKey = nil
-        }
         services.jobs.append(.peer(id, publicKey, presharedKey))
-    }
-
-    /// Sets the preshared key that is to take the place of this one as soon as a session shows that the peer has it too, `nil` being none.
-    mutating func setNextPresharedKey(_ key: PresharedKey?, _ services: inout Services) {
-        nextPresharedKey = key
-        services.jobs.append(.nextKey(id, key))
     }
 
     /// Sets the public key that is to take the place of the peer's, `nil` being none; both are taken.

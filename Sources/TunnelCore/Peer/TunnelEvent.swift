@@ -13,8 +13,6 @@ public enum TunnelEvent: Sendable, Equatable {
     case sourceRefused(PublicKey, IPAddress, packets: Int)
     /// `drops` units, bundles or copies of frames of a peer were dropped since this was said last: beyond its budget.
     case budgetExceeded(PublicKey, drops: Int)
-    /// A session was made with the preshared key that is to take the place of the configured one: both ends have it.
-    case nextPresharedKeyUsed(PublicKey)
     /// Sessions are made with a key now that a quantum computer does not find, or are no more.
     case keyExchange(PublicKey, isAgreed: Bool)
     /// A peer takes no part in the key exchange that its configuration here demands: no packet goes to it.

@@ -93,14 +93,6 @@ extension Tunnel {
         peers[slot].setPresharedKey(presharedKey, other: other, &services)
     }
 
-    /// Sets another preshared key beside a peer's: sessions are made with it as soon as the peer has it too, and with the other one until
-    /// then. A session that is tells so by `TunnelEvent.nextPresharedKeyUsed`; `setPresharedKey` with this key then makes it the
-    /// only one. `nil`: none.
-    public mutating func setNextPresharedKey(_ key: PresharedKey?, of peer: PublicKey) {
-        guard let slot = peers.slot(of: peer) else { return }
-        peers[slot].setNextPresharedKey(key, &services)
-    }
-
     /// Sends there from now on, until something authentic comes from elsewhere; from which address of ours is open again.
     public mutating func setEndpoint(_ endpoint: Endpoint, of key: PublicKey) {
         guard let slot = peers.slot(of: key) else { return }

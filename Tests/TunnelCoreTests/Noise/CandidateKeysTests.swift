@@ -1,4 +1,3 @@
-import Addresses
 import Keys
 import Testing
 
@@ -6,8 +5,6 @@ import Testing
 @testable import TunnelCore
 
 @Suite struct CandidateKeysTests {
-    // MARK: Which one is chosen
-
     @Test("without another key the configured one is chosen, whatever became of it")
     func configuredAlone() {
         var keys = CandidateKeys(presharedKey(1))
@@ -117,160 +114,29 @@ import Testing
         #expect(keys.all.map(\.name) == [.agreed(21), .agreed(20), .agreed(19), .configured])
     }
 
-    @Test("there are never more than five candidates")
+    @Test("there are never more than five candidates, of which the other end's configured key is the last")
     func bounded() {
         var keys = CandidateKeys(presharedKey(1))
-        keys.setNext(presharedKey(2))
+        keys.other = presharedKey(2)
         for number in UInt64(3)..<20 { keys.add(presharedKey(number), number, isShared: true) }
         #expect(keys.all.count == 5)
-        #expect(keys.all.map(\.name) == [.next, .agreed(19), .agreed(18), .agreed(17), .configured])
+        #expect(keys.all.map(\.name) == [.agreed(19), .agreed(18), .agreed(17), .configured, .other])
     }
 
-    @Test("what was agreed on is forgotten with another configured key, but not with the one to come")
+    @Test("what was agreed on is forgotten with another configured key, but not while the one before may still be met")
     func configure() {
         var keys = CandidateKeys(presharedKey(1))
         keys.add(presharedKey(9), 9, isShared: true)
         keys.configure(presharedKey(1))
         #expect(keys.all.map(\.name) == [.agreed(9), .configured])
-        keys.setNext(presharedKey(2))
+        keys.other = presharedKey(1)
         keys.configure(presharedKey(2))
-        #expect(keys.all.map(\.name) == [.agreed(9), .configured])
+        #expect(keys.all.map(\.name) == [.agreed(9), .configured, .other])
+        keys.other = nil
         keys.configure(nil)
         #expect(keys.all.map(\.name) == [.configured])
     }
 
-    // MARK: The next configured key
-
-    @Test("sessions are made with the next key as soon as both ends have it, whoever asks, and both are told")
-    func both() {
-        let pair = Pair(both: Pair.Options(presharedKey: presharedKey(1)))
-        pair.connect()
-        setNext(presharedKey(2), at: pair.alice, in: pair)
-        setNext(presharedKey(2), at: pair.bob, in: pair)
-        pair.renew(from: pair.alice)
-        #expect(pair.names == [.next, .next])
-        #expect(pair.alice.wasToldOfNext && pair.bob.wasToldOfNext)
-        pair.alice.events = []
-        pair.bob.events = []
-        pair.renew(from: pair.bob)
-        #expect(pair.names == [.next, .next])
-        #expect(pair.alice.wasToldOfNext && pair.bob.wasToldOfNext)
-    }
-
-    @Test("a next key that only the asking end has changes nothing", arguments: [true, false])
-    func initiatorAlone(isAlice: Bool) {
-        let pair = Pair(both: Pair.Options(presharedKey: presharedKey(1)))
-        pair.connect()
-        let asking = isAlice ? pair.alice : pair.bob
-        setNext(presharedKey(2), at: asking, in: pair)
-        pair.renew(from: asking)
-        #expect(pair.names == [.configured, .configured])
-        #expect(!pair.alice.wasToldOfNext && !pair.bob.wasToldOfNext)
-        #expect(pair.link.sightings.filter { $0.bytes[0] == 1 }.count == 1)
-    }
-
-    @Test("a next key that only the answering end has costs one handshake in ten minutes its first answer")
-    func responderAlone() {
-        let pair = Pair(both: Pair.Options(presharedKey: presharedKey(1)))
-        pair.connect()
-        setNext(presharedKey(2), at: pair.bob, in: pair)
-        pair.renew(from: pair.alice)
-        #expect(pair.names == [.configured, .configured])
-        #expect(pair.link.sightings.filter { $0.bytes[0] == 1 }.count == 2)
-        pair.forget()
-        pair.renew(from: pair.alice)
-        #expect(pair.link.sightings.filter { $0.bytes[0] == 1 }.count == 1)
-        // And when the other one gets it at last, it is used.
-        setNext(presharedKey(2), at: pair.alice, in: pair)
-        pair.link.run(for: .seconds(600))
-        pair.renew(from: pair.alice)
-        #expect(pair.names == [.next, .next])
-    }
-
-    @Test("between two ends one of which has made the next key its only one, every session is made at once")
-    func promotion() {
-        for first in [0, 1] {
-            for asking in [0, 1] {
-                let pair = Pair(both: Pair.Options(presharedKey: presharedKey(1)))
-                pair.connect()
-                setNext(presharedKey(2), at: pair.alice, in: pair)
-                setNext(presharedKey(2), at: pair.bob, in: pair)
-                pair.renew(from: pair.alice)
-                let ends = [pair.alice, pair.bob]
-                pair.link.change(ends[first]) { tunnel, _ in
-                    tunnel.setPresharedKey(presharedKey(2), of: ends[1 - first].publicKey)
-                }
-                pair.forget()
-                pair.renew(from: ends[asking])
-                #expect(pair.link.sightings.filter { $0.bytes[0] == 1 }.count == 1)
-                #expect(pair.link.sightings.filter { $0.bytes[0] == 2 }.count == 1)
-                pair.link.change(ends[1 - first]) { tunnel, _ in
-                    tunnel.setPresharedKey(presharedKey(2), of: ends[first].publicKey)
-                }
-                pair.forget()
-                pair.renew(from: ends[asking])
-                #expect(pair.names == [.configured, .configured])
-                #expect(pair.link.sightings.filter { $0.bytes[0] == 1 }.count == 1)
-            }
-        }
-    }
-
-    @Test("no packet is lost while a key is changed")
-    func nothingLost() {
-        let pair = Pair(both: Pair.Options(presharedKey: presharedKey(1)))
-        pair.connect()
-        var sent = 0
-        for second in 0..<400 {
-            switch second {
-            case 20: setNext(presharedKey(2), at: pair.alice, in: pair)
-            case 23: setNext(presharedKey(2), at: pair.bob, in: pair)
-            case 250:
-                pair.link.change(pair.alice) {
-                    $0.setPresharedKey(presharedKey(2), of: pair.bob.publicKey); _ = $1
-                }
-            case 260:
-                pair.link.change(pair.bob) {
-                    $0.setPresharedKey(presharedKey(2), of: pair.alice.publicKey); _ = $1
-                }
-            default: break
-            }
-            pair.link.send(udp(1, 2, payload: 40), from: pair.alice)
-            sent += 1
-            pair.link.run(for: .seconds(1))
-        }
-        #expect(pair.bob.received.count == sent)
-        #expect(pair.names == [.configured, .configured])
-    }
-
-    private func setNext(_ key: PresharedKey?, at end: End, in pair: Pair) {
-        let other = end === pair.alice ? pair.bob : pair.alice
-        pair.link.change(end) { tunnel, _ in tunnel.setNextPresharedKey(key, of: other.publicKey) }
-    }
-
     private func index(_ number: Int) -> ReceiverIndex { ReceiverIndex(rawValue: UInt32(number)) }
     private func at(_ second: Int) -> Instant { Instant(nanoseconds: Int64(second) * 1_000_000_000) }
-}
-
-extension Pair {
-    /// Makes another session, after the time of this one, which `end` asks for.
-    fileprivate func renew(from end: End) {
-        link.run(for: .seconds(200))
-        forget()
-        link.send(end === alice ? udp(1, 2, payload: 40) : udp(2, 1, payload: 40), from: end)
-        link.run(for: .seconds(8))
-        #expect((end === alice ? bob : alice).received.count == 1)
-    }
-
-    /// The preshared keys that the current session was made with, as both ends know it.
-    fileprivate var names: [KeyName] {
-        [(alice, bob), (bob, alice)].compactMap { end, other in
-            end.sessions(with: other.publicKey).first.map { end.tunnel.services.sessions[$0].presharedKey }
-        }
-    }
-}
-
-extension End {
-    fileprivate var wasToldOfNext: Bool {
-        events.contains { if case .nextPresharedKeyUsed = $0 { true } else { false } }
-    }
 }
