@@ -37,13 +37,7 @@ struct OutboundStreams: ~Copyable {
         fileprivate(set) var owesDrop = false
         /// When there was no memory for the wide window, here or there.
         fileprivate var refusedAt = Instant.distantPast
-        /// Units of this epoch, and their bytes.
-        fileprivate var units = 0
-        fileprivate var plain = 0
-        /// Of those that were coded by themselves, too: what became of them so, and in the stream.
-        fileprivate var samples = 0
-        fileprivate var alone = 0
-        fileprivate var coded = 0
+        fileprivate var gain = StreamGain()
         fileprivate let memory: Int
     }
 
@@ -60,13 +54,6 @@ struct OutboundStreams: ~Copyable {
     private static let shortestRest = Interval.milliseconds(250)
     private static let longestRest = Interval.seconds(8)
     private static let mostTries = 5
-    /// One of so many units is coded by itself, too, so that it is known what the stream gains, and one of fewer at first.
-    private static let rarely = 32
-    private static let often = 4
-    /// From so many of these on it is known; twice as many count half.
-    fileprivate static let trial = 8
-    /// What it has to leave at most, of what units alone do.
-    fileprivate static let leastGain = 0.97
 
     private var streams = InlineArray<16, Stream?>(repeating: nil)
     private var encoders = unsafe InlineArray<16, UnsafeMutableRawPointer?>(repeating: nil)
@@ -167,11 +154,11 @@ struct OutboundStreams: ~Copyable {
         streams[place]?.usedAt = now
         switch stream.phase {
         case .open:
-            guard stream.isWorthIt else {
+            guard stream.gain.isWorthIt else {
                 rest(place, for: Self.idle * 4, at: now)
                 return (nil, nil)
             }
-            return stream.plain < Self.wide || stream.window == Self.wideWindow
+            return stream.gain.plain < Self.wide || stream.window == Self.wideWindow
                 ? (place, nil) : widen(place, roundTrip: roundTrip, at: now)
         case .asked(let at):
             let patience = max(Interval.milliseconds(250), (roundTrip ?? .milliseconds(100)) * 2)
@@ -190,11 +177,7 @@ struct OutboundStreams: ~Copyable {
             streams[place]?.epoch = epoch
             streams[place]?.next = 0
             streams[place]?.tries = 1
-            streams[place]?.units = 0
-            streams[place]?.plain = 0
-            streams[place]?.samples = 0
-            streams[place]?.alone = 0
-            streams[place]?.coded = 0
+            streams[place]?.gain = StreamGain()
             streams[place]?.phase = .asked(now)
             return (nil, question(place))
         }
@@ -315,19 +298,10 @@ struct OutboundStreams: ~Copyable {
     // MARK: What it gains
 
     /// Whether the unit that was coded last is to be coded by itself, too.
-    func isSample(_ place: Int) -> Bool {
-        guard let stream = streams[place] else { return false }
-        return stream.units % (stream.units < Self.trial * Self.often ? Self.often : Self.rarely) == 0
-    }
+    func isSample(_ place: Int) -> Bool { streams[place]?.gain.isSample ?? false }
 
     /// Notes the size of the record of a unit, and the one that it would have had without the stream.
-    mutating func note(_ coded: Int, alone: Int, in place: Int) {
-        guard let stream = streams[place] else { return }
-        let old = stream.samples < Self.trial * 2 ? 1 : 2
-        streams[place]?.samples = stream.samples / old + 1
-        streams[place]?.alone = stream.alone / old + alone
-        streams[place]?.coded = stream.coded / old + coded
-    }
+    mutating func note(_ coded: Int, alone: Int, in place: Int) { streams[place]?.gain.note(coded, alone: alone) }
 
     // MARK: Units
 
@@ -354,15 +328,7 @@ struct OutboundStreams: ~Copyable {
             return 0
         }
         streams[place]?.next &+= 1
-        streams[place]?.units += 1
-        streams[place]?.plain += plain.byteCount
+        streams[place]?.gain.add(unit: plain.byteCount)
         return header.writeHeader(coded: coded, to: &space)
-    }
-}
-
-extension OutboundStreams.Stream {
-    /// Whether it leaves less than units alone did.
-    fileprivate var isWorthIt: Bool {
-        samples < OutboundStreams.trial || Double(coded) < Double(alone) * OutboundStreams.leastGain
     }
 }
