@@ -164,7 +164,8 @@ def test_the_log_says_who_shook_hands_and_no_secret(lab):
 def test_an_idle_gateway_is_small(lab):
     with link(lab, compression="auto") as gateways:
         for one in gateways:
-            assert one.resident < 27e6
+            # How much of the program itself is mapped differs by half a megabyte from start to start.
+            assert one.resident < 29e6 and one.anonymous < 4e6
 
 
 def secret_file(lab, name, text):

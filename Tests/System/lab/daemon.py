@@ -67,6 +67,11 @@ class Daemon:
         return self._memory("VmRSS")
 
     @property
+    def anonymous(self):
+        """What of it is no file's."""
+        return self._memory("RssAnon")
+
+    @property
     def peak(self):
         """The most that was ever resident."""
         return self._memory("VmHWM")
