@@ -6,7 +6,7 @@ extension PacketQueue {
     mutating func hold(_ outbox: inout Outbox, since mark: Outbox.Mark, of grant: Grant, cost: Int) -> Bool {
         let datagrams = Int(outbox.appended.datagrams &- mark.appended.datagrams)
         let peer = grant.peer
-        let isLong = datagrams > 1 && !grant.isBesideUnit && cost > atOnce(for: peer)
+        let isLong = datagrams > 1 && !grant.isBesideUnit && cost > unitAtOnce(for: peer)
         guard isLong || grant.isAhead, datagrams <= memory.freeCount,
             lines[peer.offset].table >= 0, outbox.largest(since: mark) <= memory.size
         else { return false }

@@ -130,4 +130,32 @@ extension PacketQueue {
         if active.isEmpty { active.head = peer.number } else { lines[Int(active.tail)].next = peer.number }
         active.tail = peer.number
     }
+
+    // MARK: What the links take
+
+    /// What the links on the way to a peer take in a time.
+    func bytes(for peer: PeerSlot, in time: Interval) -> Int {
+        let own = peer.offset < lines.count ? lines[peer.offset].shaper : nil
+        return min(shaper?.bytes(in: time) ?? .max, own?.bytes(in: time) ?? .max)
+    }
+
+    /// What they take in a millisecond.
+    @inline(__always)
+    func inMillisecond(for peer: PeerSlot) -> Int {
+        let own = peer.offset < lines.count ? lines[peer.offset].shaper?.inMillisecond : nil
+        return min(shaper?.inMillisecond ?? .max, own ?? .max)
+    }
+
+    /// What leaves at once to a peer at most, in bytes on the link, unless one packet is more.
+    @inline(__always)
+    func atOnce(for peer: PeerSlot) -> Int {
+        let own = peer.offset < lines.count ? lines[peer.offset].shaper?.grant : nil
+        return min(shaper?.grant ?? .max, own ?? .max)
+    }
+
+    /// The same of a unit.
+    func unitAtOnce(for peer: PeerSlot) -> Int {
+        let own = peer.offset < lines.count ? lines[peer.offset].shaper?.unit : nil
+        return min(shaper?.unit ?? .max, own ?? .max)
+    }
 }

@@ -272,26 +272,6 @@ struct PacketQueue: ~Copyable {
 
     // MARK: Out
 
-    /// What the links on the way to a peer take in a time.
-    func bytes(for peer: PeerSlot, in time: Interval) -> Int {
-        let own = peer.offset < lines.count ? lines[peer.offset].shaper : nil
-        return min(shaper?.bytes(in: time) ?? .max, own?.bytes(in: time) ?? .max)
-    }
-
-    /// What they take in a millisecond.
-    @inline(__always)
-    func inMillisecond(for peer: PeerSlot) -> Int {
-        let own = peer.offset < lines.count ? lines[peer.offset].shaper?.inMillisecond : nil
-        return min(shaper?.inMillisecond ?? .max, own ?? .max)
-    }
-
-    /// What leaves at once to a peer at most, in bytes on the link, unless one packet is more.
-    @inline(__always)
-    func atOnce(for peer: PeerSlot) -> Int {
-        let own = peer.offset < lines.count ? lines[peer.offset].shaper?.grant : nil
-        return min(shaper?.grant ?? .max, own ?? .max)
-    }
-
     /// Takes the next packet of a flow out; `release` must follow. `nil`: none waits.
     mutating func pop(_ grant: Grant, _ setting: CoDel.Setting, at now: Instant) -> Waiting? {
         guard let place = takeFirst(of: grant.flow, grant.peer) else { return nil }

@@ -2,6 +2,7 @@
 ///
 /// In no 100 ms leaves more than the rate allows and two datagrams. What an idle link has saved up and what leaves at once are no more than
 /// that on a slow link. On a fast one this would take a waking for each datagram: there the pace is below the rate by what they are more.
+/// (A unit that a fast link takes in a millisecond leaves at once all the same.)
 ///
 /// A thread that comes late now and then has lost that time. When it is late again and again, what is lost beyond a two-hundredth is made
 /// up for by sending an eighth faster, never by a burst.
@@ -33,8 +34,9 @@ struct Shaper {
     private var byteTime: UInt64 = 0
     /// What an idle link has saved up at most: a full datagram, but no more than a millisecond.
     private var credit = Interval(nanoseconds: 0)
-    /// What leaves at once at most, in bytes, if it is more than one packet, and what the link takes in a millisecond.
+    /// What leaves at once at most, in bytes, if it is more than one packet; the same of a unit; and what the link takes in a millisecond.
     private(set) var grant = 0
+    private(set) var unit = 0
     private(set) var inMillisecond = 0
     /// When what was sent has left. It lies behind when the link is idle.
     private(set) var freeAt = Instant.distantPast
@@ -64,6 +66,7 @@ struct Shaper {
         self.credit = Interval(nanoseconds: credit)
         grant = bytes(in: Interval(nanoseconds: atOnce))
         inMillisecond = bytes(in: .milliseconds(1))
+        unit = isSlow ? grant : inMillisecond
     }
 
     private mutating func setPace(_ pace: UInt64) {
